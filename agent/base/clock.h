@@ -1,0 +1,16 @@
+// Time as the code sees it. Sans-IO objects never ask for the time: it is a parameter, so tests own it.
+#pragma once
+
+#include <chrono>
+
+namespace jump {
+
+using Clock = std::chrono::steady_clock;
+using TimePoint = Clock::time_point;
+using Duration = Clock::duration;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+inline double to_seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
+
+}  // namespace jump

@@ -1,0 +1,11 @@
+#include "stream/io.h"
+
+namespace jump {
+
+std::string Endpoint::to_string() const {
+  if (is_unix()) return path;
+  bool v6 = host.find(':') != std::string::npos;
+  return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+}  // namespace jump

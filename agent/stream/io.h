@@ -1,0 +1,110 @@
+// Io: everything the agent asks of the outside world, as interfaces. `loop/` implements them over libuv; the
+// simulation tests implement them over memory streams and a clock of their own. No type here knows either.
+//
+// Every callback runs on the loop thread, from the loop itself: never from inside the call that was given it.
+// Objects returned here are owned by the caller; destroying one cancels it, and its callback is then never called.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "stream/byte_stream.h"
+
+namespace jump {
+
+// One-shot, restartable.
+class Timer {
+ public:
+  virtual ~Timer() = default;
+  virtual void start(Duration after) = 0;  // (re)starts
+  virtual void stop() = 0;
+};
+
+// Work to be done soon, outside of whatever is going on now: any number of schedule() calls make one run, in the
+// same loop turn or the next one.
+class Deferred {
+ public:
+  virtual ~Deferred() = default;
+  virtual void schedule() = 0;
+};
+
+// Something under way that can be given up: destroying it cancels.
+class Operation {
+ public:
+  virtual ~Operation() = default;
+};
+
+// Where to connect or listen: a TCP host and port, or the path of a Unix socket (then host and port are unused).
+struct Endpoint {
+  std::string host;
+  std::uint16_t port = 0;
+  std::string path;
+
+  bool is_unix() const { return !path.empty(); }
+  std::string to_string() const;  // "host:port", "[v6]:port", "/path"
+  bool operator==(const Endpoint&) const = default;
+};
+
+struct DialOptions {
+  Endpoint target;
+  Duration timeout = seconds(30);  // for name lookup and all addresses together
+  bool keep_alive = true;          // TCP keepalive probes
+};
+
+struct ListenOptions {
+  Endpoint at;                // port 0: the system chooses
+  int backlog = 1024;
+  bool own_user_only = false; // Unix sockets: mode 0600 from birth, peers of another uid are turned away
+};
+
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  virtual Endpoint local() const = 0;  // with the port that the system chose
+};
+
+// A child process, run to its end. Output beyond the limit is an error.
+struct Command {
+  std::vector<std::string> argv;                     // argv[0] is looked up in PATH
+  Duration timeout = seconds(10);
+  std::size_t output_limit = 1 << 20;                // bytes of stdout, and of stderr
+};
+struct CommandOutput {
+  int exit_status = 0;   // 128 + N when signal N ended it
+  std::string out;
+  std::string err;
+};
+
+class Io {
+ public:
+  virtual ~Io() = default;
+
+  virtual TimePoint now() const = 0;
+  virtual std::unique_ptr<Timer> timer(std::function<void()> fire) = 0;
+  virtual std::unique_ptr<Deferred> deferred(std::function<void()> run) = 0;
+
+  // Looks the name up (off the loop thread) and tries its addresses. Errors: kUnreachable, kTimeout.
+  using DialResult = std::function<void(Result<std::unique_ptr<ByteStream>>)>;
+  virtual std::unique_ptr<Operation> dial(const DialOptions& options, DialResult done) = 0;
+
+  // Bound and listening on return. Errors: kInUse, kInvalid, kRefused (not allowed), kUnreachable (no such address).
+  using Accepted = std::function<void(std::unique_ptr<ByteStream>)>;
+  virtual Result<std::unique_ptr<Listener>> listen(const ListenOptions& options, Accepted accepted) = 0;
+
+  // Errors: kNotFound (no such program), kTimeout, kLimit. stdin is /dev/null. Killed and reaped when cancelled.
+  using CommandDone = std::function<void(Result<CommandOutput>)>;
+  virtual std::unique_ptr<Operation> run(const Command& command, CommandDone done) = 0;
+
+  // `work` runs on a pool thread and may block; then `done` on the loop thread. Cancelling only drops `done`: `work`
+  // must own everything that it touches.
+  virtual std::unique_ptr<Operation> in_pool(std::function<void()> work, std::function<void()> done) = 0;
+
+  // Destroys `object` soon, from the loop itself: the way for a handler to let go of its own caller.
+  virtual void dispose(std::shared_ptr<void> object) = 0;
+};
+
+}  // namespace jump
