@@ -1,0 +1,50 @@
+// Channel: the owner's end of one SSH channel, as a ByteStream. It may be written to before the peer has confirmed
+// it: bytes wait, within the bound, for the confirmation. A refused or timed-out open is an on_closed() with the reason.
+//
+// The protocol's side of the channel lives in the Mux and may outlive this object (CLOSE has to be answered), or end
+// before it (the connection died); either way this object stays valid and inert until its owner lets go of it.
+// Destroying it aborts the channel.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "stream/byte_stream.h"
+
+namespace jump {
+
+class Mux;
+
+// What a ByteStream cannot say. Optional.
+class ChannelEvents {
+ public:
+  // The peer has confirmed the channel. Failure is told by StreamHandler::on_closed().
+  virtual void on_opened() = 0;
+
+ protected:
+  ~ChannelEvents() = default;
+};
+
+class Channel final : public ByteStream {
+ public:
+  ~Channel() override;
+
+  void set_handler(StreamHandler* handler) override;
+  std::size_t write(ByteView data) override;
+  void resume_reading() override;
+  void shutdown_write() override;
+  void close() override;
+  void abort() override;
+  std::string describe() const override { return describe_; }
+
+ private:
+  friend class Mux;
+  Channel(Mux* mux, std::uint32_t number, std::string describe)
+      : mux_(mux), number_(number), describe_(std::move(describe)) {}
+
+  Mux* mux_;              // null once the protocol's side has ended
+  std::uint32_t number_;  // our channel number
+  std::string describe_;
+};
+
+}  // namespace jump

@@ -1,0 +1,62 @@
+// Splice: the one copy loop. It joins two ByteStreams until both directions have ended, passing on bytes, half-closes
+// and breaks, and owns both meanwhile.
+//
+//   left.on_data → right.write      right.on_data → left.write
+//   left.on_eof  → right.shutdown_write, and the other way round
+//   a break of one → abort of the other, so that a cut stream is never taken for a complete one
+//
+// Nothing is buffered here: what one side does not take, the other side keeps and stops reading.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "stream/byte_stream.h"
+#include "stream/io.h"
+
+namespace jump {
+
+class Splice {
+ public:
+  // A side that wants nothing more gets this long to take what it was sent; then it is aborted. Bounds the life of a
+  // connection whose one end has gone.
+  static constexpr Duration kLinger = seconds(30);
+
+  // `done` is called once, when both streams have ended, with the first break or null; then the owner destroys the
+  // splice (through Io::dispose(), as it is being called by one of its streams).
+  using Done = std::function<void(const Error* error)>;
+  Splice(Io& io, std::unique_ptr<ByteStream> left, std::unique_ptr<ByteStream> right, Done done);
+
+  void start();
+  // Breaks both sides now; `done` follows.
+  void abort();
+
+  std::uint64_t bytes_left_to_right() const { return left_.sent_on; }
+  std::uint64_t bytes_right_to_left() const { return right_.sent_on; }
+
+ private:
+  struct Side final : StreamHandler {
+    Splice* splice = nullptr;
+    Side* other = nullptr;
+    std::unique_ptr<ByteStream> stream;
+    std::uint64_t sent_on = 0;  // bytes this side gave that the other took
+    bool held = false;          // this side waits for the other's on_writable()
+    bool ended = false;
+
+    std::size_t on_data(ByteView data) override;
+    void on_eof() override;
+    void on_writable() override;
+    void on_closed(const Error* error) override;
+  };
+
+  void side_ended(Side& side, const Error* error);
+
+  Side left_, right_;
+  Done done_;
+  std::optional<Error> error_;
+  std::unique_ptr<Timer> linger_;
+};
+
+}  // namespace jump
