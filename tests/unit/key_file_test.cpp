@@ -1,0 +1,308 @@
+// Keys are made by ssh-keygen and openssl for the run, and signatures judged by ssh-keygen: nothing of ours
+// checks ours.
+#include "auth/key_file.h"
+
+#include <gtest/gtest.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/sha.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+
+#include "auth/base64.h"
+#include "base/wire.h"
+#include "support/process.h"
+#include "support/temp_dir.h"
+
+namespace jump {
+namespace {
+
+using test::run_process;
+using test::TempDir;
+
+struct KeyKind {
+  const char* name;
+  std::vector<std::string> keygen;  // arguments of ssh-keygen
+  std::string type;
+  std::vector<std::string> algorithms;
+};
+
+const std::vector<KeyKind>& kinds() {
+  static const std::vector<KeyKind> all = {
+      {"ed25519", {"-t", "ed25519"}, "ssh-ed25519", {"ssh-ed25519"}},
+      {"ecdsa256", {"-t", "ecdsa", "-b", "256"}, "ecdsa-sha2-nistp256", {"ecdsa-sha2-nistp256"}},
+      {"ecdsa384", {"-t", "ecdsa", "-b", "384"}, "ecdsa-sha2-nistp384", {"ecdsa-sha2-nistp384"}},
+      {"ecdsa521", {"-t", "ecdsa", "-b", "521"}, "ecdsa-sha2-nistp521", {"ecdsa-sha2-nistp521"}},
+      {"rsa2048", {"-t", "rsa", "-b", "2048"}, "ssh-rsa", {"rsa-sha2-512", "rsa-sha2-256"}},
+  };
+  return all;
+}
+
+// Makes a key at `path`; `format` as for ssh-keygen -m: "RFC4716" is OpenSSH's own.
+void generate(const KeyKind& kind, const std::string& path, const std::string& format = "RFC4716",
+              const std::string& passphrase = "") {
+  std::vector<std::string> argv = {"ssh-keygen", "-q", "-N",        passphrase, "-m",
+                                   format,       "-C", "a comment", "-f",       path};
+  argv.insert(argv.end(), kind.keygen.begin(), kind.keygen.end());
+  auto result = run_process(argv, seconds(30));
+  ASSERT_TRUE(result.ok()) << result.describe();
+}
+
+Bytes public_blob_of(const std::string& path) {
+  auto key = parse_public_key_file(test::read_file(path + ".pub"));
+  return key.ok() ? key->blob : Bytes{};
+}
+
+Result<PrivateKey> parse_file(const std::string& path) {
+  return parse_private_key(as_bytes(test::read_file(path)));
+}
+
+// Has ssh-keygen verify a signature of `key`, wrapped as an SSH signature file (OpenSSH, PROTOCOL.sshsig).
+test::ProcessResult verify_with_ssh_keygen(const PrivateKey& key, std::string_view algorithm,
+                                           const TempDir& dir) {
+  constexpr std::string_view kMessage = "what is signed";
+  std::uint8_t digest[SHA512_DIGEST_LENGTH];
+  SHA512(as_bytes(kMessage).data(), kMessage.size(), digest);
+  WireWriter to_sign;
+  to_sign.raw(as_bytes("SSHSIG")).string("test").string("").string("sha512").string(digest);
+  Result<Bytes> signature = key.sign(algorithm, to_sign.view());
+  EXPECT_TRUE(signature.ok()) << signature.error().message;
+  WireWriter file;
+  file.raw(as_bytes("SSHSIG"))
+      .u32(1)
+      .string(key.public_key().blob)
+      .string("test")
+      .string("")
+      .string("sha512");
+  file.string(signature.ok() ? *signature : Bytes{});
+  std::string path = dir.write("signature", "-----BEGIN SSH SIGNATURE-----\n" + base64_encode(file.view()) +
+                                                "\n-----END SSH SIGNATURE-----\n");
+  std::string message = dir.write("message", kMessage);
+  // ssh-keygen reads the message from stdin only.
+  return run_process(
+      {"sh", "-c", "exec ssh-keygen -Y check-novalidate -n test -s \"$0\" < \"$1\"", path, message},
+      seconds(10));
+}
+
+TEST(KeyFile, EveryKindInEveryFormatSignsSoThatOpenSshAgrees) {
+  TempDir dir;
+  for (const KeyKind& kind : kinds()) {
+    for (const char* format : {"RFC4716", "PEM", "PKCS8"}) {
+      SCOPED_TRACE(std::string(kind.name) + " " + format);
+      std::string path = dir.file(std::string(kind.name) + format);
+      generate(kind, path, format);
+      Result<PrivateKey> key = parse_file(path);
+      ASSERT_TRUE(key.ok()) << key.error().message;
+      EXPECT_EQ(key->public_key().type, kind.type);
+      EXPECT_EQ(key->public_key().blob, public_blob_of(path));
+      for (const std::string& algorithm : kind.algorithms) {
+        auto verified = verify_with_ssh_keygen(*key, algorithm, dir);
+        EXPECT_TRUE(verified.ok()) << algorithm << ": " << verified.describe();
+      }
+    }
+  }
+}
+
+TEST(KeyFile, AWrongSignatureWouldBeNoticed) {
+  TempDir dir;
+  std::string one = dir.file("one"), two = dir.file("two");
+  generate(kinds()[0], one);
+  generate(kinds()[0], two);
+  Result<PrivateKey> key = parse_file(one);
+  ASSERT_TRUE(key.ok());
+  ASSERT_TRUE(verify_with_ssh_keygen(*key, "ssh-ed25519", dir).ok());
+  dir.write("message", "something else");
+  EXPECT_FALSE(run_process({"sh", "-c", "exec ssh-keygen -Y check-novalidate -n test -s \"$0\" < \"$1\"",
+                            dir.file("signature"), dir.file("message")},
+                           seconds(10))
+                   .ok());
+}
+
+TEST(KeyFile, Ed25519InPkcs8OfOpensslIsRead) {
+  TempDir dir;
+  std::string path = dir.file("key");
+  ASSERT_TRUE(run_process({"openssl", "genpkey", "-algorithm", "ed25519", "-out", path}, seconds(10)).ok());
+  Result<PrivateKey> key = parse_file(path);
+  ASSERT_TRUE(key.ok()) << key.error().message;
+  EXPECT_TRUE(verify_with_ssh_keygen(*key, "ssh-ed25519", dir).ok());
+}
+
+TEST(KeyFile, CompressedEcPointsBecomeUncompressedOnes) {
+  TempDir dir;
+  std::string path = dir.file("key");
+  ASSERT_TRUE(run_process({"openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-conv_form",
+                           "compressed", "-out", path},
+                          seconds(10))
+                  .ok());
+  Result<PrivateKey> key = parse_file(path);
+  ASSERT_TRUE(key.ok()) << key.error().message;
+  EXPECT_TRUE(verify_with_ssh_keygen(*key, "ecdsa-sha2-nistp256", dir).ok());
+}
+
+TEST(KeyFile, Sha1IsUsedOnlyWhenAskedForByName) {
+  TempDir dir;
+  std::string path = dir.file("key");
+  generate(kinds()[4], path, "PEM");
+  Result<PrivateKey> key = parse_file(path);
+  ASSERT_TRUE(key.ok());
+  Result<Bytes> blob = key->sign("ssh-rsa", as_bytes("data"));
+  ASSERT_TRUE(blob.ok());
+  WireReader in(*blob);
+  EXPECT_EQ(in.text(), "ssh-rsa");
+  Bytes signature = to_bytes(in.string());
+  EXPECT_TRUE(in.at_end());
+
+  std::string pem = test::read_file(path);
+  BIO* bio = BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()));
+  EVP_PKEY* openssl_key = PEM_read_bio_PrivateKey(bio, nullptr, nullptr, nullptr);
+  EVP_MD_CTX* context = EVP_MD_CTX_new();
+  EXPECT_EQ(EVP_DigestVerifyInit(context, nullptr, EVP_sha1(), nullptr, openssl_key), 1);
+  EXPECT_EQ(EVP_DigestVerify(context, signature.data(), signature.size(), as_bytes("data").data(), 4), 1);
+  EVP_MD_CTX_free(context);
+  EVP_PKEY_free(openssl_key);
+  BIO_free(bio);
+}
+
+TEST(KeyFile, AlgorithmsOfOtherKeysAreRefused) {
+  TempDir dir;
+  for (const KeyKind& kind : kinds()) {
+    std::string path = dir.file(kind.name);
+    generate(kind, path);
+    Result<PrivateKey> key = parse_file(path);
+    ASSERT_TRUE(key.ok());
+    for (const char* algorithm :
+         {"ssh-dss", "", "rsa-sha2-1024", kind.type == "ssh-rsa" ? "ssh-ed25519" : "rsa-sha2-512"}) {
+      EXPECT_FALSE(key->sign(algorithm, as_bytes("data")).ok()) << kind.name << " " << algorithm;
+    }
+  }
+}
+
+TEST(KeyFile, CommentComesAlong) {
+  TempDir dir;
+  generate(kinds()[0], dir.file("key"));
+  Result<PrivateKey> key = parse_file(dir.file("key"));
+  ASSERT_TRUE(key.ok());
+  EXPECT_EQ(key->public_key().comment, "a comment");
+}
+
+TEST(KeyFile, PassphrasesAreNamedAsTheReason) {
+  TempDir dir;
+  for (const char* format : {"RFC4716", "PEM", "PKCS8"}) {
+    std::string path = dir.file(format);
+    generate(kinds()[1], path, format, "secret");
+    Result<PrivateKey> key = parse_file(path);
+    ASSERT_FALSE(key.ok()) << format;
+    EXPECT_EQ(key.error().code, Errc::kUnsupported);
+    EXPECT_EQ(key.error().message, "protected by a passphrase");
+    EXPECT_TRUE(is_encrypted_key(as_bytes(test::read_file(path)))) << format;
+
+    KeyFile file = load_key_file(path);
+    ASSERT_TRUE(file.problem.has_value());
+    EXPECT_EQ(file.problem->hint, "ssh-add " + path + " and try again");
+    ASSERT_TRUE(file.public_key.has_value()) << format;
+    EXPECT_EQ(file.public_key->blob, public_blob_of(path));
+  }
+}
+
+TEST(KeyFile, EncryptedFileOfOpenSshTellsItsPublicHalfItself) {
+  TempDir dir;
+  generate(kinds()[0], dir.file("key"), "RFC4716", "secret");
+  Bytes expected = public_blob_of(dir.file("key"));
+  ASSERT_EQ(std::remove(dir.file("key.pub").c_str()), 0);
+  KeyFile file = load_key_file(dir.file("key"));
+  ASSERT_TRUE(file.public_key.has_value());
+  EXPECT_EQ(file.public_key->blob, expected);
+}
+
+TEST(KeyFile, PrivateKeyThatOthersMayReadIsRefused) {
+  TempDir dir;
+  std::string path = dir.file("key");
+  generate(kinds()[0], path);
+  for (mode_t mode : {0640u, 0604u, 0660u, 0610u, 0644u}) {
+    ASSERT_EQ(chmod(path.c_str(), mode), 0);
+    KeyFile file = load_key_file(path);
+    EXPECT_FALSE(file.private_key.has_value()) << mode;
+    ASSERT_TRUE(file.problem.has_value());
+    EXPECT_EQ(file.problem->hint, "chmod 600 " + path);
+    EXPECT_TRUE(file.public_key.has_value());  // still good to select a key of the agent
+  }
+  ASSERT_EQ(chmod(path.c_str(), 0400), 0);
+  EXPECT_TRUE(load_key_file(path).private_key.has_value());
+}
+
+TEST(KeyFile, PublicKeyAloneIsNoProblem) {
+  TempDir dir;
+  generate(kinds()[0], dir.file("key"));
+  ASSERT_EQ(chmod(dir.file("key.pub").c_str(), 0644), 0);
+  for (const char* name : {"key.pub", "key"}) {
+    if (std::string_view(name) == "key") {
+      ASSERT_EQ(std::remove(dir.file("key").c_str()), 0);
+    }
+    KeyFile file = load_key_file(dir.file(name));
+    ASSERT_TRUE(file.public_key.has_value()) << name;
+    EXPECT_EQ(file.public_key->type, "ssh-ed25519");
+    EXPECT_FALSE(file.private_key.has_value());
+    EXPECT_FALSE(file.problem.has_value());
+  }
+}
+
+TEST(KeyFile, MissingUnreadableAndHugeFilesAreToldApart) {
+  TempDir dir;
+  EXPECT_TRUE(load_key_file(dir.file("absent")).missing);
+  EXPECT_FALSE(load_key_file(dir.file("absent")).problem.has_value());
+  KeyFile directory = load_key_file(dir.path());
+  EXPECT_FALSE(directory.missing);
+  ASSERT_TRUE(directory.problem.has_value());
+  EXPECT_EQ(directory.problem->message, "unreadable: is a directory");
+  KeyFile huge = load_key_file(dir.write("huge", std::string(2 * 1024 * 1024, 'x')));
+  ASSERT_TRUE(huge.problem.has_value());
+  EXPECT_EQ(huge.problem->code, Errc::kLimit);
+  EXPECT_TRUE(load_key_file(dir.write("text", "not a key at all\n")).problem.has_value());
+  EXPECT_TRUE(load_key_file(dir.write("empty", "")).problem.has_value());
+}
+
+TEST(KeyFile, NamedPipeDoesNotBlock) {
+  TempDir dir;
+  ASSERT_EQ(mkfifo(dir.file("pipe").c_str(), 0600), 0);
+  EXPECT_TRUE(load_key_file(dir.file("pipe")).problem.has_value());
+}
+
+// Flips every byte of the container once: nothing may crash, and no damaged secret may pass as a key.
+TEST(KeyFile, DamagedContainersAreRefused) {
+  TempDir dir;
+  for (std::size_t kind : {0u, 1u}) {
+    generate(kinds()[kind], dir.file(kinds()[kind].name));
+    std::string text = test::read_file(dir.file(kinds()[kind].name));
+    constexpr std::string_view kBegin = "-----BEGIN OPENSSH PRIVATE KEY-----\n", kEnd = "-----END";
+    std::size_t end = text.find(kEnd);
+    auto blob = base64_decode(std::string_view(text).substr(kBegin.size(), end - kBegin.size()));
+    ASSERT_TRUE(blob.has_value());
+    Result<PrivateKey> original = parse_private_key(as_bytes(text));
+    ASSERT_TRUE(original.ok());
+    auto parse = [&](ByteView bytes) {
+      return parse_private_key(
+          as_bytes(std::string(kBegin) + base64_encode(bytes) + "\n" + text.substr(end)));
+    };
+    for (std::size_t i = 0; i < blob->size(); ++i) {
+      EXPECT_FALSE(parse(ByteView(*blob).first(i)).ok()) << "cut at " << i;
+      Bytes damaged = *blob;
+      damaged[i] ^= 0x01;
+      Result<PrivateKey> key = parse(damaged);
+      // Only the KDF's options, unused without encryption, and the comment are free to change.
+      if (!key.ok()) continue;
+      EXPECT_EQ(key->public_key().blob, original->public_key().blob) << "byte " << i;
+    }
+  }
+}
+
+TEST(KeyFile, PathsAreShownWithATilde) {
+  std::string home = std::getenv("HOME") != nullptr ? std::getenv("HOME") : "";
+  ASSERT_FALSE(home.empty());
+  EXPECT_EQ(display_path(home + "/.ssh/id_rsa"), "~/.ssh/id_rsa");
+  EXPECT_EQ(display_path(home + "x/id_rsa"), home + "x/id_rsa");
+  EXPECT_EQ(display_path("/elsewhere/id_rsa"), "/elsewhere/id_rsa");
+}
+
+}  // namespace
+}  // namespace jump
