@@ -458,7 +458,7 @@ void Mux::visit_later(std::uint32_t number) {
 }
 
 void Mux::queue_control(Bytes packet) {
-  control_bytes_ += packet.size();
+  control_bytes_ += packet.size() + kControlOverhead;
   control_.push_back(std::move(packet));
   if (control_bytes_ > kMaxControlBytes) protocol_error("the server asks and does not read our answers");
   sink_->wake();
@@ -467,7 +467,7 @@ void Mux::queue_control(Bytes packet) {
 bool Mux::flush_control() {
   while (!control_.empty()) {
     if (!sink_->send_packet(control_.front(), {})) return false;
-    control_bytes_ -= control_.front().size();
+    control_bytes_ -= control_.front().size() + kControlOverhead;
     control_.pop_front();
   }
   return true;

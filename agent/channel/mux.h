@@ -71,7 +71,9 @@ class Mux {
   // Channels, open and opening, of one connection; beyond it open() refuses.
   static constexpr std::size_t kMaxChannels = 20000;
   // Replies owed to the peer (refusals of its requests). A peer that asks without reading answers is cut off here.
+  // 4 MiB has room for the opens of kMaxChannels.
   static constexpr std::size_t kMaxControlBytes = 4 * 1024 * 1024;
+  static constexpr std::size_t kControlOverhead = 64;  // what keeping one packet costs beside its bytes
   // Global requests of ours that wait for their reply.
   static constexpr std::size_t kMaxGlobalRequests = 64;
 

@@ -56,15 +56,25 @@ struct DialOptions {
 };
 
 struct ListenOptions {
-  Endpoint at;                // port 0: the system chooses
+  // host: "" or "localhost" (127.0.0.1, and ::1 if possible), "*" (all addresses), or a literal address; no names.
+  // port 0: the system chooses.
+  Endpoint at;
   int backlog = 1024;
-  bool own_user_only = false; // Unix sockets: mode 0600 from birth, peers of another uid are turned away
+  // Unix sockets: peers of another uid (but root) are turned away; a stale name is replaced. Mode 0600 in any case.
+  bool own_user_only = false;
+};
+
+struct ListenerStats {
+  std::uint64_t accepted = 0;
+  std::uint64_t turned_away = 0;  // peers of another uid
+  std::uint64_t pauses = 0;       // times that accepting waited for a free descriptor
 };
 
 class Listener {
  public:
   virtual ~Listener() = default;
-  virtual Endpoint local() const = 0;  // with the port that the system chose
+  virtual Endpoint local() const = 0;  // as bound: a literal address with the port that the system chose, or a path
+  virtual ListenerStats stats() const { return {}; }
 };
 
 // A child process, run to its end. Output beyond the limit is an error.
@@ -91,7 +101,8 @@ class Io {
   using DialResult = std::function<void(Result<std::unique_ptr<ByteStream>>)>;
   virtual std::unique_ptr<Operation> dial(const DialOptions& options, DialResult done) = 0;
 
-  // Bound and listening on return. Errors: kInUse, kInvalid, kRefused (not allowed), kUnreachable (no such address).
+  // Bound and listening on return. Errors: kInUse, kInvalid, kRefused (not allowed), kUnreachable (no such address),
+  // kNotFound (no such directory). `accepted` may destroy the listener.
   using Accepted = std::function<void(std::unique_ptr<ByteStream>)>;
   virtual Result<std::unique_ptr<Listener>> listen(const ListenOptions& options, Accepted accepted) = 0;
 

@@ -20,9 +20,9 @@ namespace jump {
 
 class Splice {
  public:
-  // A side that wants nothing more gets this long to take what it was sent; then it is aborted. Bounds the life of a
-  // connection whose one end has gone.
-  static constexpr Duration kLinger = seconds(30);
+  // A side whose other end has gone gets this long to take what it was sent; then it is aborted. Long, as a person may
+  // have paused the reader; finite, as one that never reads must not be kept for ever.
+  static constexpr Duration kLinger = seconds(600);
 
   // `done` is called once, when both streams have ended, with the first break or null; then the owner destroys the
   // splice (through Io::dispose(), as it is being called by one of its streams).

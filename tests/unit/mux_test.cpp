@@ -1,0 +1,529 @@
+// Mux against a scripted peer: packets in, packets out, no socket, no clock.
+#include "channel/mux.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <string>
+
+#include "base/wire.h"
+#include "channel/messages.h"
+
+namespace jump {
+namespace {
+
+struct FakeSink final : PacketSink {
+  std::deque<Bytes> sent;
+  bool blocked = false;
+  bool room = true;
+  int wakes = 0;
+
+  bool send_packet(ByteView head, ByteView body) override {
+    if (blocked) return false;
+    Bytes packet = to_bytes(head);
+    packet.insert(packet.end(), body.begin(), body.end());
+    sent.push_back(std::move(packet));
+    return true;
+  }
+  bool has_room() const override { return room; }
+  void wake() override { wakes++; }
+};
+
+struct Owner final : StreamHandler, ChannelEvents {
+  std::string received;
+  std::size_t appetite = SIZE_MAX;
+  bool opened = false, eof = false, closed = false;
+  int writable = 0;
+  std::optional<Error> error;
+  std::function<void()> on_each_data;
+
+  std::size_t on_data(ByteView data) override {
+    std::size_t count = std::min(appetite, data.size());
+    received += as_text(data.first(count));
+    if (appetite != SIZE_MAX) appetite -= count;
+    if (on_each_data) on_each_data();
+    return count;
+  }
+  void on_eof() override {
+    EXPECT_FALSE(eof);
+    eof = true;
+  }
+  void on_writable() override { writable++; }
+  void on_closed(const Error* why) override {
+    EXPECT_FALSE(closed);
+    closed = true;
+    if (why) error = *why;
+  }
+  void on_opened() override { opened = true; }
+};
+
+Bytes packet(const WireWriter& writer) { return to_bytes(writer.view()); }
+
+class MuxTest : public testing::Test {
+ protected:
+  FakeSink sink;
+  std::unique_ptr<Mux> mux = std::make_unique<Mux>(&sink);
+  TimePoint start = TimePoint() + std::chrono::hours(1);
+
+  std::unique_ptr<Channel> open(Owner& owner, Duration deadline = seconds(10)) {
+    auto channel = mux->open(ChannelOpen::direct_tcpip("svc", 80, "127.0.0.1", 1), start + deadline, &owner);
+    EXPECT_TRUE(channel.ok());
+    (*channel)->set_handler(&owner);
+    mux->pump();
+    return *std::move(channel);
+  }
+  // The number under which the last CHANNEL_OPEN was sent.
+  std::uint32_t last_open() {
+    for (auto it = sink.sent.rbegin(); it != sink.sent.rend(); ++it) {
+      WireReader in(*it);
+      if (in.u8() != ssh::kChannelOpen) continue;
+      in.string();
+      return in.u32();
+    }
+    ADD_FAILURE() << "no open was sent";
+    return 0;
+  }
+  void confirm(std::uint32_t number, std::uint32_t remote, std::uint32_t window = 1 << 20,
+               std::uint32_t max_packet = 32768) {
+    WireWriter out;
+    out.u8(ssh::kChannelOpenConfirmation).u32(number).u32(remote).u32(window).u32(max_packet);
+    feed(packet(out));
+  }
+  void refuse(std::uint32_t number, std::uint32_t reason, std::string_view text) {
+    WireWriter out;
+    out.u8(ssh::kChannelOpenFailure).u32(number).u32(reason).string(text).string(std::string_view());
+    feed(packet(out));
+  }
+  void data(std::uint32_t number, std::string_view text) {
+    WireWriter out;
+    out.u8(ssh::kChannelData).u32(number).string(text);
+    feed(packet(out));
+  }
+  void message(std::uint8_t type, std::uint32_t number) {
+    WireWriter out;
+    out.u8(type).u32(number);
+    feed(packet(out));
+  }
+  void adjust(std::uint32_t number, std::uint32_t more) {
+    WireWriter out;
+    out.u8(ssh::kChannelWindowAdjust).u32(number).u32(more);
+    feed(packet(out));
+  }
+  void feed(const Bytes& bytes) {
+    mux->handle_packet(bytes);
+    mux->pump();
+  }
+  std::unique_ptr<Channel> open_and_confirm(Owner& owner, std::uint32_t remote, std::uint32_t window = 1 << 20) {
+    auto channel = open(owner);
+    confirm(last_open(), remote, window);
+    EXPECT_TRUE(owner.opened);
+    sink.sent.clear();
+    return channel;
+  }
+  // Payload of all CHANNEL_DATA sent to `remote`.
+  std::string sent_data(std::uint32_t remote) {
+    std::string all;
+    for (const Bytes& each : sink.sent) {
+      WireReader in(each);
+      if (in.u8() == ssh::kChannelData && in.u32() == remote) all += in.text();
+    }
+    return all;
+  }
+  int sent_count(std::uint8_t type) {
+    int count = 0;
+    for (const Bytes& each : sink.sent) count += each.front() == type;
+    return count;
+  }
+};
+
+TEST_F(MuxTest, OpensArePipelinedAndAnswersFindTheirChannelInAnyOrder) {
+  Owner owners[3];
+  std::vector<std::unique_ptr<Channel>> channels;
+  std::vector<std::uint32_t> numbers;
+  for (Owner& owner : owners) {
+    channels.push_back(open(owner));
+    numbers.push_back(last_open());
+  }
+  EXPECT_EQ(sent_count(ssh::kChannelOpen), 3);
+  confirm(numbers[2], 72);
+  refuse(numbers[1], ssh::kOpenConnectFailed, "Connection refused");
+  confirm(numbers[0], 70);
+  EXPECT_TRUE(owners[0].opened && owners[2].opened);
+  ASSERT_TRUE(owners[1].error);
+  EXPECT_EQ(owners[1].error->code, Errc::kUnreachable);
+  EXPECT_NE(owners[1].error->message.find("svc:80"), std::string::npos);
+  EXPECT_NE(owners[1].error->message.find("Connection refused"), std::string::npos);
+  data(numbers[2], "two");
+  data(numbers[0], "zero");
+  EXPECT_EQ(owners[0].received, "zero");
+  EXPECT_EQ(owners[2].received, "two");
+  EXPECT_EQ(mux->open_channels(), 2u);
+}
+
+TEST_F(MuxTest, TheOpenPacketIsAsRfc4254Has) {
+  Owner owner;
+  auto channel = open(owner);
+  WireReader in(sink.sent.back());
+  EXPECT_EQ(in.u8(), ssh::kChannelOpen);
+  EXPECT_EQ(in.text(), "direct-tcpip");
+  in.u32();
+  EXPECT_EQ(in.u32(), Mux::kWindow);
+  EXPECT_EQ(in.u32(), Mux::kMaxPacket);
+  EXPECT_EQ(in.text(), "svc");
+  EXPECT_EQ(in.u32(), 80u);
+  EXPECT_EQ(in.text(), "127.0.0.1");
+  EXPECT_EQ(in.u32(), 1u);
+  EXPECT_TRUE(in.at_end());
+}
+
+TEST_F(MuxTest, ABlackHoleFailsByItsOwnDeadlineAndHurtsNobody) {
+  Owner hole, other;
+  auto slow = open(hole, seconds(5));
+  std::uint32_t hole_number = last_open();
+  auto quick = open(other, seconds(10));
+  confirm(last_open(), 7);
+  EXPECT_EQ(mux->next_deadline(), start + seconds(5));
+  mux->tick(start + milliseconds(4999));
+  EXPECT_FALSE(hole.closed);
+  mux->tick(start + seconds(5));
+  ASSERT_TRUE(hole.error);
+  EXPECT_EQ(hole.error->code, Errc::kTimeout);
+  EXPECT_TRUE(other.opened);
+  EXPECT_EQ(mux->next_deadline(), TimePoint::max());
+  // The number stays taken until the peer has answered; what it then opens is closed at once.
+  EXPECT_EQ(mux->used_numbers(), 2u);
+  sink.sent.clear();
+  confirm(hole_number, 99);
+  ASSERT_EQ(sent_count(ssh::kChannelClose), 1);
+  message(ssh::kChannelClose, hole_number);
+  EXPECT_EQ(mux->used_numbers(), 1u);
+  EXPECT_EQ(mux->error(), nullptr);
+}
+
+TEST_F(MuxTest, BytesWrittenBeforeTheConfirmationGoOutAfterIt) {
+  Owner owner;
+  auto channel = open(owner);
+  EXPECT_EQ(channel->write(as_bytes("early")), 5u);
+  channel->shutdown_write();
+  mux->pump();
+  EXPECT_EQ(sent_count(ssh::kChannelData), 0);
+  EXPECT_EQ(sent_count(ssh::kChannelEof), 0);
+  confirm(last_open(), 5);
+  EXPECT_EQ(sent_data(5), "early");
+  EXPECT_EQ(sink.sent.back().front(), ssh::kChannelEof);
+}
+
+TEST_F(MuxTest, TheWindowOfThePeerLimitsWhatIsSent) {
+  Owner owner;
+  auto channel = open_and_confirm(owner, 5, 10);
+  EXPECT_EQ(channel->write(as_bytes("0123456789abcdef")), 16u);
+  mux->pump();
+  EXPECT_EQ(sent_data(5), "0123456789");
+  adjust(0, 4);
+  EXPECT_EQ(sent_data(5), "0123456789abcd");
+  adjust(0, 100);
+  EXPECT_EQ(sent_data(5), "0123456789abcdef");
+  EXPECT_GT(mux->counters().window_stalls, 0u);
+  EXPECT_EQ(mux->counters().queued_out, 0u);
+}
+
+TEST_F(MuxTest, AStuckWindowMakesWritesShortAndOnWritableFollows) {
+  Owner owner;
+  auto channel = open_and_confirm(owner, 5, 0);
+  std::string much(Mux::kSendQueueMax + 1000, 'x');
+  EXPECT_EQ(channel->write(as_bytes(much)), Mux::kSendQueueMax);
+  EXPECT_EQ(channel->write(as_bytes("more")), 0u);
+  EXPECT_EQ(owner.writable, 0);
+  adjust(0, 1 << 24);
+  EXPECT_EQ(owner.writable, 1);
+  EXPECT_EQ(sent_data(5).size(), Mux::kSendQueueMax);
+}
+
+TEST_F(MuxTest, CreditIsGivenOnlyForWhatTheOwnerTook) {
+  Owner owner;
+  auto channel = open_and_confirm(owner, 5);
+  owner.appetite = 0;
+  std::string block(Mux::kMaxPacket, 'x');
+  for (std::uint32_t sent = 0; sent < Mux::kWindow; sent += Mux::kMaxPacket) data(0, block);
+  EXPECT_EQ(sent_count(ssh::kChannelWindowAdjust), 0);
+  EXPECT_EQ(mux->counters().held_in, Mux::kWindow);
+  EXPECT_EQ(mux->error(), nullptr);
+  owner.appetite = SIZE_MAX;
+  channel->resume_reading();
+  mux->pump();
+  EXPECT_EQ(owner.received.size(), Mux::kWindow);
+  std::uint32_t credited = 0;
+  for (const Bytes& each : sink.sent) {
+    WireReader in(each);
+    if (in.u8() != ssh::kChannelWindowAdjust) continue;
+    EXPECT_EQ(in.u32(), 5u);
+    credited += in.u32();
+  }
+  EXPECT_EQ(credited, Mux::kWindow);
+  EXPECT_EQ(mux->counters().held_in, 0u);
+}
+
+TEST_F(MuxTest, APeerThatOverrunsTheWindowEndsTheConnection) {
+  Owner owner;
+  auto channel = open_and_confirm(owner, 5);
+  owner.appetite = 0;
+  std::string block(Mux::kMaxPacket, 'x');
+  for (std::uint32_t sent = 0; sent < Mux::kWindow; sent += Mux::kMaxPacket) data(0, block);
+  data(0, "x");
+  ASSERT_NE(mux->error(), nullptr);
+  EXPECT_EQ(mux->error()->code, Errc::kProtocol);
+}
+
+TEST_F(MuxTest, HalfCloseIsAnsweredInFull) {
+  Owner owner;
+  auto channel = open_and_confirm(owner, 5);
+  channel->write(as_bytes("question"));
+  channel->shutdown_write();
+  mux->pump();
+  EXPECT_EQ(sent_data(5), "question");
+  EXPECT_EQ(sent_count(ssh::kChannelEof), 1);
+  data(0, "long ");
+  data(0, "answer");
+  EXPECT_FALSE(owner.eof);
+  message(ssh::kChannelEof, 0);
+  EXPECT_EQ(owner.received, "long answer");
+  EXPECT_TRUE(owner.eof);
+  EXPECT_TRUE(owner.closed);
+  EXPECT_FALSE(owner.error);
+  EXPECT_EQ(sent_count(ssh::kChannelClose), 1);
+  EXPECT_EQ(mux->used_numbers(), 1u);
+  message(ssh::kChannelClose, 0);
+  EXPECT_EQ(mux->used_numbers(), 0u);
+}
+
+TEST_F(MuxTest, BytesHeldForASlowOwnerOutliveTheChannelsClose) {
+  Owner owner;
+  auto channel = open_and_confirm(owner, 5);
+  owner.appetite = 3;
+  data(0, "abcdef");
+  message(ssh::kChannelEof, 0);
+  message(ssh::kChannelClose, 0);
+  EXPECT_EQ(sent_count(ssh::kChannelClose), 1);
+  EXPECT_FALSE(owner.eof || owner.closed);
+  owner.appetite = SIZE_MAX;
+  channel->resume_reading();
+  mux->pump();
+  EXPECT_EQ(owner.received, "abcdef");
+  EXPECT_TRUE(owner.eof && owner.closed);
+  EXPECT_FALSE(owner.error);
+  EXPECT_EQ(mux->used_numbers(), 0u);
+}
+
+TEST_F(MuxTest, DestroyingAChannelClosesItAndFreesItsNumberAfterThePeersClose) {
+  Owner owner;
+  auto channel = open_and_confirm(owner, 5);
+  channel->write(as_bytes("never sent"));
+  channel.reset();
+  mux->pump();
+  EXPECT_EQ(sent_count(ssh::kChannelClose), 1);
+  EXPECT_FALSE(owner.closed);
+  data(0, "late bytes of the peer");
+  EXPECT_EQ(owner.received, "");
+  message(ssh::kChannelClose, 0);
+  EXPECT_EQ(mux->used_numbers(), 0u);
+  EXPECT_EQ(mux->counters().queued_out, 0u);
+  EXPECT_EQ(mux->error(), nullptr);
+}
+
+TEST_F(MuxTest, ANumberIsNotReusedWhileThePeerMayStillUseIt) {
+  Owner first, second;
+  auto channel = open_and_confirm(first, 5);
+  channel.reset();
+  mux->pump();
+  auto next = open(second);
+  EXPECT_EQ(last_open(), 1u);
+  message(ssh::kChannelClose, 0);
+  Owner third;
+  auto reuse = open(third);
+  EXPECT_EQ(last_open(), 0u);
+}
+
+TEST_F(MuxTest, ChannelsTakeTurns) {
+  Owner one, two;
+  auto first = open_and_confirm(one, 1, 1 << 24);
+  auto second = open(two);
+  confirm(last_open(), 2, 1 << 24);
+  sink.sent.clear();
+  sink.room = false;
+  std::string bulk(Mux::kSendQueueMax, 'b');
+  first->write(as_bytes(bulk));
+  second->write(as_bytes(std::string_view("tiny")));
+  sink.room = true;
+  mux->pump();
+  std::size_t before_tiny = 0;
+  for (const Bytes& each : sink.sent) {
+    WireReader in(each);
+    if (in.u8() != ssh::kChannelData) continue;
+    if (in.u32() == 2) break;
+    before_tiny += in.string().size();
+  }
+  EXPECT_LE(before_tiny, Mux::kQuantum);
+  EXPECT_EQ(sent_data(1).size(), bulk.size());
+}
+
+TEST_F(MuxTest, ABlockedSinkKeepsOrderAndLosesNothing) {
+  Owner owner;
+  auto channel = open_and_confirm(owner, 5);
+  sink.blocked = true;
+  channel->write(as_bytes("abc"));
+  channel->shutdown_write();
+  mux->pump();
+  EXPECT_TRUE(sink.sent.empty());
+  EXPECT_EQ(channel->write(as_bytes("too late")), 0u);
+  sink.blocked = false;
+  mux->pump();
+  EXPECT_EQ(sent_data(5), "abc");
+  EXPECT_EQ(sink.sent.back().front(), ssh::kChannelEof);
+}
+
+TEST_F(MuxTest, FailTellsEveryOwnerOnceAndLeavesChannelsInert) {
+  Owner opening, open_one, ended;
+  auto first = open(opening);
+  auto second = open(open_one);
+  confirm(last_open(), 5);
+  auto third = open(ended);
+  refuse(last_open(), 1, "no");
+  EXPECT_TRUE(ended.closed);
+  mux->fail(Error{Errc::kClosed, "the network is gone", {}});
+  for (Owner* owner : {&opening, &open_one}) {
+    ASSERT_TRUE(owner->error);
+    EXPECT_EQ(owner->error->message, "the network is gone");
+  }
+  EXPECT_EQ(second->write(as_bytes("x")), 0u);
+  second->close();
+  second->abort();
+  EXPECT_FALSE(mux->open(ChannelOpen::direct_streamlocal("/x"), start, nullptr).ok());
+  mux.reset();
+  EXPECT_EQ(second->write(as_bytes("x")), 0u);
+}
+
+TEST_F(MuxTest, AnOwnerMayDestroyAnotherChannelFromItsHandler) {
+  Owner one, two;
+  auto first = open_and_confirm(one, 5);
+  auto second = open(two);
+  confirm(last_open(), 6);
+  one.on_each_data = [&] { second.reset(); };
+  data(0, "go");
+  data(1, "nobody home");
+  EXPECT_EQ(two.received, "");
+  EXPECT_EQ(mux->error(), nullptr);
+}
+
+TEST_F(MuxTest, AnOwnerMayAbortItsOwnChannelFromItsHandler) {
+  Owner owner;
+  auto channel = open_and_confirm(owner, 5);
+  owner.on_each_data = [&] { channel->abort(); };
+  owner.appetite = 1;
+  data(0, "abc");
+  EXPECT_TRUE(owner.closed);
+  EXPECT_TRUE(owner.error);
+  EXPECT_EQ(sent_count(ssh::kChannelClose), 1);
+  EXPECT_EQ(mux->counters().held_in, 0u);
+}
+
+TEST_F(MuxTest, CloseDeliversWhatWasAcceptedAndDropsWhatComes) {
+  Owner owner;
+  auto channel = open_and_confirm(owner, 5, 4);
+  channel->write(as_bytes("abcdef"));
+  channel->close();
+  mux->pump();
+  data(0, "unwanted");
+  EXPECT_EQ(owner.received, "");
+  EXPECT_EQ(sent_data(5), "abcd");
+  EXPECT_FALSE(owner.closed);
+  adjust(0, 100);
+  EXPECT_EQ(sent_data(5), "abcdef");
+  EXPECT_EQ(sent_count(ssh::kChannelEof), 1);
+  EXPECT_EQ(sent_count(ssh::kChannelClose), 1);
+  EXPECT_TRUE(owner.closed);
+  EXPECT_FALSE(owner.error);
+}
+
+TEST_F(MuxTest, UnknownRequestsAreRefusedAndNeverFatal) {
+  Owner owner;
+  auto channel = open_and_confirm(owner, 5);
+  WireWriter global;
+  global.u8(ssh::kGlobalRequest).string(std::string_view("hostkeys-00@openssh.com")).boolean(false);
+  feed(packet(global));
+  EXPECT_TRUE(sink.sent.empty());
+  WireWriter asking;
+  asking.u8(ssh::kGlobalRequest).string(std::string_view("whatever@example")).boolean(true);
+  feed(packet(asking));
+  EXPECT_EQ(sent_count(ssh::kRequestFailure), 1);
+  WireWriter request;
+  request.u8(ssh::kChannelRequest).u32(0).string(std::string_view("odd")).boolean(true);
+  feed(packet(request));
+  EXPECT_EQ(sent_count(ssh::kChannelFailure), 1);
+  WireWriter peer_open;
+  peer_open.u8(ssh::kChannelOpen).string(std::string_view("x11")).u32(3).u32(1).u32(1);
+  feed(packet(peer_open));
+  EXPECT_EQ(sent_count(ssh::kChannelOpenFailure), 1);
+  feed(Bytes{126});
+  EXPECT_EQ(mux->error(), nullptr);
+}
+
+TEST_F(MuxTest, GlobalRepliesComeInOrder) {
+  std::string order;
+  ASSERT_TRUE(mux->global_request("a", {}, [&](bool ok, ByteView) { order += ok ? "A" : "a"; }));
+  ASSERT_TRUE(mux->global_request("b", {}, [&](bool ok, ByteView) { order += ok ? "B" : "b"; }));
+  mux->pump();
+  feed(Bytes{ssh::kRequestFailure});
+  feed(Bytes{ssh::kRequestSuccess});
+  EXPECT_EQ(order, "aB");
+  feed(Bytes{ssh::kRequestSuccess});
+  EXPECT_NE(mux->error(), nullptr);
+}
+
+struct BadPacket {
+  const char* name;
+  Bytes bytes;
+};
+
+TEST_F(MuxTest, PacketsThatMakeNoSenseAreProtocolErrorsNotCrashes) {
+  auto number = [](std::uint8_t type, std::uint32_t channel) {
+    WireWriter out;
+    out.u8(type).u32(channel);
+    return to_bytes(out.view());
+  };
+  std::vector<BadPacket> bad = {
+      {"data for an unknown channel", number(ssh::kChannelData, 1000)},
+      {"data cut short", number(ssh::kChannelData, 0)},
+      {"type alone", Bytes{ssh::kChannelData}},
+      {"close for an unknown channel", number(ssh::kChannelClose, 4294967295u)},
+      {"a second confirmation", number(ssh::kChannelOpenConfirmation, 0)},
+      {"adjustment cut short", number(ssh::kChannelWindowAdjust, 0)},
+      {"an open cut short", Bytes{ssh::kChannelOpen, 0, 0}},
+  };
+  for (const BadPacket& each : bad) {
+    sink.sent.clear();
+    mux = std::make_unique<Mux>(&sink);
+    Owner owner;
+    auto channel = open_and_confirm(owner, 5);
+    feed(each.bytes);
+    EXPECT_NE(mux->error(), nullptr) << each.name;
+  }
+}
+
+TEST_F(MuxTest, AWindowBeyondTheLimitIsAProtocolError) {
+  Owner owner;
+  auto channel = open_and_confirm(owner, 5, 0xffffffff);
+  adjust(0, 1);
+  EXPECT_NE(mux->error(), nullptr);
+}
+
+TEST_F(MuxTest, APeerThatMakesUsAnswerWithoutEndIsCutOff) {
+  sink.blocked = true;
+  WireWriter asking;
+  asking.u8(ssh::kGlobalRequest).string(std::string_view("x")).boolean(true);
+  Bytes request = packet(asking);
+  for (std::size_t i = 0; i <= Mux::kMaxControlBytes && !mux->error(); ++i) mux->handle_packet(request);
+  EXPECT_NE(mux->error(), nullptr);
+}
+
+}  // namespace
+}  // namespace jump
