@@ -1,0 +1,65 @@
+// Agent: the running daemon. It owns the loop and everything on it, starts it, and ends it in order:
+// no new clients → forwards → hosts → what clients are still to be told → the loop.
+//
+// Invariants: run() returns only when everything of ours is released, within kShutdownMax of the request to end; the
+// control socket exists exactly while the agent answers on it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "control/dispatcher.h"
+#include "control/server.h"
+#include "forward/forwards.h"
+#include "loop/loop.h"
+#include "loop/signals.h"
+#include "loop/uv_io.h"
+#include "proto/messages.h"
+#include "route/hosts.h"
+
+namespace jump {
+
+struct AgentOptions {
+  std::string socket_path;
+  std::string ssh_config_file;  // -F; empty: ssh's defaults
+  ForwardLimits forward_limits;
+};
+
+class Agent {
+ public:
+  // From the request to end until run() returns: the time for answers on their way to clients.
+  static constexpr Duration kShutdownMax = seconds(2);
+
+  explicit Agent(AgentOptions options);
+  ~Agent();
+  Agent(const Agent&) = delete;
+  Agent& operator=(const Agent&) = delete;
+
+  // Opens the control socket. Errors: kInUse when an agent answers there already; kRefused for a directory that
+  // others could write to.
+  Status start();
+  // Until somebody asks it to end: SIGTERM, SIGINT, agent.shutdown.
+  void run();
+
+ private:
+  void begin_shutdown(const char* why);
+  proto::AgentStatus status() const;
+
+  const AgentOptions options_;
+  const std::string instance_;
+  Loop loop_;
+  UvIo io_;
+  const TimePoint started_;
+  Hosts hosts_;
+  Forwards forwards_;
+  Dispatcher dispatcher_;
+  ControlServer server_;
+  std::unique_ptr<Signals> signals_;
+  std::unique_ptr<Timer> shutdown_timer_;
+  bool ending_ = false;
+};
+
+}  // namespace jump

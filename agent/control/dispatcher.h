@@ -1,0 +1,90 @@
+// Dispatcher: the method table. A method is bound to a typed handler; JSON stays on this side of it:
+//
+//   dispatcher.bind(method::kForwardClose, [&](const ForwardCloseParams& params, Reply<ForwardCloseResult> reply) {…});
+//
+// A Reply answers exactly once: dropped without an answer, it answers "internal error", so no client ever waits for a
+// handler that forgot. It may be answered later, from any point of the loop; a client that has gone meanwhile is no
+// error. A handler that starts something cancellable hands it to keep(): it is cancelled when the client goes.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "base/result.h"
+#include "proto/codec.h"
+#include "proto/methods.h"
+#include "proto/rpc.h"
+#include "stream/io.h"
+
+namespace jump {
+
+// Where one request's answer goes. Owned by the Reply; the client's side may be gone.
+class ReplySink {
+ public:
+  virtual ~ReplySink() = default;
+  virtual void answer(std::string line) = 0;
+  virtual void keep(std::unique_ptr<Operation> operation) = 0;
+};
+
+template <class R>
+class Reply {
+ public:
+  Reply(std::string id, std::shared_ptr<ReplySink> sink) : state_(std::make_shared<State>()) {
+    state_->id = std::move(id);
+    state_->sink = std::move(sink);
+  }
+
+  void operator()(const Result<R>& outcome) const { state_->send(outcome); }
+  void keep(std::unique_ptr<Operation> operation) const {
+    if (operation && state_->sink) state_->sink->keep(std::move(operation));
+  }
+
+ private:
+  // Shared, as std::function wants copies; the last one gone without an answer gives the one below.
+  struct State {
+    std::string id;
+    std::shared_ptr<ReplySink> sink;
+
+    void send(const Result<R>& outcome) {
+      if (auto to = std::exchange(sink, nullptr)) to->answer(proto::encode_reply(id, outcome));
+    }
+    ~State() {
+      if (sink) send(Error{Errc::kInternal, "the request was dropped without an answer", {}});
+    }
+  };
+  std::shared_ptr<State> state_;
+};
+
+class Dispatcher {
+ public:
+  template <class P, class R, class Handler>
+  void bind(const proto::Method<P, R>& method, Handler handler) {
+    table_[method.name] = [handler = std::move(handler)](const proto::Request& request, std::shared_ptr<ReplySink> sink) {
+      Result<P> params = proto::decode_params<P>(request.params);
+      if (!params) {
+        sink->answer(proto::encode_error(request.id, proto::to_rpc_error(params.error(), proto::kInvalidParams)));
+        return;
+      }
+      handler(*params, Reply<R>(request.id, std::move(sink)));
+    };
+  }
+
+  // Answers through `sink`, now or later.
+  void dispatch(const proto::Request& request, std::shared_ptr<ReplySink> sink) const {
+    auto found = table_.find(request.method);
+    if (found == table_.end()) {
+      sink->answer(proto::encode_error(request.id, proto::method_not_found(request.method)));
+      return;
+    }
+    found->second(request, std::move(sink));
+  }
+
+ private:
+  using Entry = std::function<void(const proto::Request&, std::shared_ptr<ReplySink>)>;
+  std::map<std::string, Entry, std::less<>> table_;
+};
+
+}  // namespace jump

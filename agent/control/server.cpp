@@ -1,0 +1,204 @@
+#include "control/server.h"
+
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/byte_queue.h"
+#include "base/log.h"
+#include "proto/line_framer.h"
+
+namespace jump {
+
+// One connection to the control socket.
+class ControlServer::Client final : private StreamHandler {
+ public:
+  Client(ControlServer& server, std::unique_ptr<ByteStream> stream, std::uint64_t id)
+      : server_(server), stream_(std::move(stream)), id_(id) {
+    work_soon_ = server_.io_.deferred([this] { work(); });
+  }
+  ~Client() {
+    for (auto& sink : pending_) sink->client = nullptr;
+  }
+
+  void start() { stream_->set_handler(this); }
+  void stop_requests() { stopped_ = true; }
+
+  std::list<std::shared_ptr<Client>>::iterator place;
+
+ private:
+  // One request that is being answered.
+  struct Sink final : ReplySink, std::enable_shared_from_this<Sink> {
+    Client* client = nullptr;  // null once the client has gone or was answered
+    bool notification = false;
+    std::vector<std::unique_ptr<Operation>> kept;
+    std::list<std::shared_ptr<Sink>>::iterator place;
+
+    void answer(std::string line) override {
+      if (client) client->on_answer(*this, std::move(line));
+    }
+    void keep(std::unique_ptr<Operation> operation) override {
+      if (client) kept.push_back(std::move(operation));
+    }
+  };
+
+  std::size_t on_data(ByteView data) override {
+    if (framer_.ended() || stopped_) return data.size();
+    if (pending_.size() >= kMaxPending || framer_.buffered() > proto::kMaxLine) {
+      paused_ = true;
+      return 0;
+    }
+    framer_.feed(data);
+    work_soon_->schedule();
+    return data.size();
+  }
+
+  // Answers what is complete, a bounded number of requests per turn.
+  void work() {
+    for (int left = 32; left > 0 && pending_.size() < kMaxPending && !stopped_; --left) {
+      std::string_view line;
+      switch (framer_.next(&line)) {
+        case proto::LineFramer::Next::kLine:
+          handle(line);
+          break;
+        case proto::LineFramer::Next::kTooLong:
+          server_.protocol_errors_++;
+          send(proto::encode_error("null", proto::line_too_long()));
+          return finish();
+        case proto::LineFramer::Next::kMore:
+          if (eof_ && pending_.empty()) return finish();
+          resume();
+          return;
+        case proto::LineFramer::Next::kEnded:
+          return;
+      }
+      if (ended_) return;
+    }
+    if (pending_.size() < kMaxPending) work_soon_->schedule();
+  }
+
+  void handle(std::string_view line) {
+    auto parsed = proto::parse_request(line);
+    if (auto* bad = std::get_if<proto::BadRequest>(&parsed)) {
+      server_.protocol_errors_++;
+      return send(proto::encode_error(bad->id, bad->error));
+    }
+    const auto& request = std::get<proto::Request>(parsed);
+    log::debug("client {}: {}", id_, request.method.substr(0, 64));
+    auto sink = std::make_shared<Sink>();
+    sink->client = this;
+    sink->notification = request.is_notification();
+    sink->place = pending_.insert(pending_.end(), sink);
+    server_.dispatcher_.dispatch(request, sink);
+  }
+
+  void on_answer(Sink& sink, std::string line) {
+    std::shared_ptr<Sink> self = std::move(*sink.place);
+    pending_.erase(sink.place);
+    sink.client = nullptr;
+    // The operation may be what is calling: it goes a little later.
+    server_.io_.dispose(std::move(self));
+    if (!sink.notification) send(line);
+    work_soon_->schedule();
+  }
+
+  void send(const std::string& line) {
+    if (ended_) return;
+    output_.append(as_bytes(line));
+    flush();
+    if (output_.size() > kMaxQueued) {
+      log::warn("client {}: does not read its answers; cut off", id_);
+      ended_ = true;
+      stream_->abort();
+    }
+  }
+
+  void flush() {
+    while (!output_.empty()) {
+      ByteView run = output_.front();
+      std::size_t count = stream_->write(run);
+      output_.consume(count);
+      if (count < run.size()) return;
+    }
+    if (finishing_) {
+      finishing_ = false;
+      stream_->close();
+    }
+  }
+
+  // Sends what is queued and closes.
+  void finish() {
+    finishing_ = true;
+    flush();
+  }
+
+  void resume() {
+    if (!std::exchange(paused_, false)) return;
+    stream_->resume_reading();
+  }
+
+  void on_eof() override {
+    eof_ = true;
+    work_soon_->schedule();
+  }
+  void on_writable() override { flush(); }
+  void on_closed(const Error*) override {
+    ended_ = true;
+    server_.remove(*this);
+  }
+
+  ControlServer& server_;
+  std::unique_ptr<ByteStream> stream_;
+  const std::uint64_t id_;
+  std::unique_ptr<Deferred> work_soon_;
+  proto::LineFramer framer_;
+  ByteQueue output_;
+  std::list<std::shared_ptr<Sink>> pending_;
+  bool paused_ = false;     // on_data() took less than it was offered
+  bool eof_ = false;
+  bool finishing_ = false;  // close once output_ is out
+  bool ended_ = false;
+  bool stopped_ = false;
+};
+
+ControlServer::ControlServer(Io& io, const Dispatcher& dispatcher) : io_(io), dispatcher_(dispatcher) {}
+
+ControlServer::~ControlServer() = default;
+
+Status ControlServer::listen(const std::string& path) {
+  ListenOptions options;
+  options.at.path = path;
+  options.own_user_only = true;
+  auto listener = io_.listen(options, [this](std::unique_ptr<ByteStream> stream) { on_accepted(std::move(stream)); });
+  if (!listener) return listener.error();
+  listener_ = *std::move(listener);
+  return {};
+}
+
+void ControlServer::stop() {
+  stopped_ = true;
+  listener_.reset();
+  for (auto& client : clients_) client->stop_requests();
+}
+
+void ControlServer::on_accepted(std::unique_ptr<ByteStream> stream) {
+  if (clients_.size() >= kMaxClients || stopped_) {
+    refused_++;
+    Error full{Errc::kLimit, "the agent has " + std::to_string(kMaxClients) + " clients already", "close some of them"};
+    stream->write(as_bytes(proto::encode_error("null", proto::to_rpc_error(full))));
+    stream->close();
+    io_.dispose(std::shared_ptr<ByteStream>(std::move(stream)));
+    return;
+  }
+  auto client = std::make_shared<Client>(*this, std::move(stream), next_id_++);
+  client->place = clients_.insert(clients_.end(), client);
+  client->start();
+}
+
+void ControlServer::remove(Client& client) {
+  std::shared_ptr<Client> last = std::move(*client.place);
+  clients_.erase(client.place);
+  io_.dispose(std::move(last));
+}
+
+}  // namespace jump

@@ -1,0 +1,59 @@
+// ControlServer: the agent's Unix socket. It accepts clients, frames their lines and hands requests to the methods;
+// what the methods do is not its business (see methods.h).
+//
+//   bytes ─► LineFramer ─► Request ─► Dispatcher::dispatch() ─► Reply ─► bytes
+//
+// Invariants: one client's garbage, silence or slowness costs only that client; every request gets exactly one answer
+// while its client lives; what is buffered per client is bounded both ways.
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "control/dispatcher.h"
+#include "stream/io.h"
+
+namespace jump {
+
+class ControlServer {
+ public:
+  static constexpr std::size_t kMaxClients = 256;
+  // Answers that a client has not read yet; beyond it the client is cut off.
+  static constexpr std::size_t kMaxQueued = 4 * 1024 * 1024;
+  // Requests of one client that are being worked on; reading pauses beyond it.
+  static constexpr std::size_t kMaxPending = 64;
+
+  ControlServer(Io& io, const Dispatcher& dispatcher);
+  ~ControlServer();
+  ControlServer(const ControlServer&) = delete;
+  ControlServer& operator=(const ControlServer&) = delete;
+
+  // Errors: those of Io::listen.
+  Status listen(const std::string& path);
+  // No new clients and no new requests; what is being answered still gets out.
+  void stop();
+
+  std::size_t clients() const { return clients_.size(); }
+  std::uint64_t refused() const { return refused_; }
+  std::uint64_t protocol_errors() const { return protocol_errors_; }
+
+ private:
+  class Client;
+
+  void on_accepted(std::unique_ptr<ByteStream> stream);
+  void remove(Client& client);
+
+  Io& io_;
+  const Dispatcher& dispatcher_;
+  std::unique_ptr<Listener> listener_;
+  std::list<std::shared_ptr<Client>> clients_;
+  std::uint64_t refused_ = 0;
+  std::uint64_t protocol_errors_ = 0;
+  std::uint64_t next_id_ = 1;
+  bool stopped_ = false;
+};
+
+}  // namespace jump

@@ -1,0 +1,122 @@
+// Hop: one live SSH connection to one server, from dialing to its end. It owns the byte stream below, the transport,
+// the login and the channels' Mux, and moves bytes between them:
+//
+//   stream.on_data → transport.feed/advance → mux.handle_packet        mux.pump → transport.send → stream.write
+//
+// The ladder: kPreparing (known hosts are read) → kConnecting → kExchanging (key exchange, host key) →
+// kAuthenticating → kReady → kClosed. Any step may fall to kClosed, with error(); a Hop is never reused.
+//
+// Invariants: nothing is read from the network faster than it is handled; no channel exists before kReady; every wait
+// has a deadline; once kClosed, every channel has heard of it. The owner is told of each change through `changed`,
+// from the loop, and may destroy the hop there only through Io::dispose().
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "auth/known_hosts.h"
+#include "auth/login.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "channel/mux.h"
+#include "hop/hop_spec.h"
+#include "stream/io.h"
+#include "transport/transport.h"
+
+namespace jump {
+
+class Hop final : private PacketHandler, private PacketSink, private StreamHandler {
+ public:
+  enum class State { kPreparing, kConnecting, kExchanging, kAuthenticating, kReady, kClosed };
+
+  // Bytes that may wait between the channels and the socket: enough to fill one write, short enough that a keystroke
+  // does not wait behind it.
+  static constexpr std::size_t kOutputMax = 128 * 1024;
+  // Without ServerAliveInterval: a silent server is asked for a sign of life this often.
+  static constexpr Duration kDefaultAliveInterval = seconds(15);
+
+  // `id` names the hop in the log. `changed` is called after each change of state.
+  Hop(Io& io, HopSpec spec, std::string id, std::function<void()> changed);
+  ~Hop();
+  Hop(const Hop&) = delete;
+  Hop& operator=(const Hop&) = delete;
+
+  void start();
+  // Ends it, with the reason for those who use it; error() is then this one. kClosed follows at once, `changed` later.
+  void close(Error reason);
+
+  State state() const { return state_; }
+  const Error& error() const { return error_; }       // in kClosed
+  const HopSpec& spec() const { return spec_; }
+  Mux& mux() { return *mux_; }                        // from kReady on
+  const Mux& mux() const { return *mux_; }
+  TimePoint since() const { return since_; }          // when the state began
+  std::optional<Duration> round_trip() const { return round_trip_; }
+  std::string algorithms() const;                     // empty before the key exchange
+  std::uint64_t rekeys() const { return transport_ ? transport_->rekeys() : 0; }
+  std::size_t output_size() const { return transport_ ? transport_->output().size() : 0; }
+
+ private:
+  // PacketHandler
+  void on_packet(ByteView payload) override;
+  // PacketSink
+  bool send_packet(ByteView head, ByteView body) override;
+  bool has_room() const override;
+  void wake() override;
+  // StreamHandler: the network
+  std::size_t on_data(ByteView data) override;
+  void on_eof() override;
+  void on_writable() override;
+  void on_closed(const Error* error) override;
+
+  void dial();
+  void on_dialed(Result<std::unique_ptr<ByteStream>> result);
+  void drive();
+  bool step();
+  bool judge_host_key();
+  void begin_login();
+  void begin_service();
+  void flush();
+  void arm_channel_timer();
+  void on_alive_timer();
+  void on_connect_timeout();
+  void set_state(State next);
+  void fail(Error error);
+  void end(Error error);
+  Error with_context(const Error& error) const;
+
+  Io& io_;
+  const HopSpec spec_;
+  const std::string id_;
+  std::function<void()> changed_;
+
+  State state_ = State::kPreparing;
+  TimePoint since_;
+  Error error_;
+  bool driving_ = false;   // drive() is on the stack: whoever wants it again is served by its loop
+  bool again_ = false;
+
+  std::shared_ptr<KnownHosts> known_hosts_;
+  std::unique_ptr<Operation> operation_;   // reading known hosts, then dialing
+  std::unique_ptr<ByteStream> stream_;
+  std::unique_ptr<Transport> transport_;
+  std::unique_ptr<Userauth> userauth_;
+  std::unique_ptr<Login> login_;
+  std::unique_ptr<Mux> mux_;
+
+  std::unique_ptr<Deferred> drive_soon_;
+  std::unique_ptr<Deferred> changed_soon_;
+  std::unique_ptr<Timer> connect_timer_;
+  std::unique_ptr<Timer> channel_timer_;
+  std::unique_ptr<Timer> alive_timer_;
+  TimePoint last_heard_;
+  TimePoint probe_sent_;
+  int probes_unanswered_ = 0;
+  std::optional<Duration> round_trip_;
+};
+
+std::string_view hop_state_name(Hop::State state);
+
+}  // namespace jump

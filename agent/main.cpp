@@ -1,0 +1,231 @@
+// jumpagent: the daemon's command line. `up` starts it in the background, `run` is it, `down` and `status` talk to the
+// one that runs, as jumpctl does.
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <optional>
+
+#define CXXOPTS_NO_REGEX true          // <regex> is large and slow to start
+#define CXXOPTS_VECTOR_DELIMITER '\0'  // an argument with a comma is one argument
+#include <cxxopts.hpp>
+
+#include "agent.h"
+#include "base/log.h"
+#include "ctl/client.h"
+#include "ctl/print.h"
+#include "ctl/verb.h"
+#include "launch.h"
+#include "proto/json.h"
+#include "proto/socket_path.h"
+
+namespace jump {
+namespace {
+
+constexpr const char* kHelp =
+    "usage: jumpagent VERB [options]\n"
+    "\n"
+    "  up       start the agent in the background; returns when it answers\n"
+    "  run      be the agent, in the foreground\n"
+    "  down     end the agent that runs, its forwards and connections\n"
+    "  status   what the agent does: hosts, forwards\n"
+    "\n"
+    "  -F FILE             read this ssh_config instead of ~/.ssh/config (up, run)\n"
+    "  --socket PATH       the control socket; default: $JUMPAGENT_SOCK, else\n"
+    "                      $XDG_RUNTIME_DIR/jumpagent/control.sock\n"
+    "  --log-level LEVEL   trace, debug, info, warn, error or off; default info (up, run)\n"
+    "  --open-timeout S    how long a target may take to answer a new connection;\n"
+    "                      default 20 seconds (up, run)\n"
+    "  --json              one JSON document on stdout (up, down, status)\n"
+    "  --help, --version\n"
+    "\n"
+    "The agent that `up` starts logs to ~/.local/state/jumpagent/agent.log\n"
+    "($XDG_STATE_HOME). Exit status: 0 done, 1 failed, 2 usage, 3 no agent is running.\n";
+
+struct CommandLine {
+  std::string verb;
+  ctl::Options client;  // --socket, --json
+  std::string ssh_config;
+  std::string log_level = "info";
+  double open_timeout = 20;
+  bool help = false, version = false;
+};
+
+Error usage_error(std::string message) { return Error{Errc::kInvalid, std::move(message), "try 'jumpagent --help'"}; }
+
+Result<CommandLine> parse(int argc, char** argv) {
+  try {
+    cxxopts::Options known("jumpagent");
+    known.add_options()("F", "", cxxopts::value<std::string>())("socket", "", cxxopts::value<std::string>())(
+        "log-level", "", cxxopts::value<std::string>())("open-timeout", "", cxxopts::value<double>())("json", "")(
+        "h,help", "")("version", "")("words", "", cxxopts::value<std::vector<std::string>>());
+    known.parse_positional({"words"});
+    cxxopts::ParseResult parsed = known.parse(argc, argv);
+    CommandLine line;
+    line.client.program = "jumpagent";
+    line.help = parsed.count("help") > 0;
+    line.version = parsed.count("version") > 0;
+    line.client.json = parsed.count("json") > 0;
+    if (parsed.count("socket")) line.client.socket = parsed["socket"].as<std::string>();
+    if (parsed.count("F")) line.ssh_config = parsed["F"].as<std::string>();
+    if (parsed.count("log-level")) line.log_level = parsed["log-level"].as<std::string>();
+    if (parsed.count("open-timeout")) line.open_timeout = parsed["open-timeout"].as<double>();
+    if (parsed.count("words")) {
+      const auto& words = parsed["words"].as<std::vector<std::string>>();
+      line.verb = words.front();
+      if (words.size() > 1) return usage_error(line.verb + " takes no argument: '" + words[1] + "'");
+    }
+    return line;
+  } catch (const cxxopts::exceptions::exception& e) {
+    return usage_error(e.what());
+  }
+}
+
+Result<std::string> absolute(const std::string& file) {
+  if (file.empty()) return file;
+  if (file == "none") return std::string("/dev/null");  // as ssh -F has it
+  std::error_code failed;
+  std::string path = std::filesystem::absolute(file, failed).string();
+  if (failed || !std::filesystem::exists(path, failed)) {
+    return Error{Errc::kNotFound, "there is no ssh_config file " + file, "name an existing one with -F, or leave -F out"};
+  }
+  return path;
+}
+
+// No core dumps and no debugger of the same user: there are keys in memory.
+void protect_memory() {
+  rlimit none{0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+#if !defined(__SANITIZE_ADDRESS__)  // LeakSanitizer has to look into the process
+  prctl(PR_SET_DUMPABLE, 0);
+#endif
+}
+
+// Each forwarded connection is a descriptor; the usual soft limit of 1,024 is for programs that use select().
+void raise_descriptor_limit() {
+  constexpr rlim_t kWanted = 65536;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = std::max(limit.rlim_cur, std::min(limit.rlim_max, kWanted));
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int run(const CommandLine& line) {
+  int waiting = take_report_descriptor();
+  auto fail = [&](const Error& error) {
+    report(waiting, &error);
+    return ctl::fail(line.client, error, ctl::kExitFailed);
+  };
+  log::Level level = log::Level::kInfo;
+  if (!log::parse_level(line.log_level, &level)) return ctl::kExitUsage;
+  log::init(level);
+  protect_memory();
+  raise_descriptor_limit();
+  umask(0077);
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGHUP, SIG_IGN);  // the terminal that it was started from may go
+
+  auto socket = proto::control_socket_path(line.client.socket);
+  if (!socket) return fail(socket.error());
+  auto config = absolute(line.ssh_config);
+  if (!config) return fail(config.error());
+  AgentOptions options;
+  options.socket_path = *socket;
+  options.ssh_config_file = *config;
+  options.forward_limits.open_timeout =
+      std::chrono::duration_cast<Duration>(std::chrono::duration<double>(line.open_timeout));
+  Agent agent(std::move(options));
+  if (Status started = agent.start(); !started) return fail(started.error());
+  report(waiting, nullptr);
+  agent.run();
+  return ctl::kExitDone;
+}
+
+int say_up(const CommandLine& line, const std::string& socket, int pid, bool existing) {
+  if (line.client.json) {
+    auto text = fmt::format(R"({{"pid":{},"socket":"{}","existing":{}}})", pid, socket, existing);
+    auto json = proto::Json::parse(text);
+    fmt::print("{}\n", json ? json->pretty() : text);
+  } else {
+    fmt::print("jumpagent {} (pid {}) on {}\n", existing ? "runs already" : "is up", pid, socket);
+  }
+  return ctl::finish_output(line.client, ctl::kExitDone);
+}
+
+std::optional<int> running_agent(const std::string& socket) {
+  auto client = ctl::Client::connect({socket, std::string("jumpagent ") + JUMPAGENT_VERSION, seconds(5)});
+  if (!client) return std::nullopt;
+  return client->agent().pid;
+}
+
+int up(const CommandLine& line) {
+  auto socket = proto::control_socket_path(line.client.socket);
+  if (!socket) return ctl::fail(line.client, socket.error(), ctl::kExitFailed);
+  auto config = absolute(line.ssh_config);
+  if (!config) return ctl::fail(line.client, config.error(), ctl::kExitFailed);
+  std::error_code ignored;
+  std::string path = std::filesystem::absolute(*socket, ignored).string();
+  if (auto pid = running_agent(path)) return say_up(line, path, *pid, true);
+
+  std::vector<std::string> arguments{"run", "--socket", path, "--log-level", line.log_level, "--open-timeout",
+                                     fmt::format("{}", line.open_timeout)};
+  if (!config->empty()) arguments.insert(arguments.end(), {"-F", *config});
+  Result<int> pid = launch_detached(arguments, default_log_file());
+  if (pid) return say_up(line, path, *pid, false);
+  // Two that start at once: the other one was faster.
+  if (pid.error().code == Errc::kInUse) {
+    if (auto other = running_agent(path)) return say_up(line, path, *other, true);
+  }
+  return ctl::fail(line.client, pid.error().context("the agent did not start"), ctl::kExitFailed);
+}
+
+int dispatch(const CommandLine& line) {
+  log::Level level;
+  if (!log::parse_level(line.log_level, &level)) {
+    return ctl::fail(line.client, usage_error("'" + line.log_level + "' is not a log level"), ctl::kExitUsage,
+                     proto::kInvalidParams);
+  }
+  if (!(line.open_timeout > 0 && line.open_timeout <= proto::kMaxTimeout)) {
+    return ctl::fail(line.client, usage_error("--open-timeout takes seconds, more than 0"), ctl::kExitUsage,
+                     proto::kInvalidParams);
+  }
+  if (line.verb == "up") return up(line);
+  if (line.verb == "run") return run(line);
+  if (line.verb == "down") return ctl::shut_down(line.client);
+  if (line.verb == "status") return ctl::show_status(line.client);
+  std::string what = line.verb.empty() ? "a verb is wanted: up, run, down or status" : "'" + line.verb + "' is not a verb of jumpagent";
+  return ctl::fail(line.client, usage_error(what), ctl::kExitUsage, proto::kInvalidParams);
+}
+
+// A caller may have closed stdin, stdout or stderr; whatever is opened next must not become one of them.
+void occupy_standard_descriptors() {
+  int fd = open("/dev/null", O_RDWR);
+  while (fd >= 0 && fd < 3) fd = open("/dev/null", O_RDWR);
+  if (fd >= 3) close(fd);
+}
+
+int start(int argc, char** argv) {
+  occupy_standard_descriptors();
+  Result<CommandLine> parsed = parse(argc, argv);
+  if (!parsed) {
+    ctl::Options plain;
+    plain.program = "jumpagent";
+    return ctl::fail(plain, parsed.error(), ctl::kExitUsage, proto::kInvalidParams);
+  }
+  if (parsed->version || parsed->help || parsed->verb == "help") {
+    fmt::print("{}", parsed->version ? fmt::format("jumpagent {}\n", JUMPAGENT_VERSION) : kHelp);
+    return ctl::finish_output(parsed->client, ctl::kExitDone);
+  }
+  return dispatch(*parsed);
+}
+
+}  // namespace
+}  // namespace jump
+
+int main(int argc, char** argv) { return jump::start(argc, argv); }

@@ -1,0 +1,35 @@
+#include "process_facts.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <vector>
+
+namespace jump {
+
+std::uint64_t resident_memory() {
+  std::FILE* file = std::fopen("/proc/self/statm", "re");
+  if (!file) return 0;
+  unsigned long long total = 0, resident = 0;
+  int read = std::fscanf(file, "%llu %llu", &total, &resident);
+  std::fclose(file);
+  return read == 2 ? resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)) : 0;
+}
+
+// /proc/self/fd is closed to a process that is not dumpable, so poll() is asked instead, which marks what is not open.
+std::uint64_t open_descriptors() {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  auto highest = static_cast<int>(std::min<rlim_t>(limit.rlim_cur, 65536));
+  std::vector<pollfd> all(static_cast<std::size_t>(highest));
+  for (int fd = 0; fd < highest; ++fd) all[static_cast<std::size_t>(fd)] = pollfd{fd, 0, 0};
+  if (poll(all.data(), all.size(), 0) < 0) return 0;
+  return static_cast<std::uint64_t>(
+      std::count_if(all.begin(), all.end(), [](const pollfd& each) { return !(each.revents & POLLNVAL); }));
+}
+
+}  // namespace jump

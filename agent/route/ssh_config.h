@@ -1,0 +1,44 @@
+// The user's ssh_config, as `ssh` itself understands it: `ssh -G HOST` is run and its answer becomes a HopSpec. So
+// Host, Match, Include, tokens and canonicalisation are exactly ssh's.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "hop/hop_spec.h"
+#include "route/host_name.h"
+#include "stream/io.h"
+
+namespace jump {
+
+// What the answer's tokens and defaults depend on; a value, so that parsing is pure.
+struct LocalUser {
+  std::string name;
+  std::string home;
+  std::string agent_socket;  // $SSH_AUTH_SOCK of the agent's own environment
+  static LocalUser current();
+};
+
+// The answer of `ssh -G` for `alias` as a HopSpec. Errors: kUnsupported, for what would change the way there and is
+// not honoured yet (ProxyJump, ProxyCommand); kProtocol, for an answer that has no host name.
+Result<HopSpec> parse_ssh_config_dump(std::string_view dump, std::string_view alias, const LocalUser& user);
+
+class SshConfig {
+ public:
+  // `file` is what -F named; empty: ssh's own defaults.
+  SshConfig(Io& io, std::string file) : io_(io), file_(std::move(file)) {}
+
+  // Resolves one host. Errors: kInvalid, with what ssh said about the configuration; those of parsing. Without an
+  // `ssh` program: documented defaults (port 22, the local user, the standard identity files), and a line in the log.
+  using Resolved = std::function<void(Result<HopSpec>)>;
+  std::unique_ptr<Operation> resolve(const std::string& text, Resolved done);
+
+ private:
+  Io& io_;
+  std::string file_;
+};
+
+}  // namespace jump

@@ -1,0 +1,394 @@
+// The agent from control socket to SSH server, on memory streams and a clock of the test's: every step is exact, so
+// cuts can be made at every byte and waits measured to the millisecond.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "auth/base64.h"
+#include "control/methods.h"
+#include "control/server.h"
+#include "sim/sim_sshd.h"
+#include "support/sim_io.h"
+
+namespace jump::test {
+namespace {
+
+using nlohmann::json;
+
+class AgentSim : public testing::Test {
+ protected:
+  AgentSim() {
+    known_hosts = testing::TempDir() + "/jump_sim_known_hosts." + std::to_string(getpid());
+    io.on_command("ssh", [this](const Command& command) -> Result<CommandOutput> {
+      CommandOutput output;
+      if (command.argv.back() == "nobody-knows") {
+        output.exit_status = 255;
+        output.err = "ssh: nobody knows this\n";
+        return output;
+      }
+      output.out = "host prod\nuser alice\nhostname 10.0.0.5\nport 22\nuserknownhostsfile " + known_hosts +
+                   "\nglobalknownhostsfile none\nidentityagent none\nserveraliveinterval 5\nserveralivecountmax 2\n";
+      return output;
+    });
+    io.on_dial("10.0.0.5:22", [this](std::unique_ptr<ByteStream> stream) {
+      sshds.push_back(std::move(next_sshd));
+      if (die_after != SIZE_MAX) sshds.back()->die_after(die_after);
+      sshds.back()->serve(std::move(stream), closed_to_all);
+      prepare_sshd();
+    });
+    prepare_sshd();
+    MethodContext context{io, *hosts, *forwards, [] { return proto::AgentStatus{}; }, [] {}};
+    bind_methods(dispatcher, context);
+    EXPECT_TRUE(server->listen("/control"));
+  }
+  ~AgentSim() override {
+    server.reset();
+    forwards.reset();
+    hosts.reset();
+    io.settle();
+    std::remove(known_hosts.c_str());
+  }
+
+  // The server that the next dial() meets; known_hosts knows it already.
+  void prepare_sshd() {
+    next_sshd = std::make_unique<SimSshd>();
+    std::ofstream(known_hosts) << "10.0.0.5 ssh-ed25519 " << base64_encode(next_sshd->host_key_blob()) << "\n";
+  }
+
+  // A control client: sends lines, keeps what comes back.
+  struct Client {
+    std::unique_ptr<ByteStream> stream;
+    std::unique_ptr<Collector> got;
+
+    void send(std::string_view text) { EXPECT_EQ(stream->write(as_bytes(text)), text.size()); }
+    // The answers so far, each a line.
+    std::vector<json> answers() const {
+      std::vector<json> all;
+      std::size_t at = 0;
+      for (std::size_t end; (end = got->received.find('\n', at)) != std::string::npos; at = end + 1) {
+        all.push_back(json::parse(got->received.substr(at, end - at)));
+      }
+      return all;
+    }
+  };
+  Client client() {
+    Client made;
+    made.stream = io.connect("/control");
+    made.got = std::make_unique<Collector>(*made.stream);
+    io.settle();
+    return made;
+  }
+  json call(const std::string& method, const json& params) {
+    Client one = client();
+    one.send(json{{"jsonrpc", "2.0"}, {"id", 1}, {"method", method}, {"params", params}}.dump() + "\n");
+    io.settle();
+    auto answers = one.answers();
+    EXPECT_EQ(answers.size(), 1u) << method;
+    return answers.empty() ? json() : answers.front();
+  }
+  std::string open_forward(std::uint32_t target) {
+    std::string spec = std::to_string(8000 + target) + ":svc:" + std::to_string(target);
+    json answer = call("forward.open", {{"spec", spec}, {"via", "prod"}});
+    EXPECT_TRUE(answer.contains("result")) << answer.dump();
+    return answer.contains("result") ? answer["result"]["forward"]["id"].get<std::string>() : "";
+  }
+  std::unique_ptr<ByteStream> connect(std::uint32_t target) {
+    return io.connect("localhost:" + std::to_string(8000 + target));
+  }
+
+  SimIo io;
+  std::string known_hosts;
+  bool closed_to_all = false;
+  std::size_t die_after = SIZE_MAX;
+  std::vector<std::unique_ptr<SimSshd>> sshds;
+  std::unique_ptr<SimSshd> next_sshd;
+  std::unique_ptr<Hosts> hosts = std::make_unique<Hosts>(io, "");
+  std::unique_ptr<Forwards> forwards = std::make_unique<Forwards>(io, *hosts, ForwardLimits{});
+  Dispatcher dispatcher;
+  std::unique_ptr<ControlServer> server = std::make_unique<ControlServer>(io, dispatcher);
+};
+
+TEST_F(AgentSim, AForwardCarriesBytesBothWaysAndEndsInOrder) {
+  std::string id = open_forward(SimSshd::kEcho);
+  EXPECT_EQ(id, "f1");
+  auto stream = connect(SimSshd::kEcho);
+  ASSERT_TRUE(stream);
+  Collector got(*stream);
+  stream->write(as_bytes("hello"));
+  io.settle();
+  EXPECT_EQ(got.received, "hello");
+  stream->shutdown_write();
+  io.settle();
+  EXPECT_TRUE(got.eof && got.closed);
+  EXPECT_FALSE(got.error);
+  json list = call("forward.list", json::object())["result"]["forwards"];
+  EXPECT_EQ(list[0]["state"], "active");
+  EXPECT_EQ(list[0]["connections"], 0);
+  EXPECT_EQ(list[0]["connections_total"], 1);
+  EXPECT_EQ(list[0]["bytes_in"], 5);
+  EXPECT_EQ(list[0]["bytes_out"], 5);
+  EXPECT_EQ(sshds[0]->open_channels(), 0u);
+}
+
+TEST_F(AgentSim, AHalfClosedConnectionIsAnsweredInFull) {
+  open_forward(SimSshd::kHash);
+  auto stream = connect(SimSshd::kHash);
+  Collector got(*stream);
+  std::string much(300000, 'q');
+  std::size_t sent = 0;
+  while (sent < much.size()) {
+    sent += stream->write(as_bytes(std::string_view(much).substr(sent)));
+    io.settle();
+  }
+  EXPECT_EQ(got.received, "");
+  stream->shutdown_write();
+  io.settle();
+  EXPECT_EQ(got.received, "got 300000\n");
+  EXPECT_TRUE(got.closed);
+  EXPECT_FALSE(got.error);
+}
+
+TEST_F(AgentSim, ARekeyInTheMiddleLosesNothing) {
+  open_forward(SimSshd::kEcho);
+  auto stream = connect(SimSshd::kEcho);
+  Collector got(*stream);
+  std::string sent;
+  for (int round = 0; round < 50; ++round) {
+    if (round % 7 == 3) sshds[0]->rekey();
+    std::string block(20000, static_cast<char>('a' + round % 26));
+    std::size_t taken = stream->write(as_bytes(block));
+    sent += block.substr(0, taken);
+    io.settle();
+  }
+  stream->shutdown_write();
+  io.settle();
+  EXPECT_EQ(got.received.size(), sent.size());
+  EXPECT_TRUE(got.received == sent);
+  EXPECT_GT(call("status", json::object())["result"]["hosts"][0]["rekeys"].get<int>(), 3);
+}
+
+TEST_F(AgentSim, ABlackHoleEndsAtItsDeadlineWhileOthersAreServed) {
+  open_forward(SimSshd::kHole);
+  open_forward(SimSshd::kEcho);
+  auto hole = connect(SimSshd::kHole);
+  Collector hole_got(*hole);
+  io.settle();
+  for (int i = 0; i < 50; ++i) {
+    auto stream = connect(SimSshd::kEcho);
+    Collector got(*stream);
+    stream->write(as_bytes("x"));
+    io.settle();
+    EXPECT_EQ(got.received, "x");
+  }
+  io.advance(ForwardLimits{}.open_timeout - milliseconds(1));
+  EXPECT_FALSE(hole_got.closed);
+  io.advance(milliseconds(2));
+  EXPECT_TRUE(hole_got.closed);
+  EXPECT_TRUE(hole_got.error);
+  json list = call("forward.list", json::object())["result"]["forwards"];
+  EXPECT_EQ(list[0]["state"], "degraded");
+  EXPECT_EQ(list[0]["refused"], 1);
+  EXPECT_NE(list[0]["error"].get<std::string>().find("svc:3"), std::string::npos);
+}
+
+TEST_F(AgentSim, ARefusedTargetEndsTheConnectionAtOnceWithTheServersWords) {
+  open_forward(SimSshd::kRefuse);
+  auto stream = connect(SimSshd::kRefuse);
+  Collector got(*stream);
+  io.settle();
+  EXPECT_TRUE(got.closed && got.error);
+  json list = call("forward.list", json::object())["result"]["forwards"];
+  EXPECT_NE(list[0]["error"].get<std::string>().find("Connection refused"), std::string::npos);
+}
+
+TEST_F(AgentSim, AServerThatDiesBreaksItsConnectionsAndTheForwardComesBack) {
+  open_forward(SimSshd::kEcho);
+  auto stream = connect(SimSshd::kEcho);
+  Collector got(*stream);
+  stream->write(as_bytes("before"));
+  io.settle();
+  sshds[0]->die();
+  io.settle();
+  EXPECT_TRUE(got.closed);
+  EXPECT_TRUE(got.error) << "a cut connection must not look complete";
+  json status = call("status", json::object())["result"];
+  EXPECT_EQ(status["hosts"][0]["state"], "down");
+  EXPECT_NE(status["hosts"][0]["error"], "");
+  EXPECT_EQ(status["forwards"][0]["state"], "waiting");
+  io.advance(Host::kRetryGap);
+  auto again = connect(SimSshd::kEcho);
+  Collector got_again(*again);
+  again->write(as_bytes("after"));
+  io.settle();
+  EXPECT_EQ(got_again.received, "after");
+  EXPECT_EQ(call("status", json::object())["result"]["hosts"][0]["logins"], 2);
+}
+
+TEST_F(AgentSim, AServerThatHangsIsDeclaredDeadInBoundedTime) {
+  open_forward(SimSshd::kEcho);
+  auto stream = connect(SimSshd::kEcho);
+  Collector got(*stream);
+  io.settle();
+  sshds[0]->hang();
+  io.advance(seconds(5 * 4));  // ServerAliveInterval 5, ServerAliveCountMax 2
+  EXPECT_TRUE(got.closed && got.error);
+  EXPECT_EQ(call("status", json::object())["result"]["hosts"][0]["state"], "down");
+}
+
+// Whatever byte of the client's the server dies after, everybody hears of it, and nothing of it is left.
+TEST_F(AgentSim, ACutAfterAnyByteEndsEverythingCleanly) {
+  for (std::size_t cut = 1; cut < 3000; cut += cut < 100 ? 7 : 41) {
+    die_after = cut;
+    Client asker = client();
+    asker.send(R"({"jsonrpc":"2.0","id":1,"method":"forward.open","params":{"spec":"8001:svc:1","via":"prod"}})" "\n");
+    io.settle();
+    ASSERT_EQ(asker.answers().size(), 1u) << "cut " << cut;
+    bool opened = asker.answers()[0].contains("result");
+    if (opened) {
+      auto stream = connect(SimSshd::kEcho);
+      Collector got(*stream);
+      std::string block(4000, 'x');
+      stream->write(as_bytes(block));
+      io.settle();
+      EXPECT_TRUE(got.closed && got.error) << "cut " << cut;
+      call("forward.close", {{"forward", asker.answers()[0]["result"]["forward"]["id"]}});
+    }
+    EXPECT_TRUE(sshds.back()->ended()) << "cut " << cut;
+    EXPECT_EQ(call("status", json::object())["result"]["hosts"][0]["state"], "down") << "cut " << cut;
+    EXPECT_EQ(io.connect("localhost:8001"), nullptr) << "cut " << cut;
+    io.advance(Host::kRetryGap);
+  }
+}
+
+TEST_F(AgentSim, ALoginThatFailsLeavesNoForwardAndIsNotRepeatedByMereConnections) {
+  open_forward(SimSshd::kEcho);
+  sshds[0]->die();
+  io.settle();
+  closed_to_all = true;
+  io.advance(Host::kRetryGap);
+  for (int i = 0; i < 5; ++i) {
+    auto stream = connect(SimSshd::kEcho);
+    Collector got(*stream);
+    io.settle();
+    EXPECT_TRUE(got.closed && got.error);
+    io.advance(seconds(10));
+  }
+  EXPECT_EQ(sshds.size(), 2u) << "one login was refused; a person has to look at it";
+  json answer = call("host.connect", {{"host", "prod"}});
+  EXPECT_EQ(sshds.size(), 3u) << "a request of the user's tries again";
+  EXPECT_EQ(answer["error"]["data"]["kind"], "auth") << answer.dump();
+}
+
+TEST_F(AgentSim, TwoWhoAskAtOnceShareOneLogin) {
+  Client one = client(), two = client();
+  one.send(R"({"jsonrpc":"2.0","id":1,"method":"host.connect","params":{"host":"prod"}})" "\n");
+  two.send(R"({"jsonrpc":"2.0","id":2,"method":"forward.open","params":{"spec":"8001:svc:1","via":"prod"}})" "\n");
+  io.settle();
+  EXPECT_EQ(one.answers().size() + two.answers().size(), 2u);
+  EXPECT_EQ(sshds.size(), 1u);
+}
+
+TEST_F(AgentSim, TheSameForwardTwiceIsOneForward) {
+  open_forward(SimSshd::kEcho);
+  json again = call("forward.open", {{"spec", "8001:svc:1"}, {"via", "prod"}});
+  EXPECT_EQ(again["result"]["existing"], true);
+  EXPECT_EQ(again["result"]["forward"]["id"], "f1");
+  json other = call("forward.open", {{"spec", "8001:svc:2"}, {"via", "prod"}});
+  EXPECT_EQ(other["error"]["data"]["kind"], "in_use") << other.dump();
+  EXPECT_NE(other["error"]["message"].get<std::string>().find("f1"), std::string::npos);
+}
+
+TEST_F(AgentSim, AClientThatGoesAwayWithdrawsItsRequest) {
+  Client asker = client();
+  asker.send(R"({"jsonrpc":"2.0","id":1,"method":"forward.open","params":{"spec":"8001:svc:1","via":"prod"}})" "\n");
+  asker.stream->abort();
+  asker.stream.reset();
+  io.settle();
+  EXPECT_EQ(io.connect("localhost:8001"), nullptr);
+  EXPECT_EQ(server->clients(), 0u);
+}
+
+TEST_F(AgentSim, AHostThatSshDoesNotKnowIsAnErrorWithItsWords) {
+  json answer = call("host.connect", {{"host", "nobody-knows"}});
+  EXPECT_NE(answer["error"]["message"].get<std::string>().find("nobody knows this"), std::string::npos);
+}
+
+TEST_F(AgentSim, GarbageCostsOnlyItsClient) {
+  Client good = client();
+  Client garbage = client();
+  garbage.send("\x01\x02 not json\n{\"jsonrpc\":\"2.0\"}\n[]\nnull\n");
+  io.settle();
+  EXPECT_EQ(garbage.answers().size(), 4u);
+  for (const json& answer : garbage.answers()) EXPECT_TRUE(answer.contains("error")) << answer.dump();
+  EXPECT_FALSE(garbage.got->closed);
+
+  Client endless = client();
+  std::string block(SimIo::kPipeSize, 'x');
+  std::size_t sent = 0;
+  for (int i = 0; i < 200 && !endless.got->closed && !endless.got->eof; ++i) {
+    sent += endless.stream->write(as_bytes(block));
+    io.settle();
+  }
+  EXPECT_TRUE(endless.got->eof || endless.got->closed) << "a line without end ends the connection";
+  EXPECT_LE(sent, proto::kMaxLine + 4 * SimIo::kPipeSize);
+  ASSERT_EQ(endless.answers().size(), 1u);
+  EXPECT_TRUE(endless.answers()[0].contains("error"));
+
+  good.send(R"({"jsonrpc":"2.0","id":7,"method":"status"})" "\n");
+  io.settle();
+  ASSERT_EQ(good.answers().size(), 1u);
+  EXPECT_TRUE(good.answers()[0].contains("result"));
+}
+
+TEST_F(AgentSim, AClientThatDoesNotReadIsCutOffAndOthersGoOn) {
+  Client deaf = client();
+  deaf.got->set_appetite(0);
+  std::string asks;
+  for (int i = 0; i < 500; ++i) asks += R"({"jsonrpc":"2.0","id":"0123456789012345678901234567890123456789","method":"status"})" "\n";
+  for (int round = 0; round < 2000 && server->clients() == 1; ++round) {
+    deaf.stream->write(as_bytes(asks));
+    io.settle();
+  }
+  EXPECT_EQ(server->clients(), 0u) << "its queue is bounded";
+  EXPECT_TRUE(call("status", json::object()).contains("result"));
+}
+
+TEST_F(AgentSim, RequestsInPiecesAndManyAtOnceAreAnsweredInTheirOrder) {
+  Client pieces = client();
+  for (char c : std::string(R"({"jsonrpc":"2.0","id":1,"method":"forward.list"})" "\r\n")) {
+    pieces.send(std::string_view(&c, 1));
+    io.settle();
+  }
+  std::string many;
+  for (int i = 2; i < 300; ++i) many += json{{"jsonrpc", "2.0"}, {"id", i}, {"method", "forward.list"}}.dump() + "\n";
+  pieces.send(many);
+  io.settle();
+  auto answers = pieces.answers();
+  ASSERT_EQ(answers.size(), 299u);
+  for (std::size_t i = 0; i < answers.size(); ++i) EXPECT_EQ(answers[i]["id"], i + 1);
+}
+
+TEST_F(AgentSim, TooManyClientsAreTurnedAwayPolitely) {
+  std::vector<Client> many;
+  for (std::size_t i = 0; i < ControlServer::kMaxClients; ++i) many.push_back(client());
+  Client late = client();
+  io.settle();
+  EXPECT_EQ(server->clients(), ControlServer::kMaxClients);
+  EXPECT_EQ(server->refused(), 1u);
+  many.clear();
+  io.settle();
+  EXPECT_TRUE(call("status", json::object()).contains("result"));
+}
+
+TEST_F(AgentSim, AFieldOfTheWrongKindIsNamed) {
+  json answer = call("forward.open", {{"spec", 5}});
+  EXPECT_EQ(answer["error"]["code"], proto::kInvalidParams);
+  EXPECT_NE(answer["error"]["message"].get<std::string>().find("params.spec"), std::string::npos);
+  EXPECT_EQ(call("no.such.method", json::object())["error"]["code"], proto::kMethodNotFound);
+}
+
+}  // namespace
+}  // namespace jump::test

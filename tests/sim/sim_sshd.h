@@ -1,0 +1,188 @@
+// SimSshd: a whole SSH server in memory for simulations: TestServer's transport, a login that lets everybody in (or
+// nobody), and the server's side of channels to a few targets, told apart by port:
+//
+//   kEcho    sends back what it gets, and EOF at EOF      kHole    never answers the open
+//   kHash    at EOF answers with a line about what it got kRefuse  refuses the open
+//
+// It obeys windows and checks ours: more than was granted fails the test.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/wire.h"
+#include "channel/messages.h"
+#include "support/sim_io.h"
+#include "unit/transport_test_server.h"
+
+namespace jump::test {
+
+class SimSshd final : public StreamHandler {
+ public:
+  static constexpr std::uint32_t kEcho = 1, kHash = 2, kHole = 3, kRefuse = 4;
+
+  // Serves `stream`; logs everybody in unless `closed_to_all`.
+  void serve(std::unique_ptr<ByteStream> stream, bool closed_to_all) {
+    stream_ = std::move(stream);
+    closed_to_all_ = closed_to_all;
+    stream_->set_handler(this);
+    flush();
+  }
+
+  std::size_t open_channels() const { return channels_.size(); }
+  Bytes host_key_blob() const { return server_.host_key_blob(); }
+  void rekey() {
+    server_.start_key_exchange();
+    flush();
+  }
+  // As when the machine dies: nothing more is said, and the stream breaks.
+  void die() { stream_->abort(); }
+  // Cuts the stream after so many more bytes from the client.
+  void die_after(std::size_t bytes) { left_to_live_ = bytes; }
+  // As a server that hangs: bytes are taken and nothing is answered.
+  void hang() { hanging_ = true; }
+  bool ended() const { return ended_; }
+
+  std::size_t on_data(ByteView data) override {
+    if (hanging_) return data.size();
+    if (left_to_live_ != SIZE_MAX) {
+      std::size_t part = std::min(left_to_live_, data.size());
+      left_to_live_ -= part;
+      server_.feed(data.first(part));
+      answer();
+      if (left_to_live_ == 0) die();
+      return data.size();
+    }
+    server_.feed(data);
+    answer();
+    return data.size();
+  }
+  void on_eof() override { stream_->close(); }
+  void on_writable() override { flush(); }
+  void on_closed(const Error*) override { ended_ = true; }
+
+ private:
+  struct Channel {
+    std::uint32_t client = 0;     // the client's number
+    std::uint32_t port = 0;
+    std::uint32_t send_window = 0;
+    std::uint32_t recv_window = kWindow;
+    std::string out;
+    std::size_t got = 0;
+    bool eof_in = false, eof_out = false, close_out = false;
+  };
+  static constexpr std::uint32_t kWindow = 50000;
+
+  void answer() {
+    while (server_.has_message()) on_message(server_.take_message());
+    for (auto& [number, channel] : channels_) push(channel);
+    flush();
+  }
+
+  void on_message(const Bytes& message) {
+    WireReader in(message);
+    switch (in.u8()) {
+      case 50:
+        if (closed_to_all_) return send(WireWriter().u8(51).string("publickey").boolean(false));
+        return send(WireWriter().u8(52));
+      case ssh::kGlobalRequest: return send(WireWriter().u8(ssh::kRequestFailure));
+      case ssh::kChannelOpen: return on_open(in);
+      case ssh::kChannelData: {
+        std::uint32_t number = in.u32();
+        auto found = channels_.find(number);
+        ByteView data = in.string();
+        ASSERT_TRUE(found != channels_.end());
+        Channel& channel = found->second;
+        ASSERT_LE(data.size(), channel.recv_window) << "the client overran the window";
+        ASSERT_FALSE(channel.eof_in);
+        channel.recv_window -= static_cast<std::uint32_t>(data.size());
+        channel.got += data.size();
+        if (channel.port == kEcho) channel.out += as_text(data);
+        if (channel.recv_window < kWindow / 2) {
+          send(WireWriter().u8(ssh::kChannelWindowAdjust).u32(channel.client).u32(kWindow - channel.recv_window));
+          channel.recv_window = kWindow;
+        }
+        return;
+      }
+      case ssh::kChannelWindowAdjust: {
+        auto found = channels_.find(in.u32());
+        if (found != channels_.end()) found->second.send_window += in.u32();
+        return;
+      }
+      case ssh::kChannelEof: {
+        Channel& channel = channels_.at(in.u32());
+        ASSERT_FALSE(channel.eof_in);
+        channel.eof_in = true;
+        if (channel.port == kHash) channel.out += "got " + std::to_string(channel.got) + "\n";
+        return;
+      }
+      case ssh::kChannelClose: {
+        std::uint32_t number = in.u32();
+        Channel& channel = channels_.at(number);
+        if (!channel.close_out) send(WireWriter().u8(ssh::kChannelClose).u32(channel.client));
+        channels_.erase(number);
+        return;
+      }
+      default: return;
+    }
+  }
+
+  void on_open(WireReader& in) {
+    EXPECT_EQ(in.text(), "direct-tcpip");
+    Channel channel;
+    channel.client = in.u32();
+    channel.send_window = in.u32();
+    in.u32();
+    in.text();
+    channel.port = in.u32();
+    if (channel.port == kHole) return;
+    if (channel.port == kRefuse) {
+      return send(WireWriter().u8(ssh::kChannelOpenFailure).u32(channel.client).u32(2).string("Connection refused").string(""));
+    }
+    std::uint32_t number = next_++;
+    send(WireWriter().u8(ssh::kChannelOpenConfirmation).u32(channel.client).u32(number).u32(kWindow).u32(32768));
+    channels_[number] = channel;
+  }
+
+  void push(Channel& channel) {
+    while (!channel.out.empty() && channel.send_window > 0) {
+      std::size_t count = std::min({channel.out.size(), std::size_t{channel.send_window}, std::size_t{32000}});
+      send(WireWriter().u8(ssh::kChannelData).u32(channel.client).string(std::string_view(channel.out).substr(0, count)));
+      channel.out.erase(0, count);
+      channel.send_window -= static_cast<std::uint32_t>(count);
+    }
+    if (channel.eof_in && channel.out.empty() && !channel.eof_out) {
+      channel.eof_out = channel.close_out = true;
+      send(WireWriter().u8(ssh::kChannelEof).u32(channel.client));
+      send(WireWriter().u8(ssh::kChannelClose).u32(channel.client));
+    }
+  }
+
+  void send(const WireWriter& message) { server_.send(message.view()); }
+
+  void flush() {
+    Bytes more = server_.take_output();
+    output_.append(more);
+    while (!output_.empty()) {
+      std::size_t count = stream_->write(output_.front());
+      if (count == 0) return;
+      output_.consume(count);
+    }
+  }
+
+  TestServer server_;
+  std::unique_ptr<ByteStream> stream_;
+  ByteQueue output_;
+  std::map<std::uint32_t, Channel> channels_;
+  std::uint32_t next_ = 100;
+  std::size_t left_to_live_ = SIZE_MAX;
+  bool closed_to_all_ = false;
+  bool hanging_ = false;
+  bool ended_ = false;
+};
+
+}  // namespace jump::test
