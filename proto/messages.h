@@ -1,8 +1,10 @@
-// The control protocol's messages as plain structs, shared by jumpagent and jumpctl. PROTOCOL.md is the reference for
-// people; codec.h turns these into JSON and back. Adding an optional field is compatible; changing one is not.
-// Times are seconds (floating point), sizes are bytes, ids are opaque strings.
+// The control protocol's messages as plain structs, shared by jumpagent and jumpctl. PROTOCOL.md is the
+// reference for people; codec.h turns these into JSON and back, methods.h says which method takes and gives
+// which. Adding an optional field is compatible; changing one is not. Times are seconds (floating point),
+// sizes are bytes, ids are opaque strings.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -14,86 +16,85 @@ inline constexpr int kProtocolMin = 1;
 inline constexpr int kProtocolMax = 1;
 // One line of JSON, newline included; longer ones are refused and the connection ends.
 inline constexpr std::size_t kMaxLine = 1 << 20;
-
-namespace method {
-inline constexpr const char* kHello = "hello";
-inline constexpr const char* kStatus = "status";
-inline constexpr const char* kHostConnect = "host.connect";
-inline constexpr const char* kHostDisconnect = "host.disconnect";
-inline constexpr const char* kForwardOpen = "forward.open";
-inline constexpr const char* kForwardClose = "forward.close";
-inline constexpr const char* kForwardList = "forward.list";
-inline constexpr const char* kAgentShutdown = "agent.shutdown";
-}  // namespace method
+// The longest wait a request may ask for, in seconds: a day; also keeps every timeout far from any overflow.
+inline constexpr double kMaxTimeout = 86400;
 
 struct HelloParams {
-  std::string client;                      // "jumpctl 0.1.0"
-  int protocol_min = kProtocolMin;         // wire: "protocol": [min, max]
+  std::string client;               // "jumpctl 0.1.0"
+  int protocol_min = kProtocolMin;  // wire: "protocol": [min, max]
   int protocol_max = kProtocolMax;
 };
 struct HelloResult {
   int protocol = kProtocolMax;
   std::string version;
-  std::vector<std::string> capabilities;   // "forward.local", …
-  std::string instance;                    // differs for every run of the agent
+  std::vector<std::string> capabilities;  // "forward.local", …
+  std::string instance;                   // differs for every run of the agent
   int pid = 0;
 };
 
 // --- hosts ---
 struct HostConnectParams {
-  std::string host;                        // anything `ssh HOST` takes
-  std::optional<double> timeout;           // seconds to wait for the login
+  std::string host;               // anything `ssh HOST` takes
+  std::optional<double> timeout;  // seconds to wait for the login, 0 to kMaxTimeout; none: the agent's own
 };
 struct HostDisconnectParams {
   std::string host;
 };
 struct HostStatus {
-  std::string host;                        // as the user named it
-  std::string address;                     // "user@10.0.0.5:22"; empty until resolved
-  std::string state;                       // resolving connecting exchanging authenticating ready closing down
-  std::string error;                       // the last one, while it matters
-  double error_age = 0;                    // seconds since; meaningless without error
-  double age = 0;                          // seconds in this state
-  std::string algorithms;                  // "curve25519-sha256 aes128-gcm@openssh.com"
-  std::optional<double> rtt;               // seconds, last measured round trip
-  std::uint64_t channels = 0;              // open now
+  std::string host;            // as the user named it
+  std::string address;         // "user@10.0.0.5:22"; empty until resolved
+  std::string state;           // idle resolving connecting exchanging authenticating ready closing down
+  std::string error;           // the last one, while it matters
+  double error_age = 0;        // seconds since; meaningless without error
+  double age = 0;              // seconds in this state
+  std::string algorithms;      // "curve25519-sha256 aes128-gcm@openssh.com"
+  std::optional<double> rtt;   // seconds, last measured round trip
+  std::uint64_t channels = 0;  // open now
   std::uint64_t channels_opening = 0;
   std::uint64_t bytes_in = 0, bytes_out = 0;  // payload of channels, of this connection
   std::uint64_t rekeys = 0;
-  std::uint64_t logins = 0;                // successful logins since the agent started
-  std::uint64_t queued_out = 0;            // bytes waiting for the network
+  std::uint64_t logins = 0;      // successful logins since the agent started
+  std::uint64_t queued_out = 0;  // bytes waiting for the network
+};
+struct HostConnectResult {
+  HostStatus host;
+  bool existing = false;  // it was ready already
 };
 
 // --- forwards ---
 struct ForwardOpenParams {
-  std::string spec;                        // as in ssh -L: "8080:svc:80", "127.0.0.1:0:svc:80", "/run/x.sock:svc:80"
-  std::string via;                         // host; empty: the only connected one
-  std::string name;                        // optional
+  std::string spec;               // as in ssh -L: "8080:svc:80", "127.0.0.1:0:svc:80", "/run/x.sock:svc:80"
+  std::string via;                // host; empty: the only connected one
+  std::string name;               // optional
+  std::optional<double> timeout;  // seconds to wait for the login of `via`, 0 to kMaxTimeout
 };
 struct ForwardCloseParams {
-  std::string forward;                     // id, name, or the spec it was opened with
+  std::string forward;  // id, name, or the spec it was opened with
 };
 struct ForwardStatus {
-  std::string id;                          // "f1"
+  std::string id;  // "f1"
   std::string name;
-  std::string kind;                        // "local"
-  std::string spec;                        // as given
-  std::string listen;                      // "127.0.0.1:8080", the port that was chosen
-  std::string target;                      // "svc:80"
-  std::string via;                         // host as the user named it
-  std::string state;                       // starting active waiting degraded backoff waiting_user failed
-  std::string error;                       // the last one
+  std::string kind;    // "local"
+  std::string spec;    // as given
+  std::string listen;  // "127.0.0.1:8080", the port that was chosen
+  std::string target;  // "svc:80"
+  std::string via;     // host as the user named it
+  std::string state;   // starting active waiting degraded backoff waiting_user failed
+  std::string error;   // the last one
   double error_age = 0;
-  std::uint64_t connections = 0;           // now
+  std::uint64_t connections = 0;  // now
   std::uint64_t connections_total = 0;
-  std::uint64_t refused = 0;               // connections that could not be carried
-  std::uint64_t bytes_in = 0;              // from the target to local clients
-  std::uint64_t bytes_out = 0;             // from local clients to the target
+  std::uint64_t refused = 0;    // connections that could not be carried
+  std::uint64_t bytes_in = 0;   // from the target to local clients
+  std::uint64_t bytes_out = 0;  // from local clients to the target
   double age = 0;
 };
 struct ForwardOpenResult {
   ForwardStatus forward;
-  bool existing = false;                   // the same forward was there already
+  bool existing = false;  // the same forward was there already
+};
+struct ForwardCloseResult {
+  ForwardStatus forward;  // as it was when it was closed
 };
 struct ForwardListResult {
   std::vector<ForwardStatus> forwards;
@@ -106,12 +107,12 @@ struct AgentStatus {
   std::string instance;
   double uptime = 0;
   std::string socket;
-  std::uint64_t clients = 0;               // control connections now
-  std::uint64_t clients_refused = 0;       // over the limit, or another uid
-  std::uint64_t protocol_errors = 0;       // malformed requests so far
-  double loop_lag_max = 0;                 // seconds: worst of the last minute
+  std::uint64_t clients = 0;          // control connections now
+  std::uint64_t clients_refused = 0;  // over the limit, or another uid
+  std::uint64_t protocol_errors = 0;  // malformed requests so far
+  double loop_lag_max = 0;            // seconds: worst of the last minute
   double loop_lag_mean = 0;
-  std::uint64_t memory = 0;                // resident bytes
+  std::uint64_t memory = 0;  // resident bytes
   std::uint64_t descriptors = 0;
 };
 struct StatusResult {
@@ -128,11 +129,11 @@ inline constexpr int kInvalidRequest = -32600;
 inline constexpr int kMethodNotFound = -32601;
 inline constexpr int kInvalidParams = -32602;
 inline constexpr int kInternalError = -32603;
-inline constexpr int kFailed = -32000;     // the request was understood and could not be done: see kind
+inline constexpr int kFailed = -32000;  // the request was understood and could not be done: see kind
 struct RpcError {
   int code = kFailed;
   std::string message;
-  std::string kind;                        // errc_name()
+  std::string kind;  // errc_name()
   std::string hint;
 };
 

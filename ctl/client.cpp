@@ -1,0 +1,106 @@
+#include "ctl/client.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+namespace jump::ctl {
+namespace {
+
+// A wait that cannot overflow the clock, whatever was asked for.
+TimePoint deadline_after(Duration timeout) {
+  return Clock::now() + std::min<Duration>(timeout, std::chrono::hours(48));
+}
+
+}  // namespace
+
+Result<Client> Client::connect(const ClientOptions& options) {
+  Result<Connection> connection = Connection::open(options.socket, deadline_after(options.timeout));
+  if (!connection.ok()) return connection.error();
+  return greet(*std::move(connection), options);
+}
+
+Result<Client> Client::greet(Connection connection, const ClientOptions& options) {
+  Client client(std::move(connection), options.socket);
+  proto::HelloParams params;
+  params.client = options.name;
+  Result<proto::HelloResult> hello = client.call(proto::method::kHello, params, options.timeout);
+  if (!hello.ok()) return hello.error();
+  if (hello->protocol < proto::kProtocolMin || hello->protocol > proto::kProtocolMax) {
+    return Error{Errc::kUnsupported,
+                 fmt::format("the agent chose protocol version {}, this client speaks {} to {}",
+                             hello->protocol, proto::kProtocolMin, proto::kProtocolMax),
+                 "update the older of the two"};
+  }
+  client.agent_ = *std::move(hello);
+  return client;
+}
+
+std::vector<Outcome> Client::call_all(std::string_view method, const std::vector<proto::Json>& params,
+                                      Duration timeout) {
+  const std::int64_t first_id = last_id_ + 1;
+  for (const proto::Json& each : params) connection_.queue(proto::encode_request(++last_id_, method, each));
+
+  std::vector<std::optional<Outcome>> answered(params.size());
+  std::size_t missing = params.size();
+  std::optional<Error> broken;
+  const TimePoint deadline = deadline_after(timeout);
+  while (missing > 0 && !broken) {
+    std::string_view line;
+    if (Status status = connection_.next_line(deadline, &line); !status.ok()) {
+      broken = explain(status.error(), method, timeout);
+      break;
+    }
+    Result<proto::Answer> answer = proto::parse_answer(line);
+    if (!answer.ok()) {
+      broken = answer.error().context(fmt::format("the agent at {}", socket_));
+      break;
+    }
+    if (answer->id == "null" && answer->error) {
+      broken = proto::to_error(*answer->error);  // about the connection as a whole: it is being ended
+      break;
+    }
+    // A notification, or the late answer of a call that was given up, belongs to nobody here.
+    for (std::size_t i = 0; i < answered.size(); ++i) {
+      if (answered[i] || answer->id != std::to_string(first_id + static_cast<std::int64_t>(i))) continue;
+      answered[i] = Outcome{answer->result, answer->error};
+      --missing;
+    }
+  }
+
+  std::vector<Outcome> outcomes;
+  for (auto& each : answered) {
+    outcomes.push_back(each ? *std::move(each) : Outcome{{}, proto::to_rpc_error(*broken)});
+  }
+  return outcomes;
+}
+
+Status Client::wait_closed(Duration timeout) {
+  const TimePoint deadline = deadline_after(timeout);
+  std::string_view line;
+  while (true) {
+    const Status status = connection_.next_line(deadline, &line);
+    if (status.ok()) continue;
+    if (status.error().code == Errc::kClosed) return {};
+    return explain(status.error(), "shutdown", timeout);
+  }
+}
+
+Error Client::explain(const Error& error, std::string_view method, Duration timeout) const {
+  const std::string who = connection_.peer_pid() > 0
+                              ? fmt::format("the agent (pid {}, socket {})", connection_.peer_pid(), socket_)
+                              : fmt::format("the agent (socket {})", socket_);
+  switch (error.code) {
+    case Errc::kTimeout:
+      return Error{Errc::kTimeout,
+                   fmt::format("{} has not answered '{}' for {:g} s", who, method, to_seconds(timeout)),
+                   "give it longer with --timeout SECONDS, or see its log"};
+    case Errc::kClosed:
+      return Error{
+          Errc::kClosed, fmt::format("{} ended the connection without an answer to '{}'", who, method), {}};
+    default:
+      return error.context(who);
+  }
+}
+
+}  // namespace jump::ctl

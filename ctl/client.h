@@ -1,0 +1,75 @@
+// The agent's control protocol, as a blocking client: connect, agree on a version, call methods. Any number
+// of calls may be under way together. Errors of the agent and of the way there look alike: an RpcError with a
+// kind and a hint.
+//
+//   Result<Client> client = Client::connect({.socket = path, .name = "jumpctl 0.1.0"});
+//   Result<StatusResult> status = client->call(method::kStatus, {}, seconds(10));
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "ctl/connection.h"
+#include "proto/rpc.h"
+
+namespace jump::ctl {
+
+inline constexpr Duration kDefaultTimeout = seconds(10);
+// Logging in may take a while: DNS, several hops, a touch of a security key.
+inline constexpr Duration kLoginTimeout = seconds(60);
+// Where the agent itself gives up after a timeout, its error says more than ours: wait this much longer for
+// it.
+inline constexpr Duration kGrace = seconds(2);
+
+struct ClientOptions {
+  std::string socket;                  // path
+  std::string name;                    // how the client calls itself, with its version
+  Duration timeout = kDefaultTimeout;  // to connect and agree on a version
+};
+
+// What came of one call: a result, or an error.
+struct Outcome {
+  proto::Json result;
+  std::optional<proto::RpcError> error;
+};
+
+class Client {
+ public:
+  // Errors: kUnreachable (no agent is running), kRefused, kTimeout, kClosed, kProtocol, kUnsupported (no
+  // common version).
+  static Result<Client> connect(const ClientOptions& options);
+  // The same on an open connection.
+  static Result<Client> greet(Connection connection, const ClientOptions& options);
+
+  const proto::HelloResult& agent() const { return agent_; }
+
+  // Calls `method` once for each of `params`, all at the same time; the outcomes are in the same order.
+  std::vector<Outcome> call_all(std::string_view method, const std::vector<proto::Json>& params,
+                                Duration timeout);
+
+  template <class P, class R>
+  Result<R> call(const proto::Method<P, R>& method, const P& params, Duration timeout) {
+    Outcome outcome = std::move(call_all(method.name, {proto::encode(params)}, timeout).front());
+    if (outcome.error) return proto::to_error(*outcome.error);
+    return proto::decode_result<R>(outcome.result);
+  }
+
+  // Waits until the agent has ended the connection, as it does when it shuts down. Errors: kTimeout.
+  Status wait_closed(Duration timeout);
+
+ private:
+  Client(Connection connection, std::string socket)
+      : connection_(std::move(connection)), socket_(std::move(socket)) {}
+
+  Error explain(const Error& error, std::string_view method, Duration timeout) const;
+
+  Connection connection_;
+  std::string socket_;
+  proto::HelloResult agent_;
+  std::int64_t last_id_ = 0;
+};
+
+}  // namespace jump::ctl

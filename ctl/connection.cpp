@@ -1,0 +1,177 @@
+#include "ctl/connection.h"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+namespace jump::ctl {
+namespace {
+
+constexpr std::size_t kReadSize = 64 * 1024;
+
+struct Peer {
+  uid_t uid = 0;
+  pid_t pid = 0;
+};
+
+bool read_peer(int descriptor, Peer* peer) {
+#ifdef SO_PEERCRED
+  ucred credentials = {};
+  socklen_t size = sizeof(credentials);
+  if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return false;
+  *peer = Peer{credentials.uid, credentials.pid};
+  return true;
+#else
+  gid_t group = 0;
+  return getpeereid(descriptor, &peer->uid, &group) == 0;
+#endif
+}
+
+Error system_error(Errc code, const std::string& path, int error) {
+  return Error{code, fmt::format("socket {}: {}", path, std::strerror(error)), {}};
+}
+
+Error connect_error(const std::string& path, int error) {
+  switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+    case ECONNREFUSED:
+      return Error{Errc::kUnreachable,
+                   fmt::format("no agent is running (socket {}: {})", path, std::strerror(error)),
+                   "start it with: jumpagent up"};
+    case EAGAIN:
+      return Error{Errc::kTimeout, fmt::format("the agent accepts no connections (socket {})", path),
+                   "see its log, or restart it"};
+    default:
+      return system_error(Errc::kRefused, path, error);
+  }
+}
+
+// A Unix socket's connect() waits for the listener's queue no longer than the send timeout.
+void limit_connect(int descriptor, TimePoint deadline) {
+  const auto left = std::max<Duration>(deadline - Clock::now(), milliseconds(1));
+  const auto us = std::chrono::duration_cast<std::chrono::microseconds>(left).count();
+  timeval limit = {};
+  limit.tv_sec = static_cast<time_t>(us / 1'000'000);
+  limit.tv_usec = static_cast<suseconds_t>(us % 1'000'000);
+  (void)setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+}
+
+// What is sent there may be secret: the one at the other end has to be this user or root.
+Status check_peer(const std::string& path, const Peer& peer) {
+  const uid_t own = geteuid();
+  if (peer.uid == own || peer.uid == 0 || own == 0) return {};
+  return Error{
+      Errc::kRefused, fmt::format("socket {}: it belongs to another user (uid {})", path, peer.uid), {}};
+}
+
+int connect_to(int descriptor, const std::string& path) {
+  sockaddr_un address = {};
+  if (path.size() >= sizeof(address.sun_path)) return ENAMETOOLONG;
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  const int rc = ::connect(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof(address));
+  return rc == 0 ? 0 : errno;
+}
+
+}  // namespace
+
+Result<Connection> Connection::open(const std::string& path, TimePoint deadline) {
+  const int descriptor = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  if (descriptor < 0) return system_error(Errc::kInternal, path, errno);
+  Connection connection(descriptor);
+  limit_connect(descriptor, deadline);
+  if (const int error = connect_to(descriptor, path); error != 0) return connect_error(path, error);
+  Peer peer;
+  if (!read_peer(descriptor, &peer)) return system_error(Errc::kInternal, path, errno);
+  if (Status status = check_peer(path, peer); !status.ok()) return status.error();
+  connection.peer_pid_ = peer.pid;
+  return connection;
+}
+
+Connection::Connection(int descriptor) : descriptor_(descriptor) {
+  (void)fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+#ifdef SO_NOSIGPIPE
+  const int on = 1;
+  (void)setsockopt(descriptor, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof(on));
+#endif
+}
+
+Connection::Connection(Connection&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1)),
+      peer_pid_(other.peer_pid_),
+      out_(std::move(other.out_)),
+      framer_(std::move(other.framer_)),
+      eof_(other.eof_) {}
+
+Connection::~Connection() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+Status Connection::next_line(TimePoint deadline, std::string_view* line) {
+  using Next = proto::LineFramer::Next;
+  flush();
+  while (true) {
+    switch (framer_.next(line)) {
+      case Next::kLine:
+        return {};
+      case Next::kMore:
+        break;
+      case Next::kTooLong:
+      case Next::kEnded:
+        return Error{
+            Errc::kProtocol, fmt::format("the agent's answer is longer than {} bytes", kMaxAnswer), {}};
+    }
+    if (eof_) return Error{Errc::kClosed, "the agent ended the connection", {}};
+    if (Status status = wait(deadline); !status.ok()) return status;
+    flush();
+    receive();
+  }
+}
+
+Status Connection::wait(TimePoint deadline) {
+  while (true) {
+    const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now()).count();
+    pollfd poller = {descriptor_, static_cast<short>(out_.empty() ? POLLIN : POLLIN | POLLOUT), 0};
+    const int ready = ::poll(&poller, 1, static_cast<int>(std::clamp<std::int64_t>(left, 0, 1 << 30)));
+    if (ready > 0) return {};
+    if (ready == 0) return Error{Errc::kTimeout, "no answer in time", {}};
+    if (errno != EINTR) return Error{Errc::kInternal, fmt::format("poll: {}", std::strerror(errno)), {}};
+  }
+}
+
+void Connection::flush() {
+#ifdef MSG_NOSIGNAL
+  constexpr int kFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
+#else
+  constexpr int kFlags = MSG_DONTWAIT;
+#endif
+  if (out_.empty()) return;
+  const ssize_t sent = ::send(descriptor_, out_.data(), out_.size(), kFlags);
+  if (sent > 0) {
+    out_.erase(0, static_cast<std::size_t>(sent));
+  } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+    out_.clear();  // the other side is gone; what it said before can still be read
+  }
+}
+
+void Connection::receive() {
+  std::array<std::uint8_t, kReadSize> buffer;
+  const ssize_t count = ::recv(descriptor_, buffer.data(), buffer.size(), MSG_DONTWAIT);
+  if (count > 0) {
+    framer_.feed(ByteView(buffer.data(), static_cast<std::size_t>(count)));
+  } else if (count == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
+    eof_ = true;
+  }
+}
+
+}  // namespace jump::ctl

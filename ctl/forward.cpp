@@ -1,0 +1,23 @@
+// jumpctl forward [--via HOST] [--name N] SPEC…: opens forwards, and says where they listen.
+#include <fmt/core.h>
+
+#include "ctl/verb.h"
+
+namespace jump::ctl {
+
+int open_forwards(const Options& options) {
+  const Duration timeout = options.timeout_or(kLoginTimeout);
+  std::vector<Call> calls;
+  for (const std::string& spec : options.arguments) {
+    const proto::ForwardOpenParams params{absolute_spec(spec), options.via, options.name,
+                                          to_seconds(timeout)};
+    calls.push_back({spec, proto::encode(params)});
+  }
+  const auto& method = proto::method::kForwardOpen;
+  const auto text = [](const proto::ForwardOpenResult& result, Style) {
+    return fmt::format("{}{}\n", format_forward(result.forward), result.existing ? ", was open already" : "");
+  };
+  return run_calls(options, method.name, calls, timeout + kGrace, render_with(method, text));
+}
+
+}  // namespace jump::ctl

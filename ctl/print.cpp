@@ -1,0 +1,197 @@
+#include "ctl/print.h"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdlib>
+
+#include "ctl/table.h"
+
+namespace jump::ctl {
+namespace {
+
+constexpr std::string_view kReplacement = "\xef\xbf\xbd";  // U+FFFD
+
+struct CodePoint {
+  char32_t value = 0;
+  std::size_t size = 0;  // bytes; 0: not UTF-8
+};
+
+// The first code point of `text`, by the table of RFC 3629: no overlong forms, no surrogates.
+CodePoint decode_utf8(std::string_view text) {
+  const auto at = [&text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned lead = at(0);
+  if (lead < 0x80) return {lead, 1};
+  const std::size_t size = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+  if (lead < 0xc2 || lead > 0xf4 || text.size() < size) return {};
+  char32_t value = lead & (0x7fU >> size);
+  for (std::size_t i = 1; i < size; ++i) {
+    if ((at(i) & 0xc0) != 0x80) return {};
+    value = (value << 6) | (at(i) & 0x3fU);
+  }
+  constexpr std::array<char32_t, 5> kSmallest = {0, 0, 0x80, 0x800, 0x10000};
+  const bool valid = value >= kSmallest.at(size) && value <= 0x10ffff && (value < 0xd800 || value > 0xdfff);
+  return valid ? CodePoint{value, size} : CodePoint{};
+}
+
+bool is_harmless(char32_t c) {
+  if (c < 0x20 || (c >= 0x7f && c <= 0x9f)) return false;
+  const bool line_separator = c == 0x2028 || c == 0x2029;
+  const bool bidirectional =
+      c == 0x200e || c == 0x200f || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+  return !line_separator && !bidirectional;
+}
+
+Colour colour_of(std::string_view state) {
+  if (state == "ready" || state == "active") return Colour::kGreen;
+  if (state == "idle") return Colour::kNone;
+  if (state == "down" || state == "failed") return Colour::kRed;
+  return Colour::kYellow;
+}
+
+// Seconds as an integer, whatever the other side sent.
+std::uint64_t whole_seconds(double seconds) {
+  constexpr double kMost = 1e10;  // 300 years
+  return seconds > 0 ? static_cast<std::uint64_t>(std::min(seconds, kMost)) : 0;
+}
+
+std::string plural(std::uint64_t count, std::string_view unit) {
+  return fmt::format("{} {}{}", count, unit, count == 1 ? "" : "s");
+}
+
+std::string count_or_blank(std::uint64_t count) { return count == 0 ? std::string() : std::to_string(count); }
+
+void note_error(Table& table, const std::string& error, double age, bool serious) {
+  if (error.empty()) return;
+  table.add_note(Cell(fmt::format("last error, {}: {}", format_age(age), error),
+                      serious ? Colour::kRed : Colour::kNone));
+}
+
+std::string render_agent(const proto::AgentStatus& agent) {
+  return fmt::format("jumpagent {}, pid {}, up {}, {}, {}, {}\nsocket {}\n", sanitized(agent.version),
+                     agent.pid, format_duration(agent.uptime), plural(agent.clients, "client"),
+                     format_bytes(agent.memory), plural(agent.descriptors, "descriptor"),
+                     sanitized(agent.socket));
+}
+
+}  // namespace
+
+Style style_of(int descriptor) {
+  const char* no_colour = std::getenv("NO_COLOR");
+  const char* terminal = std::getenv("TERM");
+  const bool wanted = no_colour == nullptr || *no_colour == '\0';
+  const bool able = terminal != nullptr && std::string_view(terminal) != "dumb" && ::isatty(descriptor) == 1;
+  return Style{wanted && able};
+}
+
+std::string sanitized(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const CodePoint c = decode_utf8(text);
+    out.append(c.size > 0 && is_harmless(c.value) ? text.substr(0, c.size) : kReplacement);
+    text.remove_prefix(std::max<std::size_t>(c.size, 1));
+  }
+  return out;
+}
+
+std::string format_bytes(std::uint64_t bytes) {
+  constexpr std::array kUnits = {"KiB", "MiB", "GiB", "TiB", "PiB"};
+  if (bytes < 1024) return fmt::format("{} B", bytes);
+  double value = static_cast<double>(bytes) / 1024;
+  std::size_t unit = 0;
+  while (value >= 999.5 && unit + 1 < kUnits.size()) {  // not 1024: "1000 KiB" would be a digit wider
+    value /= 1024;
+    ++unit;
+  }
+  return value < 9.95 ? fmt::format("{:.1f} {}", value, kUnits.at(unit))
+                      : fmt::format("{:.0f} {}", value, kUnits.at(unit));
+}
+
+std::string format_duration(double seconds) {
+  const std::uint64_t s = whole_seconds(seconds);
+  if (s < 60) return fmt::format("{} s", s);
+  if (s < 3600) return fmt::format("{} min", s / 60);
+  if (s < 86400) return fmt::format("{} h {} min", s / 3600, s % 3600 / 60);
+  return fmt::format("{} d {} h", s / 86400, s % 86400 / 3600);
+}
+
+std::string format_age(double seconds) {
+  const std::uint64_t s = whole_seconds(seconds);
+  if (s < 1) return "just now";
+  if (s < 60) return plural(s, "second") + " ago";
+  if (s < 3600) return plural(s / 60, "minute") + " ago";
+  if (s < 86400) return plural(s / 3600, "hour") + " ago";
+  return plural(s / 86400, "day") + " ago";
+}
+
+std::string format_round_trip(double seconds) {
+  const double ms = std::isfinite(seconds) ? std::max(seconds * 1000, 0.0) : 0;
+  if (ms < 9.95) return fmt::format("{:.1f} ms", ms);
+  if (ms < 999.5) return fmt::format("{:.0f} ms", ms);
+  return fmt::format("{:.1f} s", ms / 1000);
+}
+
+std::string format_error(const proto::RpcError& error) {
+  return sanitized(error.hint.empty() ? error.message : fmt::format("{}; {}", error.message, error.hint));
+}
+
+std::string format_host(const proto::HostStatus& host) {
+  std::string out = fmt::format("{}: {}", host.host, host.state);
+  if (!host.address.empty()) out += fmt::format(" ({})", host.address);
+  if (host.state != "ready" && !host.error.empty()) out += ": " + host.error;
+  return sanitized(out);
+}
+
+std::string format_forward(const proto::ForwardStatus& forward) {
+  std::string out = fmt::format("{} -> {}", forward.listen, forward.target);
+  if (!forward.via.empty()) out += " via " + forward.via;
+  out += forward.name.empty() ? fmt::format(" ({})", forward.id)
+                              : fmt::format(" ({}, {})", forward.id, forward.name);
+  if (forward.state != "active") {
+    out += ": " + forward.state;
+    if (!forward.error.empty()) out += ": " + forward.error;
+  }
+  return sanitized(out);
+}
+
+std::string render_hosts(const std::vector<proto::HostStatus>& hosts, Style style) {
+  if (hosts.empty()) return "no hosts are connected\n";
+  Table table({"HOST", "STATE", "FOR", "ADDRESS", "RTT", "CHANNELS", "IN", "OUT", "QUEUED", "LOGINS"});
+  for (const proto::HostStatus& host : hosts) {
+    const bool ready = host.state == "ready";
+    table.add_row({host.host, Cell(host.state, colour_of(host.state)), format_duration(host.age),
+                   host.address, host.rtt ? format_round_trip(*host.rtt) : std::string(),
+                   std::to_string(host.channels), format_bytes(host.bytes_in), format_bytes(host.bytes_out),
+                   host.queued_out == 0 ? std::string() : format_bytes(host.queued_out),
+                   std::to_string(host.logins)});
+    note_error(table, host.error, host.error_age, !ready);
+  }
+  return table.render(style.colour);
+}
+
+std::string render_forwards(const std::vector<proto::ForwardStatus>& forwards, Style style) {
+  if (forwards.empty()) return "no forwards\n";
+  Table table(
+      {"ID", "NAME", "LISTEN", "TARGET", "VIA", "STATE", "FOR", "OPEN", "TOTAL", "REFUSED", "IN", "OUT"});
+  for (const proto::ForwardStatus& forward : forwards) {
+    const bool active = forward.state == "active";
+    table.add_row({forward.id, forward.name, forward.listen, forward.target, forward.via,
+                   Cell(forward.state, colour_of(forward.state)), format_duration(forward.age),
+                   std::to_string(forward.connections), std::to_string(forward.connections_total),
+                   count_or_blank(forward.refused), format_bytes(forward.bytes_in),
+                   format_bytes(forward.bytes_out)});
+    note_error(table, forward.error, forward.error_age, !active);
+  }
+  return table.render(style.colour);
+}
+
+std::string render_status(const proto::StatusResult& status, Style style) {
+  return fmt::format("{}\n{}\n{}", render_agent(status.agent), render_hosts(status.hosts, style),
+                     render_forwards(status.forwards, style));
+}
+
+}  // namespace jump::ctl

@@ -1,0 +1,113 @@
+#include "ctl/verb.h"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "proto/socket_path.h"
+#include "proto/spec.h"
+
+namespace jump::ctl {
+namespace {
+
+using nlohmann::json;
+
+json error_document(const proto::RpcError& error) {
+  return {{"error",
+           {{"code", error.code}, {"kind", error.kind}, {"message", error.message}, {"hint", error.hint}}}};
+}
+
+void print_json(const proto::Json& document) {
+  fmt::print("{}\n", ::isatty(STDOUT_FILENO) == 1 ? document.pretty() : document.dump());
+}
+
+// Names the item where several were asked for and the message does not.
+void print_error(const Options& options, const proto::RpcError& error, const std::string& item) {
+  const bool named = item.empty() || error.message.find(item) != std::string::npos;
+  const std::string prefix = named ? std::string() : sanitized(item) + ": ";
+  fmt::print(stderr, "{}: {}{}\n", options.program, prefix, format_error(error));
+}
+
+// Makes a result that nobody can read into an error, and the others into text.
+std::vector<std::string> render_all(std::vector<Outcome>& outcomes, const Render& render) {
+  const Style style = style_of(STDOUT_FILENO);
+  std::vector<std::string> texts(outcomes.size());
+  for (std::size_t i = 0; i < outcomes.size(); ++i) {
+    if (outcomes[i].error) continue;
+    Result<std::string> text = render(outcomes[i].result, style);
+    if (text.ok()) {
+      texts[i] = *std::move(text);
+    } else {
+      outcomes[i].error = proto::to_rpc_error(text.error());
+    }
+  }
+  return texts;
+}
+
+json document_of(const std::vector<Outcome>& outcomes) {
+  json all = json::array();
+  for (const Outcome& each : outcomes)
+    all.push_back(each.error ? error_document(*each.error) : each.result.value());
+  return outcomes.size() == 1 ? all.front() : all;
+}
+
+}  // namespace
+
+Result<Client> connect_client(const Options& options) {
+  Result<std::string> path = proto::control_socket_path(options.socket);
+  if (!path.ok()) return path.error();
+  return Client::connect({.socket = *path,
+                          .name = fmt::format("{} {}", options.program, JUMPAGENT_VERSION),
+                          .timeout = options.timeout_or(kDefaultTimeout)});
+}
+
+int fail(const Options& options, const Error& error, int exit_code, int rpc_code) {
+  const proto::RpcError rpc_error = proto::to_rpc_error(error, rpc_code);
+  print_error(options, rpc_error, {});
+  if (options.json) print_json(proto::Json(error_document(rpc_error)));
+  return finish_output(options, exit_code);
+}
+
+int finish_output(const Options& options, int exit_code) {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return exit_code;
+  fmt::print(stderr, "{}: cannot write to standard output\n", options.program);
+  return kExitFailed;
+}
+
+int run_calls(const Options& options, std::string_view method, const std::vector<Call>& calls,
+              Duration timeout, const Render& render) {
+  Result<Client> client = connect_client(options);
+  if (!client.ok()) {
+    return fail(options, client.error(),
+                client.error().code == Errc::kUnreachable ? kExitNoAgent : kExitFailed);
+  }
+  std::vector<proto::Json> params;
+  for (const Call& call : calls) params.push_back(call.params);
+  std::vector<Outcome> outcomes = client->call_all(method, params, timeout);
+  const std::vector<std::string> texts = render_all(outcomes, render);
+
+  int exit_code = kExitDone;
+  if (options.json) print_json(proto::Json(document_of(outcomes)));
+  for (std::size_t i = 0; i < outcomes.size(); ++i) {
+    if (outcomes[i].error) {
+      print_error(options, *outcomes[i].error, calls.size() > 1 ? calls[i].item : std::string());
+      exit_code = kExitFailed;
+    } else if (!options.json) {
+      fmt::print("{}", texts[i]);
+    }
+  }
+  return finish_output(options, exit_code);
+}
+
+std::string absolute_spec(const std::string& spec) {
+  Result<proto::ForwardSpec> parsed = proto::parse_forward_spec(spec);
+  if (!parsed.ok() || !parsed->listen.is_unix() || parsed->listen.path.starts_with('/')) return spec;
+  const std::unique_ptr<char, decltype(&std::free)> directory(::getcwd(nullptr, 0), &std::free);
+  if (directory == nullptr) return spec;
+  parsed->listen.path = fmt::format("{}/{}", directory.get(), parsed->listen.path);
+  return parsed->to_string();
+}
+
+}  // namespace jump::ctl

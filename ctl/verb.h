@@ -1,0 +1,80 @@
+// What every verb shares: its options, and the way from "call these" to lines on stdout, errors on stderr and
+// an exit code. With --json stdout gets exactly one JSON document: for one item the result as the agent sent
+// it or
+// {"error": {code, kind, message, hint}}; for several an array of those, in the order of the arguments.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "ctl/client.h"
+#include "ctl/print.h"
+#include "proto/codec.h"
+#include "proto/methods.h"
+
+namespace jump::ctl {
+
+inline constexpr int kExitDone = 0;
+inline constexpr int kExitFailed = 1;  // refused or failed
+inline constexpr int kExitUsage = 2;
+inline constexpr int kExitNoAgent = 3;
+
+struct Options {
+  std::string program = "jumpctl";  // begins the lines on stderr
+  std::string socket;               // --socket; empty: control_socket_path()'s choice
+  bool json = false;
+  std::optional<Duration> timeout;  // none: the verb's own
+  std::string via;
+  std::string name;
+  std::vector<std::string> arguments;  // of the verb
+
+  Duration timeout_or(Duration fallback) const { return timeout.value_or(fallback); }
+};
+
+// The verbs; each returns an exit code.
+int connect_hosts(const Options& options);
+int disconnect_hosts(const Options& options);
+int open_forwards(const Options& options);
+int close_forwards(const Options& options);
+int list_forwards(const Options& options);
+int show_status(const Options& options);
+// Ends the agent and waits until it is gone (`jumpagent down`).
+int shut_down(const Options& options);
+
+// --- for the verbs ---
+
+struct Call {
+  std::string item;  // what the user named, for messages; empty when there is nothing to name
+  proto::Json params;
+};
+
+// A result as text for people, each line ending in '\n'.
+using Render = std::function<Result<std::string>(const proto::Json& result, Style style)>;
+
+Result<Client> connect_client(const Options& options);
+int run_calls(const Options& options, std::string_view method, const std::vector<Call>& calls,
+              Duration timeout, const Render& render);
+// Says on stderr, and with --json on stdout, why nothing was done. Returns `exit_code`.
+int fail(const Options& options, const Error& error, int exit_code, int rpc_code = proto::kFailed);
+// kExitFailed when stdout did not take everything (a full disk, a closed pipe), else `exit_code`.
+int finish_output(const Options& options, int exit_code);
+
+// A call of one typed method; `text` makes text of its result.
+template <class P, class R, class Text>
+Render render_with(const proto::Method<P, R>&, Text text) {
+  return [text](const proto::Json& json, Style style) -> Result<std::string> {
+    Result<R> result = proto::decode_result<R>(json);
+    if (!result.ok()) return Error{Errc::kProtocol, result.error().message, {}}.context("the agent's answer");
+    return text(*result, style);
+  };
+}
+
+// A spec's listening path is relative to the user's directory, not the agent's. Other text comes back as it
+// is.
+std::string absolute_spec(const std::string& spec);
+
+}  // namespace jump::ctl

@@ -1,0 +1,45 @@
+// Bytes in, complete lines out. Sans-IO. A line ends in LF or CRLF, which is not part of it; empty lines are
+// skipped. A line longer than the cap is reported once, and then nothing ever comes out again: the connection
+// is to be ended. Invariants: every byte is looked at once, however small the pieces; memory is bounded by
+// the cap plus what is fed between two rounds of next().
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "proto/messages.h"
+
+namespace jump::proto {
+
+class LineFramer {
+ public:
+  enum class Next {
+    kLine,     // *line is the next one
+    kMore,     // feed more
+    kTooLong,  // the cap was passed: said once. Answer line_too_long() and end the connection
+    kEnded,    // after kTooLong, for ever
+  };
+
+  // `max_line` counts the line's end, too.
+  explicit LineFramer(std::size_t max_line = kMaxLine) : max_line_(max_line) {}
+
+  void feed(ByteView data);
+  // *line is good until the next call of any method.
+  Next next(std::string_view* line);
+
+  bool ended() const { return ended_; }
+  // Bytes of lines not yet taken, complete or not.
+  std::size_t buffered() const { return buffer_.size() - begin_; }
+
+ private:
+  Next too_long();
+
+  std::size_t max_line_;
+  std::string buffer_;
+  std::size_t begin_ = 0;    // of the line that is being collected
+  std::size_t scanned_ = 0;  // no LF in [begin_, scanned_)
+  bool ended_ = false;
+};
+
+}  // namespace jump::proto

@@ -1,0 +1,216 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "ctl/print.h"
+#include "ctl/table.h"
+#include "ctl/usage.h"
+
+namespace jump::ctl {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+proto::ForwardStatus forward(std::string id, std::string listen, std::string state) {
+  proto::ForwardStatus out;
+  out.id = std::move(id);
+  out.listen = std::move(listen);
+  out.target = "svc:80";
+  out.via = "prod";
+  out.state = std::move(state);
+  return out;
+}
+
+proto::HostStatus host(std::string name, std::string state) {
+  proto::HostStatus out;
+  out.host = std::move(name);
+  out.state = std::move(state);
+  out.address = "deploy@10.0.0.5:22";
+  return out;
+}
+
+TEST(Sanitized, KeepsPlainText) {
+  for (const char* text : {"", "plain ~ text",
+                           "Gr\xc3\xbc\xc3\x9f"
+                           "e \xe2\x82\xac \xf0\x9f\x94\x91"}) {
+    EXPECT_EQ(sanitized(text), text);
+  }
+}
+
+TEST(Sanitized, ReplacesWhatCouldDriveATerminal) {
+  const std::string r = "\xef\xbf\xbd";
+  EXPECT_EQ(sanitized("\x1b[2J\a"), r + "[2J" + r);
+  EXPECT_EQ(sanitized("a\nb\r\tc\x7f"), "a" + r + "b" + r + r + "c" + r);
+  EXPECT_EQ(sanitized(std::string_view("a\0b", 3)), "a" + r + "b");
+  EXPECT_EQ(sanitized("\xc2\x9b"
+                      "31m"),
+            r + "31m");  // C1 CSI
+  EXPECT_EQ(sanitized("a\xe2\x80\xae"
+                      "b"),
+            "a" + r + "b");                                 // right-to-left override
+  EXPECT_EQ(sanitized("\xe2\x81\xa6\xe2\x80\xa8"), r + r);  // isolate, line separator
+}
+
+TEST(Sanitized, ReplacesBytesThatAreNotUtf8) {
+  const std::string r = "\xef\xbf\xbd";
+  EXPECT_EQ(sanitized("\xff"), r);
+  EXPECT_EQ(sanitized("\x9b"
+                      "1m"),
+            r + "1m");                      // C1 CSI of 8 bits
+  EXPECT_EQ(sanitized("\xc3"), r);          // cut off
+  EXPECT_EQ(sanitized("\xc0\x9b"), r + r);  // overlong
+  EXPECT_EQ(sanitized("\xe0\x80\x9b"), r + r + r);
+  EXPECT_EQ(sanitized("\xed\xa0\x80"), r + r + r);          // surrogate
+  EXPECT_EQ(sanitized("\xf4\x90\x80\x80"), r + r + r + r);  // beyond U+10FFFF
+}
+
+TEST(Format, Bytes) {
+  EXPECT_EQ(format_bytes(0), "0 B");
+  EXPECT_EQ(format_bytes(1023), "1023 B");
+  EXPECT_EQ(format_bytes(1024), "1.0 KiB");
+  EXPECT_EQ(format_bytes(1536), "1.5 KiB");
+  EXPECT_EQ(format_bytes(14 << 20), "14 MiB");
+  EXPECT_EQ(format_bytes((1 << 20) - 1), "1.0 MiB");
+  EXPECT_EQ(format_bytes(std::uint64_t{3} << 40), "3.0 TiB");
+  EXPECT_EQ(format_bytes(std::numeric_limits<std::uint64_t>::max()), "16384 PiB");
+}
+
+TEST(Format, Duration) {
+  EXPECT_EQ(format_duration(0.9), "0 s");
+  EXPECT_EQ(format_duration(59.9), "59 s");
+  EXPECT_EQ(format_duration(60), "1 min");
+  EXPECT_EQ(format_duration(3 * 3600 + 12 * 60), "3 h 12 min");
+  EXPECT_EQ(format_duration(2 * 86400 + 4 * 3600), "2 d 4 h");
+}
+
+TEST(Format, AgeInWords) {
+  EXPECT_EQ(format_age(0.4), "just now");
+  EXPECT_EQ(format_age(1), "1 second ago");
+  EXPECT_EQ(format_age(59), "59 seconds ago");
+  EXPECT_EQ(format_age(61), "1 minute ago");
+  EXPECT_EQ(format_age(7200), "2 hours ago");
+  EXPECT_EQ(format_age(86400), "1 day ago");
+}
+
+TEST(Format, RoundTrip) {
+  EXPECT_EQ(format_round_trip(0.0004), "0.4 ms");
+  EXPECT_EQ(format_round_trip(0.012), "12 ms");
+  EXPECT_EQ(format_round_trip(1.5), "1.5 s");
+}
+
+TEST(Format, SurvivesNumbersThatAreNone) {
+  for (const double odd : {-1.0, -kInfinity, std::nan("")}) {
+    EXPECT_EQ(format_duration(odd), "0 s");
+    EXPECT_EQ(format_age(odd), "just now");
+    EXPECT_EQ(format_round_trip(odd), "0.0 ms");
+  }
+  EXPECT_EQ(format_duration(kInfinity), "115740 d 17 h");
+}
+
+TEST(Format, ForwardAndHostInALine) {
+  EXPECT_EQ(format_forward(forward("f1", "127.0.0.1:8080", "active")),
+            "127.0.0.1:8080 -> svc:80 via prod (f1)");
+  proto::ForwardStatus named = forward("f2", "127.0.0.1:8080", "waiting");
+  named.name = "web";
+  named.error = "away";
+  EXPECT_EQ(format_forward(named), "127.0.0.1:8080 -> svc:80 via prod (f2, web): waiting: away");
+  EXPECT_EQ(format_host(host("prod", "ready")), "prod: ready (deploy@10.0.0.5:22)");
+}
+
+TEST(Format, ErrorEndsInItsHint) {
+  EXPECT_EQ(format_error({-1, "no agent", "unreachable", "start it"}), "no agent; start it");
+  EXPECT_EQ(format_error({-1, "no\x1b agent", "unreachable", ""}), "no\xef\xbf\xbd agent");
+}
+
+TEST(Table, AlignsColumnsAndLeavesOutEmptyOnes) {
+  Table table({"A", "NOTHING", "LONG TITLE", "Z"});
+  table.add_row({"1", "", "x", "end"});
+  table.add_row({"\xc3\xa4\xc3\xb6\xc3\xbc", "", "", "e"});
+  table.add_row({"3", "", "y", ""});
+  table.add_note(Cell("a note"));
+  EXPECT_EQ(table.render(false),
+            "A    LONG TITLE  Z\n"
+            "1    x           end\n"
+            "\xc3\xa4\xc3\xb6\xc3\xbc              e\n"
+            "3    y\n"
+            "  a note\n");
+}
+
+TEST(Table, ColoursOnlyWhenAsked) {
+  Table table({"S"});
+  table.add_row({Cell("ready", Colour::kGreen)});
+  EXPECT_EQ(table.render(false).find('\x1b'), std::string::npos);
+  EXPECT_EQ(table.render(true), "\x1b[1mS\x1b[0m\n\x1b[32mready\x1b[0m\n");
+}
+
+TEST(Table, MakesCellsSafe) {
+  Table table({"S"});
+  table.add_row({"a\nb\x1b"});
+  table.add_note(Cell("\x1b]0;title\a"));
+  const std::string text = table.render(false);
+  EXPECT_EQ(text.find('\x1b'), std::string::npos);
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3);
+}
+
+TEST(Render, ForwardsAsATable) {
+  proto::ForwardStatus broken = forward("f2", "127.0.0.1:5432", "backoff");
+  broken.error = "prod: connection refused";
+  broken.error_age = 300;
+  broken.refused = 2;
+  proto::ForwardStatus good = forward("f1", "127.0.0.1:8080", "active");
+  good.connections = 3;
+  good.connections_total = 12;
+  good.bytes_in = 1536;
+  good.age = 60;
+  EXPECT_EQ(render_forwards({good, broken}, Style{}),
+            "ID  LISTEN          TARGET  VIA   STATE    FOR    OPEN  TOTAL  REFUSED  IN       OUT\n"
+            "f1  127.0.0.1:8080  svc:80  prod  active   1 min  3     12              1.5 KiB  0 B\n"
+            "f2  127.0.0.1:5432  svc:80  prod  backoff  0 s    0     0      2        0 B      0 B\n"
+            "  last error, 5 minutes ago: prod: connection refused\n");
+  EXPECT_EQ(render_forwards({}, Style{}), "no forwards\n");
+}
+
+TEST(Render, StatusHasAgentHostsAndForwards) {
+  proto::StatusResult status;
+  status.agent.version = "0.1.0";
+  status.agent.pid = 42;
+  status.agent.uptime = 3 * 3600;
+  status.agent.clients = 1;
+  status.agent.memory = 14 << 20;
+  status.agent.descriptors = 20;
+  status.agent.socket = "/run/control.sock";
+  status.hosts = {host("prod", "ready")};
+  status.hosts[0].rtt = 0.012;
+  EXPECT_EQ(render_status(status, Style{}),
+            "jumpagent 0.1.0, pid 42, up 3 h 0 min, 1 client, 14 MiB, 20 descriptors\n"
+            "socket /run/control.sock\n"
+            "\n"
+            "HOST  STATE  FOR  ADDRESS             RTT    CHANNELS  IN   OUT  LOGINS\n"
+            "prod  ready  0 s  deploy@10.0.0.5:22  12 ms  0         0 B  0 B  0\n"
+            "\n"
+            "no forwards\n");
+}
+
+TEST(Usage, SuggestsTheNearestVerb) {
+  EXPECT_EQ(nearest_verb("statsu"), "status");
+  EXPECT_EQ(nearest_verb("conect"), "connect");
+  EXPECT_EQ(nearest_verb("fwd"), "");
+  EXPECT_EQ(nearest_verb("dis"), "disconnect");
+  EXPECT_EQ(nearest_verb("ls"), "");
+  EXPECT_EQ(nearest_verb("x"), "");
+  EXPECT_EQ(nearest_verb(""), "");
+  EXPECT_EQ(nearest_verb(std::string(1 << 20, 'a')), "");
+}
+
+TEST(Usage, HelpNamesEveryVerb) {
+  for (const Verb& verb : verbs()) {
+    EXPECT_NE(help().find(verb.summary), std::string::npos) << verb.name;
+    EXPECT_NE(help(verb).find(std::string("usage: jumpctl ") + std::string(verb.name)), std::string::npos);
+    EXPECT_EQ(find_verb(verb.name), &verb);
+  }
+  EXPECT_EQ(find_verb("nothing"), nullptr);
+}
+
+}  // namespace
+}  // namespace jump::ctl
