@@ -117,6 +117,7 @@ void raise_descriptor_limit() {
 }
 
 int run(const CommandLine& line) {
+  prctl(PR_SET_NAME, "jumpagent");  // `up` starts it through /proc/self/exe
   int waiting = take_report_descriptor();
   auto fail = [&](const Error& error) {
     report(waiting, &error);

@@ -75,7 +75,7 @@ struct ForwardStatus {
   std::string id;  // "f1"
   std::string name;
   std::string kind;    // "local"
-  std::string spec;    // as given
+  std::string spec;    // what was asked for, in canonical form
   std::string listen;  // "127.0.0.1:8080", the port that was chosen
   std::string target;  // "svc:80"
   std::string via;     // host as the user named it

@@ -1,5 +1,7 @@
 #include "channel/channel_open.h"
 
+#include <fmt/core.h>
+
 #include "base/wire.h"
 
 namespace jump {
@@ -8,9 +10,9 @@ ChannelOpen ChannelOpen::direct_tcpip(std::string_view host, std::uint16_t port,
                                       std::uint16_t origin_port) {
   WireWriter specific;
   specific.string(host).u32(port).string(origin_host).u32(origin_port);
-  bool v6 = host.find(':') != std::string_view::npos;
-  std::string name = v6 ? "[" + std::string(host) + "]" : std::string(host);
-  return {"direct-tcpip", specific.take(), name + ":" + std::to_string(port)};
+  std::string name(host);
+  if (host.find(':') != std::string_view::npos) name = fmt::format("[{}]", host);
+  return {"direct-tcpip", specific.take(), fmt::format("{}:{}", name, port)};
 }
 
 ChannelOpen ChannelOpen::direct_streamlocal(std::string_view path) {

@@ -50,10 +50,13 @@ void disconnect_host(const MethodContext& context, const HostDisconnectParams& p
 void open_forward(const MethodContext& context, const ForwardOpenParams& params, const Reply<ForwardOpenResult>& reply) {
   Result<ForwardSpec> spec = parse_forward_spec(params.spec);
   if (!spec) return reply(spec.error());
+  if (spec->listen.is_unix() && spec->listen.path.front() != '/') {
+    return reply(Error{Errc::kInvalid, "the path to listen on must be absolute: " + spec->listen.path, {}});
+  }
   ForwardRequest request;
   request.listen = listen_endpoint(spec->listen);
   request.target = target_endpoint(spec->target);
-  request.spec = params.spec;
+  request.spec = spec->to_string();
   request.via = params.via;
   request.name = params.name;
   request.timeout = login_wait(params.timeout);
@@ -65,7 +68,9 @@ void open_forward(const MethodContext& context, const ForwardOpenParams& params,
 
 void close_forward(const MethodContext& context, const ForwardCloseParams& params,
                    const Reply<ForwardCloseResult>& reply) {
-  Result<const WantedForward*> wanted = context.forwards.find(params.forward);
+  // Specs are compared in their canonical form, so that any spelling of the same forward finds it.
+  Result<ForwardSpec> spec = parse_forward_spec(params.forward);
+  Result<const WantedForward*> wanted = context.forwards.find(spec ? spec->to_string() : params.forward);
   if (!wanted) return reply(wanted.error());
   ForwardCloseResult result{forward_status(**wanted, context.io.now())};
   context.forwards.close(*wanted);

@@ -16,7 +16,7 @@ namespace jump {
 struct ForwardRequest {
   Endpoint listen;
   Endpoint target;
-  std::string spec;   // as the user wrote it
+  std::string spec;   // what the user wrote, in canonical form
   std::string via;    // empty: the only connected host
   std::string name;   // optional; unique
   Duration timeout = seconds(60);  // for the login that it may take

@@ -1,0 +1,171 @@
+#!/usr/bin/env bash
+# Builds everything and runs all tests.
+#
+#   contrib/test.sh [all|fast|asan|fuzz]
+#
+#   fast   every test in one lightly optimised build (preset dev, build-dev/): the one for between two edits
+#   asan   every test under AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer (preset asan, build-asan/)
+#   fuzz   every fuzz target for FUZZ_SECONDS (10), from its seeds (clang, build-fuzz/)
+#   all    asan, fuzz, and what a user gets: the integration tests and the demo with a release build (build-release/)
+#
+# In:  a clone, and the packages that contrib/build.sh --for-tests installs. Root is not needed after that; tests that
+#      want it say that they were skipped.
+# Out: exit status 0 only if nothing failed. The last line is "N passed, N failed": test cases, fuzz targets, the demo;
+#      what could not even be built is one failure.
+# Invariant: no process and no temporary file is left; what was built stays, for the next run, in build*/.
+set -uo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root" || exit 1
+exec </dev/null
+jobs=$(nproc)
+fuzz_seconds=${FUZZ_SECONDS:-10}
+
+passed=0 failed=0 skipped=0
+failures=()
+say() { printf '\n==> %s\n' "$*"; }
+succeed() { passed=$((passed + 1)); }
+fail() {
+  failed=$((failed + 1))
+  failures+=("$1")
+  printf '\ntest.sh: failed: %s\n' "$1" >&2
+}
+
+# quietly NAME COMMAND…: shows what the command said only if it fails, which is then the failure NAME.
+quietly() {
+  local name=$1 output
+  shift
+  if output=$("$@" 2>&1); then return; fi
+  tail -n 200 <<<"$output" >&2
+  fail "$name"
+  return 1
+}
+
+# build NAME DIRECTORY TARGETS CMAKE-ARGUMENTS…
+build() {
+  local name=$1 directory=$2 started=$SECONDS targets
+  read -ra targets <<<"$3"
+  shift 3
+  say "building $name in $directory/"
+  quietly "building $name" cmake "$@" ${JUMPAGENT_DEPS:+"-DJUMPAGENT_DEPS=$JUMPAGENT_DEPS"} || return
+  quietly "building $name" cmake --build "$directory" --target "${targets[@]}" || return
+  echo "    $((SECONDS - started)) s"
+}
+
+# run_tests NAME DIRECTORY CTEST-ARGUMENTS…: adds ctest's counts to ours.
+run_tests() {
+  local name=$1 directory=$2 report total bad skip
+  shift 2
+  say "running $name"
+  report=$directory/test-report.xml
+  rm -f "$report"
+  ctest --test-dir "$directory" -j "$jobs" --output-on-failure --no-tests=error --output-junit "$root/$report" "$@"
+  local status=$?
+  count() { sed -n "s/^[[:space:]]*$1=\"\([0-9]*\)\".*/\1/p" "$report" | head -n 1; }
+  if [[ ! -s $report ]]; then
+    fail "$name: ctest ended with status $status and without a report"
+    return
+  fi
+  total=$(count tests) bad=$(count failures) skip=$(($(count skipped) + $(count disabled)))
+  if ((skip > 0)); then
+    echo "skipped, because:"
+    grep -A1 ': Skipped$' "$directory/Testing/Temporary/LastTest.log" | grep -vE ': Skipped$|^--$' | sort | uniq -c
+  fi
+  passed=$((passed + total - bad - skip)) failed=$((failed + bad)) skipped=$((skipped + skip))
+  if ((bad > 0)); then
+    failures+=("$name: $bad of $total")
+  elif ((status != 0)); then
+    fail "$name: ctest ended with status $status"
+  fi
+}
+
+run_fast() {
+  build "all tests" build-dev all --preset dev && run_tests "all tests" build-dev
+}
+
+run_asan() {
+  local -x ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1
+  local -x UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+  build "all tests with sanitizers" build-asan all --preset asan && run_tests "all tests under sanitizers" build-asan
+}
+
+run_release() {
+  build "the release and its tests" build-release "jumpagent jumpctl integration_tests" --preset release -B build-release \
+    -DJUMPAGENT_WERROR=OFF &&
+    run_tests "the integration tests of the release" build-release -L '^integration$'
+}
+
+# fuzz_one TARGET: finds go to build-fuzz/finds/, new inputs to build-fuzz/corpus/; the seeds in tests/ stay as they are.
+fuzz_one() {
+  local target=$1 name=${1%_fuzz} log=build-fuzz/$1.log seeds=()
+  [[ ! -d tests/fuzz/corpus/$name ]] || seeds=("tests/fuzz/corpus/$name")
+  mkdir -p "build-fuzz/corpus/$name" build-fuzz/finds
+  "build-fuzz/bin/$target" -max_total_time="$fuzz_seconds" -timeout=10 -rss_limit_mb=2048 \
+    -artifact_prefix="build-fuzz/finds/$target-" "build-fuzz/corpus/$name" "${seeds[@]}" >"$log" 2>&1
+}
+
+run_fuzz() {
+  local targets flags='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined'
+  mapfile -t targets < <(find tests/fuzz -name '*_fuzz.cpp' -printf '%f\n' | sed 's/\.cpp$//' | sort)
+  if ((${#targets[@]} == 0)); then
+    fail "fuzzing: no target in tests/fuzz"
+    return
+  fi
+  build "the fuzz targets" build-fuzz "${targets[*]}" -S . -B build-fuzz -G Ninja -DJUMPAGENT_FUZZ=ON \
+    -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ \
+    "-DCMAKE_CXX_FLAGS=-O1 -g1 $flags" || return
+  say "fuzzing: ${#targets[@]} targets, $fuzz_seconds s each, $jobs at a time"
+  export -f fuzz_one
+  export fuzz_seconds
+  printf '%s\n' "${targets[@]}" |
+    xargs -P "$jobs" -I{} bash -c 'rm -f build-fuzz/{}.ok; if fuzz_one {}; then touch build-fuzz/{}.ok; fi'
+  for target in "${targets[@]}"; do
+    if [[ -e build-fuzz/$target.ok ]]; then
+      succeed
+      echo "    $target: $(grep -E '^Done|DONE' "build-fuzz/$target.log" | tail -n 1)"
+    else
+      tail -n 60 "build-fuzz/$target.log" >&2
+      fail "fuzzing $target (the input is in build-fuzz/finds/)"
+    fi
+  done
+}
+
+run_demo() {
+  say "the demo"
+  if contrib/demo.sh build-release; then succeed; else fail "contrib/demo.sh"; fi
+}
+
+summary() {
+  say "summary"
+  ((${#failures[@]} == 0)) || printf 'failed: %s\n' "${failures[@]}"
+  ((skipped == 0)) || echo "$skipped skipped (the reasons are above)"
+  echo "$((SECONDS / 60)) min $((SECONDS % 60)) s"
+  printf '%d passed, %d failed\n' "$passed" "$failed"
+}
+
+what=${1:-all}
+case $what in
+  all | fast | asan | fuzz) ;;
+  -h | --help) sed -n '2,/^set -/{/^set -/d;s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 0 ;;
+  *) echo "usage: contrib/test.sh [all|fast|asan|fuzz]" >&2; exit 2 ;;
+esac
+
+if ! contrib/build.sh --for-tests --deps-only; then
+  fail "preparing the machine (contrib/build.sh --for-tests --deps-only)"
+  summary
+  exit 1
+fi
+# One libssh2 for all builds; where there is none here, the system's is the right one and CMake finds it.
+if [[ -d build/deps ]]; then export JUMPAGENT_DEPS=${JUMPAGENT_DEPS:-$root/build/deps}; fi
+
+case $what in
+  all)
+    run_release
+    run_asan
+    run_fuzz
+    run_demo
+    ;;
+  *) "run_$what" ;;
+esac
+summary
+((failed == 0))
