@@ -1,0 +1,59 @@
+// A stock OpenSSH server on a loopback port of its own: started on construction, ready when the constructor
+// returns, gone (its session processes too) with its owner. It lets in the user who runs the test, by public
+// key.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "support/key_pair.h"
+#include "support/process.h"
+#include "support/reserved_port.h"
+#include "support/temp_dir.h"
+
+namespace jump::test {
+
+struct SshdOptions {
+  std::vector<KeyKind> host_keys = {KeyKind::kEd25519};
+  // Lines of sshd_config, before ours: the first value of an option is the one that counts.
+  std::vector<std::string> config = {};
+};
+
+// What a bastion that only forwards looks like: no terminals, no commands.
+std::vector<std::string> hardened_config();
+
+class Sshd {
+ public:
+  explicit Sshd(SshdOptions options = {});
+  ~Sshd();
+
+  std::uint16_t port() const { return port_->number(); }
+  const KeyPair& host_key(std::size_t index = 0) const { return host_keys_.at(index); }
+  // "[127.0.0.1]:PORT ssh-ed25519 AAAA…", a line per host key.
+  std::string known_hosts() const;
+  // What it logged since its last start, at LogLevel VERBOSE.
+  std::string log() const { return process_ ? process_->err() : std::string(); }
+  // Processes that serve a connection now.
+  std::size_t session_processes() const;
+
+  // Lets `key` in, from the next login on.
+  void authorize(const KeyPair& key);
+
+  // SIGKILL to the listener and to every process that serves a connection: a machine that lost its power, but
+  // for the kernel, which closes the connections.
+  void kill_all();
+  // On the same port, with the same host keys. It must not be running.
+  void start();
+
+ private:
+  TempDir directory_;
+  std::unique_ptr<ReservedPort> port_ = std::make_unique<ReservedPort>();
+  std::vector<KeyPair> host_keys_;
+  std::string authorized_keys_;
+  std::string config_path_;
+  std::unique_ptr<Process> process_;
+};
+
+}  // namespace jump::test
