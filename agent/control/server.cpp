@@ -175,6 +175,10 @@ Status ControlServer::listen(const std::string& path) {
   return {};
 }
 
+std::uint64_t ControlServer::refused() const {
+  return refused_ + (listener_ ? listener_->stats().turned_away : 0);
+}
+
 void ControlServer::stop() {
   stopped_ = true;
   listener_.reset();

@@ -37,7 +37,8 @@ class ControlServer {
   void stop();
 
   std::size_t clients() const { return clients_.size(); }
-  std::uint64_t refused() const { return refused_; }
+  // Over the limit, or of another uid.
+  std::uint64_t refused() const;
   std::uint64_t protocol_errors() const { return protocol_errors_; }
 
  private:

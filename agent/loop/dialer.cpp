@@ -1,0 +1,260 @@
+#include "loop/dialer.h"
+
+#include <fmt/core.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "loop/stream_socket.h"
+#include "loop/uv_error.h"
+
+namespace jump {
+namespace {
+
+// A dead path is noticed after kIdle + kProbes * kInterval, some two minutes.
+constexpr int kKeepAliveIdle = 60;      // s
+constexpr int kKeepAliveInterval = 15;  // s
+constexpr int kKeepAliveProbes = 4;
+// Bytes that TCP holds and has not sent: enough to keep it busy, too little to delay a keystroke.
+constexpr int kUnsentMax = 128 * 1024;
+
+void tune(int fd, bool keep_alive) {
+  auto set = [fd](int level, int option, int value) { setsockopt(fd, level, option, &value, sizeof(value)); };
+  set(IPPROTO_TCP, TCP_NOTSENT_LOWAT, kUnsentMax);
+  if (!keep_alive) return;
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveIdle);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, kKeepAliveInterval);
+  set(IPPROTO_TCP, TCP_KEEPCNT, kKeepAliveProbes);
+}
+
+// The resolver's order, with families taking turns (RFC 8305, section 4).
+std::vector<SocketAddress> interleaved(const addrinfo* list) {
+  std::deque<SocketAddress> first, other;
+  for (; list; list = list->ai_next) {
+    if (list->ai_family != AF_INET && list->ai_family != AF_INET6) continue;
+    SocketAddress address = SocketAddress::from(list->ai_addr, list->ai_addrlen);
+    bool same = first.empty() || first.front().family() == address.family();
+    (same ? first : other).push_back(address);
+  }
+  std::vector<SocketAddress> result;
+  while (!first.empty() || !other.empty()) {
+    for (std::deque<SocketAddress>* queue : {&first, &other}) {
+      if (queue->empty()) continue;
+      result.push_back(queue->front());
+      queue->pop_front();
+    }
+  }
+  return result;
+}
+
+std::string seconds_text(Duration d) { return fmt::format("{:g} s", to_seconds(d)); }
+
+}  // namespace
+
+// Shared with libuv (`self`) until the lookup is over.
+struct UvDial::Lookup {
+  uv_getaddrinfo_t uv{};
+  UvDial* owner = nullptr;
+  std::shared_ptr<Lookup> self;
+};
+
+UvDial::UvDial(Loop& loop, const DialOptions& options, Io::DialResult done)
+    : loop_(loop),
+      options_(options),
+      host_(options.target.host.empty() ? "localhost" : options.target.host),
+      done_(std::move(done)),
+      deadline_(loop, [this] { finish(timeout_error()); }),
+      again_(loop, [this] { options_.target.is_unix() ? connect_unix() : next_address(); }),
+      continue_(loop.deferred_queue(), [this] { start(); }) {
+  deadline_.start(options_.timeout);
+  continue_.schedule();
+}
+
+UvDial::~UvDial() { cancel_all(); }
+
+void UvDial::start() {
+  if (options_.target.is_unix()) return connect_unix();
+  std::uint16_t port = options_.target.port;
+  if (std::optional<SocketAddress> literal = SocketAddress::parse(host_, port)) return race({*literal});
+  // RFC 6761: localhost is this machine, whatever a resolver says, and needs none.
+  if (host_ == "localhost") {
+    return race({*SocketAddress::parse("::1", port), *SocketAddress::parse("127.0.0.1", port)});
+  }
+  start_lookup();
+}
+
+// --- the name
+// ----------------------------------------------------------------------------------------------------
+
+void UvDial::start_lookup() {
+  lookup_ = std::make_shared<Lookup>();
+  lookup_->owner = this;
+  lookup_->self = lookup_;
+  lookup_->uv.data = lookup_.get();
+  addrinfo hints{};
+  hints.ai_family = AF_UNSPEC;
+  hints.ai_socktype = SOCK_STREAM;
+  int status = uv_getaddrinfo(
+      loop_.raw(), &lookup_->uv,
+      [](uv_getaddrinfo_t* uv, int result, addrinfo* list) {
+        std::shared_ptr<Lookup> lookup = std::move(static_cast<Lookup*>(uv->data)->self);
+        if (lookup->owner && !Loop::ending(uv->loop)) lookup->owner->looked_up(result, list);
+        uv_freeaddrinfo(list);
+      },
+      host_.c_str(), nullptr, &hints);
+  if (status == 0) return;
+  lookup_->self.reset();
+  looked_up(status, nullptr);
+}
+
+void UvDial::looked_up(int status, const addrinfo* list) {
+  lookup_.reset();
+  if (status < 0) {
+    return finish(
+        Error{Errc::kUnreachable, fmt::format("cannot resolve {}: {}", host_, uv_text(status)), {}});
+  }
+  std::vector<SocketAddress> addresses = interleaved(list);
+  for (SocketAddress& address : addresses) address.set_port(options_.target.port);
+  if (addresses.size() > kMaxAddresses) addresses.resize(kMaxAddresses);
+  if (addresses.empty()) {
+    return finish(Error{Errc::kUnreachable, fmt::format("cannot resolve {}: it has no address", host_), {}});
+  }
+  race(std::move(addresses));
+}
+
+// --- its addresses
+// -----------------------------------------------------------------------------------------------
+
+void UvDial::race(std::vector<SocketAddress> addresses) {
+  untried_.assign(addresses.begin(), addresses.end());
+  next_address();
+}
+
+void UvDial::next_address() {
+  while (!untried_.empty()) {
+    auto attempt = std::make_unique<Attempt>();
+    attempt->dial = this;
+    attempt->address = untried_.front();
+    untried_.pop_front();
+    attempt->handle = SocketHandle::make(loop_, SocketHandle::Kind::kTcp);
+    SocketHandle& handle = *attempt->handle;
+    handle.connect.data = attempt.get();
+    int status = uv_tcp_connect(&handle.connect, handle.tcp(), attempt->address.get(),
+                                [](uv_connect_t* request, int result) {
+                                  auto* self = static_cast<Attempt*>(request->data);
+                                  if (self) self->dial->connected(self, result);
+                                });
+    if (status == 0) {
+      attempts_.push_back(std::move(attempt));
+      if (!untried_.empty()) again_.start(kStagger);
+      return;
+    }
+    handle.connect.data = nullptr;
+    handle.close();
+    failures_.push_back({attempt->address.to_string(), status});
+  }
+  if (attempts_.empty()) finish(failure_error());
+}
+
+void UvDial::connect_unix() {
+  const std::string& path = options_.target.path;
+  if (!path_) {
+    Result<UnixPath> opened = UnixPath::open(path);
+    if (!opened) return finish(opened.error().context("cannot connect to " + path));
+    path_.emplace(*std::move(opened));
+  }
+  Result<std::string> reach = path_->reach(path_->name());
+  if (!reach) return finish(reach.error().context("cannot connect to " + path));
+  auto attempt = std::make_unique<Attempt>();
+  attempt->dial = this;
+  attempt->handle = SocketHandle::make(loop_, SocketHandle::Kind::kUnix);
+  SocketHandle& handle = *attempt->handle;
+  handle.connect.data = attempt.get();
+  attempts_.push_back(std::move(attempt));
+  uv_pipe_connect(&handle.connect, handle.pipe(), reach->c_str(), [](uv_connect_t* request, int result) {
+    auto* self = static_cast<Attempt*>(request->data);
+    if (self) self->dial->connected(self, result);
+  });
+}
+
+void UvDial::connected(Attempt* attempt, int status) {
+  bool is_unix = options_.target.is_unix();
+  std::shared_ptr<SocketHandle> handle = attempt->handle;
+  if (status < 0) {
+    std::string where = is_unix ? options_.target.path : attempt->address.to_string();
+    drop(attempt);
+    return failed(std::move(where), status);
+  }
+  handle->connect.data = nullptr;
+  std::string description = options_.target.to_string();
+  if (!is_unix) {
+    tune(handle->fd(), options_.keep_alive);
+    description = attempt->address.to_string();
+    if (attempt->address.host() != host_) description = fmt::format("{} ({})", host_, description);
+  }
+  std::erase_if(attempts_, [attempt](const auto& entry) { return entry.get() == attempt; });
+  finish(std::unique_ptr<ByteStream>(
+      std::make_unique<StreamSocket>(loop_, std::move(handle), std::move(description))));
+}
+
+void UvDial::failed(std::string where, int status) {
+  if (options_.target.is_unix() && status == UV_EAGAIN) return again_.start(kBacklogRetry);
+  failures_.push_back({std::move(where), status});
+  again_.stop();
+  next_address();
+}
+
+// --- the end
+// -----------------------------------------------------------------------------------------------------
+
+void UvDial::drop(Attempt* attempt) {
+  attempt->handle->connect.data = nullptr;
+  attempt->handle->close();
+  std::erase_if(attempts_, [attempt](const auto& entry) { return entry.get() == attempt; });
+}
+
+void UvDial::cancel_all() {
+  if (lookup_) {
+    lookup_->owner = nullptr;
+    uv_cancel(reinterpret_cast<uv_req_t*>(&lookup_->uv));  // if no thread has begun with it
+    lookup_.reset();
+  }
+  while (!attempts_.empty()) drop(attempts_.back().get());
+  untried_.clear();
+  deadline_.stop();
+  again_.stop();
+}
+
+void UvDial::finish(Result<std::unique_ptr<ByteStream>> result) {
+  cancel_all();
+  Io::DialResult done = std::move(done_);
+  done_ = nullptr;
+  if (done) done(std::move(result));  // may have destroyed this object
+}
+
+Error UvDial::timeout_error() const {
+  std::string within = seconds_text(options_.timeout);
+  if (lookup_) return Error{Errc::kTimeout, fmt::format("cannot resolve {} within {}", host_, within), {}};
+  std::string who = options_.target.is_unix() ? options_.target.path
+                                              : Endpoint{host_, options_.target.port, {}}.to_string();
+  return Error{Errc::kTimeout, fmt::format("no answer from {} within {}", who, within), {}};
+}
+
+// "cannot connect to 10.0.0.5:22: Connection refused"; with several addresses, each with its reason.
+Error UvDial::failure_error() const {
+  std::string who = options_.target.is_unix() ? options_.target.path
+                                              : Endpoint{host_, options_.target.port, {}}.to_string();
+  std::string why;
+  bool one = failures_.size() == 1 && failures_.front().where == who;
+  for (const Failure& failure : failures_) {
+    if (!why.empty()) why += ", ";
+    why += one ? uv_text(failure.status) : fmt::format("{}: {}", failure.where, uv_text(failure.status));
+  }
+  return Error{Errc::kUnreachable, fmt::format("cannot connect to {}: {}", who, why), {}};
+}
+
+}  // namespace jump

@@ -1,0 +1,76 @@
+// UvDial: one connection attempt by name or path. Looks the name up in the pool, then races its addresses as
+// RFC 8305 says: families alternate, a new address every kStagger or as soon as one fails, the first to
+// connect wins and the others are closed. One deadline spans it all.
+// A literal address and localhost (also "") need no lookup. Invariant: `done` is called at most
+// once, last, from the loop; not at all after destruction.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "loop/deferred.h"
+#include "loop/loop.h"
+#include "loop/socket_address.h"
+#include "loop/socket_handle.h"
+#include "loop/timer.h"
+#include "loop/unix_path.h"
+#include "stream/io.h"
+
+namespace jump {
+
+class UvDial final : public Operation {
+ public:
+  UvDial(Loop& loop, const DialOptions& options, Io::DialResult done);
+  ~UvDial() override;
+
+ private:
+  // RFC 8305, "Connection Attempt Delay".
+  static constexpr milliseconds kStagger{250};
+  // More addresses than this under one name are a mistake or an attack; each costs a descriptor.
+  static constexpr std::size_t kMaxAddresses = 16;
+  // A Unix listener with a full backlog refuses instead of making us wait, so we ask again.
+  static constexpr milliseconds kBacklogRetry{20};
+
+  struct Lookup;
+  struct Attempt {
+    UvDial* dial;
+    std::shared_ptr<SocketHandle> handle;
+    SocketAddress address;
+  };
+  struct Failure {
+    std::string where;
+    int status;
+  };
+
+  void start();
+  void start_lookup();
+  void looked_up(int status, const addrinfo* list);
+  void race(std::vector<SocketAddress> addresses);
+  void next_address();
+  void connect_unix();
+  void connected(Attempt* attempt, int status);
+  void failed(std::string where, int status);
+  void drop(Attempt* attempt);
+  void cancel_all();
+  void finish(Result<std::unique_ptr<ByteStream>> result);
+  Error timeout_error() const;
+  Error failure_error() const;
+
+  Loop& loop_;
+  const DialOptions options_;
+  const std::string host_;  // options_.target.host, or localhost
+  Io::DialResult done_;
+  std::shared_ptr<Lookup> lookup_;
+  std::optional<UnixPath> path_;
+  std::deque<SocketAddress> untried_;
+  std::vector<std::unique_ptr<Attempt>> attempts_;
+  std::vector<Failure> failures_;
+  UvTimer deadline_;
+  UvTimer again_;        // stagger, or the full backlog
+  UvDeferred continue_;  // the first step, so that nothing is reported from inside dial()
+};
+
+}  // namespace jump

@@ -1,0 +1,139 @@
+#include "loop/listener.h"
+
+#include <fmt/core.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "base/log.h"
+#include "loop/handle_block.h"
+#include "loop/socket_address.h"
+#include "loop/stream_socket.h"
+#include "loop/tcp_listen_sockets.h"
+#include "loop/uv_error.h"
+
+namespace jump {
+
+struct UvListener::Block : OwnedHandle<uv_poll_t, UvListener> {
+  Fd fd;
+
+  // uv_close() of a poll handle forgets the descriptor at once; the port is free again when this returns.
+  void end() {
+    release();
+    fd.reset();
+  }
+  void on_loop_end() override { end(); }
+};
+
+UvListener::UvListener(Loop& loop, Io::Accepted accepted)
+    : loop_(loop),
+      accepted_(std::make_shared<Io::Accepted>(std::move(accepted))),
+      retry_(loop, [this] { start_polling(); }) {}
+
+UvListener::~UvListener() {
+  for (const std::shared_ptr<Block>& block : blocks_) block->end();
+}
+
+Result<std::unique_ptr<Listener>> UvListener::open(Loop& loop, const ListenOptions& options,
+                                                   Io::Accepted accepted) {
+  std::unique_ptr<UvListener> self(new UvListener(loop, std::move(accepted)));
+  std::vector<Fd> sockets;
+  if (options.at.is_unix()) {
+    Result<std::unique_ptr<UnixListenSocket>> bound =
+        UnixListenSocket::open(options.at.path, options.backlog, options.own_user_only);
+    if (!bound) return bound.error();
+    self->unix_ = *std::move(bound);
+    sockets.push_back(self->unix_->take_fd());
+    self->local_ = options.at;
+    self->own_user_only_ = options.own_user_only;
+  } else {
+    Result<std::vector<Fd>> bound = listen_tcp(options.at, options.backlog);
+    if (!bound) return bound.error();
+    sockets = *std::move(bound);
+    SocketAddress address = SocketAddress::local_of(sockets.front().get());
+    self->local_ = Endpoint{address.host(), address.port(), {}};
+  }
+  for (Fd& fd : sockets) {
+    Status status = self->watch(std::move(fd));
+    if (!status) return status.error().context("cannot listen on " + options.at.to_string());
+  }
+  self->start_polling();
+  return std::unique_ptr<Listener>(std::move(self));
+}
+
+Status UvListener::watch(Fd fd) {
+  auto block = std::make_shared<Block>();
+  int status = uv_poll_init(loop_.raw(), &block->uv, fd.get());
+  if (status < 0) return uv_error(status, "poll");
+  block->opened(block);
+  block->owner = this;
+  block->fd = std::move(fd);
+  blocks_.push_back(std::move(block));
+  return {};
+}
+
+void UvListener::start_polling() {
+  for (const std::shared_ptr<Block>& block : blocks_) {
+    if (!block->open()) continue;
+    uv_poll_start(&block->uv, UV_READABLE, [](uv_poll_t* handle, int, int) {
+      auto* ready = static_cast<Block*>(Block::of(handle));
+      if (ready->owner) ready->owner->accept_ready(*ready);
+    });
+  }
+}
+
+void UvListener::pause(int code) {
+  // Once per shortage, not ten times a second.
+  if (stats_.pauses == 0 || stats_.accepted != accepted_at_pause_) {
+    log::warn("{}: accepting pauses: {}", local_.to_string(), uv_text(-code));
+  }
+  accepted_at_pause_ = stats_.accepted;
+  ++stats_.pauses;
+  for (const std::shared_ptr<Block>& block : blocks_) {
+    if (block->open()) uv_poll_stop(&block->uv);
+  }
+  retry_.start(kRetryAfter);
+}
+
+void UvListener::accept_ready(Block& block) {
+  std::shared_ptr<Io::Accepted> accepted = accepted_;
+  for (int i = 0; i < kAcceptsPerTurn && block.owner; ++i) {
+    Fd fd(accept4(block.fd.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!fd) {
+      if (errno == EAGAIN || errno == EWOULDBLOCK) return;
+      // The connection that was first in line is gone, or was refused by a filter: on to the next.
+      if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO || errno == EPERM) continue;
+      return pause(errno);
+    }
+    if (std::unique_ptr<ByteStream> stream = admit(std::move(fd))) (*accepted)(std::move(stream));
+  }
+}
+
+std::unique_ptr<ByteStream> UvListener::admit(Fd fd) {
+  std::string description;
+  if (unix_) {
+    ucred peer{};
+    socklen_t length = sizeof(peer);
+    bool known = getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0;
+    if (own_user_only_ && (!known || (peer.uid != geteuid() && peer.uid != 0))) {
+      ++stats_.turned_away;
+      log::warn("{}: turned away pid {} of uid {}", local_.path, peer.pid, peer.uid);
+      return nullptr;
+    }
+    description = fmt::format("{} (pid {})", local_.path, peer.pid);
+  } else {
+    SocketAddress peer = SocketAddress::peer_of(fd.get());
+    description = peer.length > 0 ? peer.to_string() : local_.to_string();
+  }
+  auto kind = unix_ ? SocketHandle::Kind::kUnix : SocketHandle::Kind::kTcp;
+  Result<std::shared_ptr<SocketHandle>> handle = SocketHandle::adopt(loop_, kind, fd.release());
+  if (!handle) {
+    log::warn("{}: {}", description, handle.error().message);
+    return nullptr;
+  }
+  ++stats_.accepted;
+  return std::make_unique<StreamSocket>(loop_, *std::move(handle), std::move(description));
+}
+
+}  // namespace jump

@@ -1,0 +1,51 @@
+#include "loop/socket_handle.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "loop/uv_error.h"
+
+namespace jump {
+
+std::shared_ptr<SocketHandle> SocketHandle::make(Loop& loop, Kind kind) {
+  std::shared_ptr<SocketHandle> handle(new SocketHandle(kind));
+  if (kind == Kind::kTcp) {
+    uv_tcp_init(loop.raw(), handle->tcp());
+  } else {
+    uv_pipe_init(loop.raw(), handle->pipe(), 0);
+  }
+  handle->opened(reinterpret_cast<uv_handle_t*>(handle->stream()), handle);
+  return handle;
+}
+
+Result<std::shared_ptr<SocketHandle>> SocketHandle::adopt(Loop& loop, Kind kind, int fd) {
+  std::shared_ptr<SocketHandle> handle = make(loop, kind);
+  int status = kind == Kind::kTcp ? uv_tcp_open(handle->tcp(), fd) : uv_pipe_open(handle->pipe(), fd);
+  if (status == 0) return handle;
+  handle->close();
+  ::close(fd);
+  return uv_error(status, "cannot take over a socket");
+}
+
+int SocketHandle::fd() const {
+  uv_os_fd_t fd = -1;
+  if (open()) uv_fileno(reinterpret_cast<const uv_handle_t*>(&uv_), &fd);
+  return fd;
+}
+
+void SocketHandle::close_with_reset() {
+  // Not uv_tcp_close_reset(): that one refuses when a shutdown is under way.
+  if (int number = fd(); kind_ == Kind::kTcp && number >= 0) {
+    linger now{.l_onoff = 1, .l_linger = 0};
+    setsockopt(number, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+  }
+  close();
+}
+
+void SocketHandle::on_loop_end() {
+  owner = nullptr;
+  connect.data = nullptr;
+  close_with_reset();
+}
+
+}  // namespace jump

@@ -1,0 +1,322 @@
+#include "loop/stream_socket.h"
+
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include "base/log.h"
+#include "loop/uv_error.h"
+
+namespace jump {
+
+StreamSocket::StreamSocket(Loop& loop, std::shared_ptr<SocketHandle> handle, std::string description)
+    : loop_(loop),
+      handle_(std::move(handle)),
+      description_(std::move(description)),
+      deliver_(loop.deferred_queue(), [this] { deliver(); }) {
+  handle_->owner = this;
+  if (handle_->kind() == SocketHandle::Kind::kTcp) {
+    int on = 1;
+    setsockopt(fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  }
+}
+
+StreamSocket::~StreamSocket() {
+  handle_->owner = nullptr;
+  handle_->close_with_reset();
+}
+
+void StreamSocket::set_state(State next) {
+  static constexpr const char* kNames[] = {"open", "lingering", "ending", "closed"};
+  assert(next > state_);
+  log::trace("{}: {} -> {}", description_, kNames[static_cast<int>(state_)], kNames[static_cast<int>(next)]);
+  state_ = next;
+}
+
+// --- input
+// -------------------------------------------------------------------------------------------------------
+
+void StreamSocket::set_handler(StreamHandler* handler) {
+  handler_ = handler;
+  if (handler_ && input_ == Input::kHeld) input_ = Input::kFlowing;
+  if (handler_) deliver_.schedule();
+  update_reading();
+}
+
+void StreamSocket::resume_reading() {
+  if (input_ != Input::kHeld) return;
+  input_ = Input::kFlowing;
+  deliver_.schedule();
+}
+
+// Reads exactly when bytes have somewhere to go.
+void StreamSocket::update_reading() {
+  if (!usable()) return;
+  bool wanted = state_ == State::kLingering ? input_ != Input::kEnded
+                                            : handler_ && input_ == Input::kFlowing && held_.empty();
+  if (!wanted) {
+    uv_read_stop(handle_->stream());
+    return;
+  }
+  int status = uv_read_start(
+      handle_->stream(),
+      [](uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
+        StreamSocket* self = SocketHandle::of(reinterpret_cast<uv_stream_t*>(handle))->owner;
+        std::span<char> room = self ? self->loop_.read_buffer() : std::span<char>{};
+        *buffer = uv_buf_init(room.data(), static_cast<unsigned>(room.size()));
+      },
+      on_read);
+  if (status < 0 && status != UV_EALREADY) end(failure(status));
+}
+
+void StreamSocket::on_read(uv_stream_t* stream, ssize_t count, const uv_buf_t* buffer) {
+  StreamSocket* self = SocketHandle::of(stream)->owner;
+  if (!self || count == 0) return;
+  if (count < 0) return self->read_end(static_cast<int>(count));
+  auto size = static_cast<std::size_t>(count);
+  if (self->state_ == State::kLingering) return self->discard(size);
+  self->read_bytes({reinterpret_cast<const std::uint8_t*>(buffer->base), size});
+}
+
+void StreamSocket::read_bytes(ByteView data) {
+  std::optional<std::size_t> taken = offer(data);
+  if (!taken || *taken == data.size() || state_ != State::kOpen) return;
+  held_.assign(data.begin() + static_cast<std::ptrdiff_t>(*taken), data.end());
+  update_reading();
+}
+
+std::optional<std::size_t> StreamSocket::offer(ByteView data) {
+  std::shared_ptr<SocketHandle> handle = handle_;
+  // Pessimistic, so that a resume_reading() from within on_data() is seen afterwards.
+  input_ = Input::kHeld;
+  std::size_t taken = handler_->on_data(data);
+  if (handle->owner != this) return std::nullopt;
+  assert(taken <= data.size());
+  if (taken == data.size() && input_ == Input::kHeld) input_ = Input::kFlowing;
+  return taken;
+}
+
+void StreamSocket::deliver() {
+  if (!handler_) return;
+  if (state_ == State::kEnding) {
+    set_state(State::kClosed);
+    std::optional<Error> why = std::move(end_error_);
+    handler_->on_closed(why ? &*why : nullptr);
+    return;
+  }
+  if (state_ != State::kOpen || !usable()) return;
+  if (input_ == Input::kFlowing && !held_.empty()) {
+    std::shared_ptr<SocketHandle> handle = handle_;
+    Bytes offered = std::move(held_);  // the handler may call anything here meanwhile
+    held_.clear();
+    std::optional<std::size_t> taken = offer(offered);
+    if (!taken || state_ != State::kOpen) return;
+    if (*taken < offered.size()) {
+      offered.erase(offered.begin(), offered.begin() + static_cast<std::ptrdiff_t>(*taken));
+      held_ = std::move(offered);
+      // resume_reading() within on_data() has scheduled the next offer already.
+    }
+  }
+  update_reading();
+  if (handler_) tell_writable();
+}
+
+void StreamSocket::read_end(int status) {
+  uv_read_stop(handle_->stream());
+  // libuv calls a hang-up right behind the last bytes an end of file, a reset included. Only the socket
+  // knows.
+  if (status == UV_EOF) {
+    int pending = 0;
+    socklen_t length = sizeof(pending);
+    if (getsockopt(fd(), SOL_SOCKET, SO_ERROR, &pending, &length) == 0 && pending != 0) status = -pending;
+  }
+  if (status != UV_EOF) {
+    bool after_broken_write = output_ == Output::kBroken && end_error_.has_value();
+    return end(after_broken_write ? end_error_ : failure(status));
+  }
+  input_ = Input::kEnded;
+  if (output_ == Output::kBroken) return end(end_error_);
+  if (state_ == State::kOpen) {
+    std::shared_ptr<SocketHandle> handle = handle_;
+    handler_->on_eof();
+    if (handle->owner != this) return;
+  }
+  step_output();
+}
+
+// After close() input has nowhere to go; it is read so that the kernel does not answer it with a reset.
+void StreamSocket::discard(std::size_t count) {
+  discarded_ += count;
+  if (discarded_ > kDiscardMax && output_ == Output::kEnded && unsent() == 0) end(std::nullopt);
+}
+
+// --- output
+// ------------------------------------------------------------------------------------------------------
+
+std::size_t StreamSocket::write(ByteView data) {
+  if (state_ != State::kOpen || output_ != Output::kOpen || !usable() || data.empty()) return 0;
+  std::size_t accepted = 0;
+  if (queued() == 0) {
+    std::size_t size = std::min<std::size_t>(data.size(), INT32_MAX);
+    uv_buf_t buffer = uv_buf_init(reinterpret_cast<char*>(const_cast<std::uint8_t*>(data.data())),
+                                  static_cast<unsigned>(size));
+    int status = uv_try_write(handle_->stream(), &buffer, 1);
+    if (status < 0 && status != UV_EAGAIN) {
+      output_broke(status);
+      return 0;
+    }
+    if (status > 0) accepted = static_cast<std::size_t>(status);
+  }
+  accepted += queue(data.subspan(accepted));
+  if (accepted < data.size()) write_was_short_ = true;
+  return output_ == Output::kBroken ? 0 : accepted;
+}
+
+std::size_t StreamSocket::queue(ByteView data) {
+  std::size_t count = std::min(data.size(), kWriteQueueMax - queued());
+  if (count == 0) return 0;
+  waiting_.insert(waiting_.end(), data.begin(), data.begin() + static_cast<std::ptrdiff_t>(count));
+  if (handle_->sending.empty()) send_waiting();
+  return count;
+}
+
+void StreamSocket::send_waiting() {
+  handle_->sending = std::move(waiting_);
+  waiting_.clear();
+  uv_buf_t buffer = uv_buf_init(reinterpret_cast<char*>(handle_->sending.data()),
+                                static_cast<unsigned>(handle_->sending.size()));
+  handle_->write.data = handle_.get();
+  int status = uv_write(&handle_->write, handle_->stream(), &buffer, 1, [](uv_write_t* request, int result) {
+    auto* handle = static_cast<SocketHandle*>(request->data);
+    Bytes().swap(handle->sending);
+    if (handle->owner) handle->owner->written(result);
+  });
+  if (status < 0) {
+    Bytes().swap(handle_->sending);
+    output_broke(status);
+  }
+}
+
+void StreamSocket::written(int status) {
+  if (!usable()) return;
+  if (status < 0) return output_broke(status);
+  if (!waiting_.empty()) send_waiting();
+  if (state_ == State::kOpen && handler_) {
+    std::shared_ptr<SocketHandle> handle = handle_;
+    tell_writable();
+    if (handle->owner != this) return;
+  }
+  step_output();
+}
+
+void StreamSocket::tell_writable() {
+  if (!write_was_short_ || output_ != Output::kOpen || queued() >= kWriteQueueMax / 2) return;
+  write_was_short_ = false;
+  handler_->on_writable();
+}
+
+// Moves our direction towards its end, and the whole stream when both have ended.
+void StreamSocket::step_output() {
+  if (!usable()) return;
+  if (output_ == Output::kEndWanted && queued() == 0) {
+    output_ = Output::kEnding;
+    handle_->shutdown.data = handle_.get();
+    int status = uv_shutdown(&handle_->shutdown, handle_->stream(), [](uv_shutdown_t* request, int result) {
+      StreamSocket* self = static_cast<SocketHandle*>(request->data)->owner;
+      if (!self || !self->usable()) return;
+      if (result < 0) return self->output_broke(result);
+      self->output_ = Output::kEnded;
+      self->step_output();
+    });
+    if (status < 0) return output_broke(status);
+  }
+  if (output_ == Output::kEnded && input_ == Input::kEnded) end(std::nullopt);
+}
+
+void StreamSocket::output_broke(int status) {
+  if (output_ == Output::kBroken || !usable()) return;
+  output_ = Output::kBroken;
+  end_error_ = failure(status);
+  Bytes().swap(waiting_);
+  if (state_ == State::kLingering || input_ == Input::kEnded) return end(end_error_);
+  // What the peer sent before is still to be read; it will not be waited for without end.
+  linger_ = std::make_unique<UvTimer>(loop_, [this] { linger_expired(); });
+  linger_->start(kLingerMax);
+}
+
+// --- the end
+// -----------------------------------------------------------------------------------------------------
+
+void StreamSocket::shutdown_write() {
+  if (state_ != State::kOpen || output_ != Output::kOpen || !usable()) return;
+  output_ = Output::kEndWanted;
+  step_output();
+}
+
+void StreamSocket::close() {
+  if (state_ != State::kOpen || !usable()) return;
+  set_state(State::kLingering);
+  Bytes().swap(held_);
+  if (output_ == Output::kBroken) return end(end_error_);
+  if (output_ == Output::kOpen) output_ = Output::kEndWanted;
+  last_unsent_ = unsent();
+  linger_ = std::make_unique<UvTimer>(loop_, [this] { linger_expired(); });
+  linger_->start(kLingerMax);
+  update_reading();
+  step_output();
+}
+
+void StreamSocket::linger_expired() {
+  if (state_ == State::kOpen) return end(end_error_);  // after a broken write
+  std::uint64_t left = unsent();
+  if (left > 0 && left < last_unsent_) {  // slow, but moving
+    last_unsent_ = left;
+    linger_->start(kLingerMax);
+    return;
+  }
+  if (output_ == Output::kEnded) return end(std::nullopt);
+  end(Error{Errc::kTimeout,
+            description_ + ": the peer took no data for " + std::to_string(kLingerMax.count()) +
+                " s while closing",
+            {}},
+      /*reset=*/true);
+}
+
+// Bytes on this side of the wire: ours, libuv's and the kernel's, the last including what is not
+// acknowledged.
+std::uint64_t StreamSocket::unsent() const {
+  int in_kernel = 0;
+  if (ioctl(fd(), SIOCOUTQ, &in_kernel) != 0 || in_kernel < 0) in_kernel = 0;
+  return waiting_.size() + uv_stream_get_write_queue_size(handle_->stream()) +
+         static_cast<std::uint64_t>(in_kernel);
+}
+
+void StreamSocket::abort() {
+  if (state_ == State::kEnding || state_ == State::kClosed || !usable()) return;
+  end(Error{Errc::kClosed, description_ + ": aborted", {}}, /*reset=*/true);
+}
+
+void StreamSocket::end(std::optional<Error> why, bool reset) {
+  if (!usable()) return;
+  set_state(State::kEnding);
+  end_error_ = std::move(why);
+  Bytes().swap(held_);
+  Bytes().swap(waiting_);
+  linger_.reset();
+  if (reset) {
+    handle_->close_with_reset();
+  } else {
+    handle_->close();
+  }
+  deliver_.schedule();
+}
+
+Error StreamSocket::failure(int status) const { return uv_error(status, description_); }
+
+}  // namespace jump

@@ -1,0 +1,134 @@
+#include "loop/unix_listen_socket.h"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <chrono>
+#include <thread>
+#include <utility>
+
+#include "loop/uv_error.h"
+
+namespace jump {
+namespace {
+
+// Two processes that both find a stale name agree by a lock on the directory. It is held for microseconds;
+// whoever holds it longer is not one of us, and startup must not hang on that.
+constexpr int kLockTries = 40;
+constexpr std::chrono::milliseconds kLockPause{5};
+// Each round means that somebody else was quicker.
+constexpr int kLinkTries = 8;
+
+std::string temporary_name(const std::string& name) {
+  std::uint32_t random = 0;
+  if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0) {
+    random = static_cast<std::uint32_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+  }
+  return fmt::format("{}.{}.{:08x}", name, getpid(), random);
+}
+
+Fd lock_directory(int directory) {
+  Fd lock(openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!lock) return {};
+  for (int i = 0; i < kLockTries; ++i) {
+    if (flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
+    std::this_thread::sleep_for(kLockPause);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<UnixListenSocket>> UnixListenSocket::open(const std::string& path, int backlog,
+                                                                 bool own_user_only) {
+  Result<UnixPath> split = UnixPath::open(path);
+  if (!split) return split.error();
+  Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return errno_error("cannot make a socket");
+  std::unique_ptr<UnixListenSocket> self(new UnixListenSocket(*std::move(split), std::move(fd)));
+
+  std::string name = own_user_only ? temporary_name(self->path_.name()) : self->path_.name();
+  Status status = self->bind_and_listen(name, backlog);
+  if (!status) return status.error();
+  if (own_user_only) {
+    status = self->link_into_place(name);
+    unlinkat(self->path_.directory(), name.c_str(), 0);
+    if (!status) return status.error();
+  }
+  self->named_ = true;
+  return self;
+}
+
+Status UnixListenSocket::bind_and_listen(const std::string& name, int backlog) {
+  Result<sockaddr_un> address = path_.address(name);
+  if (!address) return address.error();
+  if (fchmod(fd_.get(), 0600) != 0) return errno_error("cannot set the socket's mode");
+  if (bind(fd_.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(sockaddr_un)) != 0) {
+    if (errno != EADDRINUSE) return errno_error(fmt::format("cannot listen on {}", path_.text()));
+    return Error{Errc::kInUse, fmt::format("{} exists", path_.text()), "remove it, or choose another path"};
+  }
+  struct stat made {};
+  bool found = fstatat(path_.directory(), name.c_str(), &made, AT_SYMLINK_NOFOLLOW) == 0;
+  device_ = made.st_dev;
+  inode_ = made.st_ino;
+  if (found && (made.st_mode & 0777) == 0600 && listen(fd_.get(), backlog) == 0) return {};
+  Error error = !found || (made.st_mode & 0777) == 0600
+                    ? errno_error(fmt::format("cannot listen on {}", path_.text()))
+                    : Error{Errc::kRefused,
+                            fmt::format("the file system of {} does not keep a socket private", path_.text()),
+                            "choose a path on a local file system"};
+  unlinkat(path_.directory(), name.c_str(), 0);
+  return error;
+}
+
+Status UnixListenSocket::link_into_place(const std::string& temporary) {
+  for (int i = 0; i < kLinkTries; ++i) {
+    if (linkat(path_.directory(), temporary.c_str(), path_.directory(), path_.name().c_str(), 0) == 0)
+      return {};
+    if (errno != EEXIST) return errno_error(fmt::format("cannot create {}", path_.text()));
+    Status cleared = clear_stale_name();
+    if (!cleared) return cleared;
+  }
+  return Error{Errc::kInUse, fmt::format("{} keeps being taken by somebody else", path_.text()), {}};
+}
+
+// Removes the final name if nobody listens behind it; kInUse otherwise. Between the question and the removal
+// the name cannot become another agent's: that one needs the same lock to remove the stale name first.
+Status UnixListenSocket::clear_stale_name() {
+  Fd lock = lock_directory(path_.directory());
+  if (!lock) return Error{Errc::kInUse, fmt::format("the directory of {} is locked", path_.text()), {}};
+  struct stat there {};
+  if (fstatat(path_.directory(), path_.name().c_str(), &there, AT_SYMLINK_NOFOLLOW) != 0) {
+    return errno == ENOENT ? Status() : errno_error(path_.text());
+  }
+  if (!S_ISSOCK(there.st_mode)) {
+    return Error{Errc::kInUse, fmt::format("{} exists and is not a socket", path_.text()),
+                 "remove it, or choose another path"};
+  }
+  Result<sockaddr_un> address = path_.address(path_.name());
+  if (!address) return address.error();
+  Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!probe) return errno_error("cannot make a socket");
+  if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(sockaddr_un)) != 0 &&
+      errno == ECONNREFUSED) {
+    if (unlinkat(path_.directory(), path_.name().c_str(), 0) == 0 || errno == ENOENT) return {};
+    return errno_error(fmt::format("cannot remove the stale {}", path_.text()));
+  }
+  return Error{Errc::kInUse, fmt::format("{} is in use: another process listens there", path_.text()), {}};
+}
+
+UnixListenSocket::~UnixListenSocket() {
+  if (!named_) return;
+  struct stat there {};
+  if (fstatat(path_.directory(), path_.name().c_str(), &there, AT_SYMLINK_NOFOLLOW) != 0) return;
+  if (there.st_dev == device_ && there.st_ino == inode_) {
+    unlinkat(path_.directory(), path_.name().c_str(), 0);
+  }
+}
+
+}  // namespace jump

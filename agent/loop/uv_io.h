@@ -1,0 +1,45 @@
+// UvIo: the Io of the real world, over one Loop. It wires the parts of this folder and holds no state but the
+// objects that wait for disposal.
+//
+// Order of destruction: whatever it made, then UvIo, then Loop. Objects that it made may outlive it, and even
+// the Loop: see loop.h.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "loop/deferred.h"
+#include "loop/loop.h"
+#include "stream/io.h"
+
+namespace jump {
+
+class UvIo final : public Io {
+ public:
+  // Ignores SIGPIPE for the process: libuv writes with write(2), which would raise it. Children get the
+  // default back.
+  explicit UvIo(Loop& loop);
+  ~UvIo() override;
+
+  TimePoint now() const override;
+  std::unique_ptr<Timer> timer(std::function<void()> fire) override;
+  std::unique_ptr<Deferred> deferred(std::function<void()> run) override;
+  std::unique_ptr<Operation> dial(const DialOptions& options, DialResult done) override;
+  Result<std::unique_ptr<Listener>> listen(const ListenOptions& options, Accepted accepted) override;
+  std::unique_ptr<Operation> run(const Command& command, CommandDone done) override;
+  std::unique_ptr<Operation> in_pool(std::function<void()> work, std::function<void()> done) override;
+  void dispose(std::shared_ptr<void> object) override;
+
+  // A connected socket that came from elsewhere (a passed descriptor, a socketpair). Takes over `fd` in any
+  // case. Errors: kInvalid (not a stream socket).
+  Result<std::unique_ptr<ByteStream>> adopt(int fd, std::string description);
+
+ private:
+  void dispose_all();
+
+  Loop& loop_;
+  std::vector<std::shared_ptr<void>> disposed_;
+  UvDeferred disposal_;
+};
+
+}  // namespace jump
