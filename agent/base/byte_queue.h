@@ -1,9 +1,10 @@
 // A first-in first-out queue of bytes, kept in chunks so that neither end ever moves what lies between.
-// Memory is bounded by size() plus one chunk; an empty queue holds none.
+// Memory is bounded by size() plus one chunk, plus the spare chunks that a busy queue may keep for what comes next; an
+// empty queue without spares holds none.
 #pragma once
 
 #include <cstddef>
-#include <deque>
+#include <vector>
 
 #include "base/bytes.h"
 
@@ -11,7 +12,8 @@ namespace jump {
 
 class ByteQueue {
  public:
-  ByteQueue() = default;
+  // Emptied chunks kept for reuse, so that a queue that fills and drains all the time does not allocate.
+  explicit ByteQueue(std::size_t spares = 0) : spares_wanted_(spares) {}
   ByteQueue(ByteQueue&&) noexcept = default;
   ByteQueue& operator=(ByteQueue&&) noexcept = default;
   ByteQueue(const ByteQueue&) = delete;
@@ -32,8 +34,14 @@ class ByteQueue {
  private:
   static constexpr std::size_t kChunkSize = 32 * 1024;  // one SSH packet's worth
 
-  std::deque<Bytes> chunks_;
-  std::size_t head_ = 0;  // consumed bytes of chunks_.front()
+  void add_chunk(std::size_t wanted);
+  void drop_front_chunk();
+
+  std::vector<Bytes> chunks_;       // in use from first_ on
+  std::vector<Bytes> spares_;       // empty, of full capacity
+  std::size_t spares_wanted_;
+  std::size_t first_ = 0;
+  std::size_t head_ = 0;            // consumed bytes of the first chunk
   std::size_t size_ = 0;
 };
 

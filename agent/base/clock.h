@@ -11,6 +11,9 @@ using Duration = Clock::duration;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+// Before anything that happened; differences to it do not overflow.
+inline constexpr TimePoint kLongAgo{Duration::min() / 4};
+
 inline double to_seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
 
 }  // namespace jump

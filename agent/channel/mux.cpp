@@ -29,18 +29,26 @@ struct Mux::Slot {
   std::uint32_t remote = 0;          // the peer's channel number
   std::uint32_t remote_max_packet = 0;
   std::uint32_t send_window = 0;     // bytes the peer still allows
-  std::uint32_t recv_window = kWindow;  // bytes we still allow
-  std::uint32_t taken = 0;           // bytes the owner took and we have not credited yet
+  std::uint32_t window = 0;          // what the peer may have under way and we may hold, together
+  std::uint32_t recv_window = 0;     // bytes we still allow
+  std::uint64_t growth_bytes = 0;    // that came since growth_start
+  TimePoint growth_start;
+  std::int64_t second = -1;          // which second of the clock `recent` counts
+  std::uint64_t recent = 0, recent_before = 0;  // bytes both ways in that second, and in the one before
+  bool bulk = false;                 // listed in bulk_
   ByteQueue in;                      // for the owner
   ByteQueue out;                     // for the peer
   TimePoint deadline;
 };
 
-Mux::Mux(PacketSink* sink) : sink_(sink) {}
+Mux::Mux(PacketSink* sink, WindowBudget* budget, TimePoint now) : sink_(sink), budget_(budget), now_(now) {}
 
 Mux::~Mux() {
   for (auto& slot : slots_) {
-    if (slot && slot->channel) slot->channel->mux_ = nullptr;
+    if (!slot) continue;
+    if (slot->channel) slot->channel->mux_ = nullptr;
+    if (slot->phase != Phase::kEnded) budget_->channel_ended();
+    budget_->released(slot->in.size());
   }
 }
 
@@ -64,11 +72,15 @@ Result<std::unique_ptr<Channel>> Mux::open(const ChannelOpen& request, TimePoint
   slot->channel = channel.get();
   slot->events = events;
   slot->deadline = deadline;
+  slot->window = slot->recv_window = governed_ ? WindowBudget::kInitialMin * 2 : budget_->initial_window();
+  slot->growth_start = now_;
+  std::uint32_t window = slot->window;
+  budget_->channel_opened();
   slots_[number] = std::move(slot);
   deadlines_.emplace(deadline, number);
 
   WireWriter packet;
-  packet.u8(ssh::kChannelOpen).string(request.type).u32(number).u32(kWindow).u32(kMaxPacket).raw(request.specific);
+  packet.u8(ssh::kChannelOpen).string(request.type).u32(number).u32(window).u32(kMaxPacket).raw(request.specific);
   queue_control(packet.take());
   return channel;
 }
@@ -97,13 +109,45 @@ std::size_t Mux::write(std::uint32_t number, ByteView data) {
   Slot* slot = find(number);
   if (!slot || slot->phase == Phase::kEnded || slot->tell_end) return 0;
   if (slot->ends.out() != HalfClose::Out::kOpen) return 0;
+  note_traffic(number, *slot, data.size());
+  std::size_t sent = send_now(*slot, data);
+  data = data.subspan(sent);
   std::size_t room = kSendQueueMax - std::min(kSendQueueMax, slot->out.size());
   std::size_t count = std::min(room, data.size());
   slot->wants_room = count < data.size();
-  if (count == 0) return 0;
-  slot->out.append(data.first(count));
-  counters_.queued_out += count;
-  join_ring(number);
+  if (count > 0) {
+    slot->out.append(data.first(count));
+    counters_.queued_out += count;
+    join_ring(number);
+  }
+  return sent + count;
+}
+
+// When nothing waits that would have to go first, what is written goes straight to the sink, without a copy.
+std::size_t Mux::send_now(Slot& slot, ByteView data) {
+  bool first = slot.answered && slot.out.empty() && ring_.empty() && control_.empty() && !dispatching_;
+  if (!first) return 0;
+  std::size_t sent = 0;
+  while (sent < data.size() && slot.send_window > 0 && sink_->has_room()) {
+    std::size_t count = send_data(slot, data.subspan(sent));
+    if (count == 0) break;
+    sent += count;
+  }
+  if (sent > 0) sink_->wake();
+  return sent;
+}
+
+// One data packet of what the window and the peer's packet size allow; 0: the sink is stuck.
+std::size_t Mux::send_data(Slot& slot, ByteView data) {
+  std::size_t count = std::min({data.size(), std::size_t{slot.send_window},
+                                std::size_t{std::min(slot.remote_max_packet, kMaxPacket)}});
+  std::array<std::uint8_t, 9> head;
+  head[0] = ssh::kChannelData;
+  store_u32(&head[1], slot.remote);
+  store_u32(&head[5], static_cast<std::uint32_t>(count));
+  if (!sink_->send_packet(head, data.first(count))) return 0;
+  slot.send_window -= static_cast<std::uint32_t>(count);
+  counters_.bytes_out += count;
   return count;
 }
 
@@ -121,8 +165,8 @@ void Mux::shutdown_write(std::uint32_t number) {
 void Mux::close(std::uint32_t number) {
   Slot* slot = find(number);
   if (!slot) return;
-  credit(*slot, slot->in.size());
   discard_input(*slot);
+  credit(*slot);
   apply(number, slot->ends.owner_close(slot->out.empty() && slot->answered));
 }
 
@@ -148,8 +192,15 @@ void Mux::abandon(std::uint32_t number) {
 
 // --- packets ------------------------------------------------------------------------------------------------------
 
-void Mux::handle_packet(ByteView payload) {
+void Mux::handle_packet(ByteView payload, TimePoint now) {
   if (failed_ || protocol_error_ || payload.empty()) return;
+  now_ = now;
+  dispatching_ = true;
+  dispatch(payload);
+  dispatching_ = false;
+}
+
+void Mux::dispatch(ByteView payload) {
   WireReader in(payload);
   switch (std::uint8_t type = in.u8(); type) {
     case ssh::kChannelData: return on_data(in);
@@ -261,7 +312,10 @@ void Mux::on_data(WireReader& in) {
   if (data.size() > slot->recv_window) return protocol_error("the server sent more than the window allows");
   slot->recv_window -= static_cast<std::uint32_t>(data.size());
   counters_.bytes_in += data.size();
-  deliver(start.u32(), data);
+  std::uint32_t number = start.u32();
+  note_traffic(number, *slot, data.size());
+  grow_window(*slot, data.size());
+  deliver(number, data);
 }
 
 // stderr of a session; channels that carry TCP have none, and nobody here asks for sessions: taken and dropped.
@@ -273,7 +327,7 @@ void Mux::on_extended_data(WireReader& in) {
   if (!in.ok() || !slot->answered) return protocol_error("bad extended data packet");
   if (data.size() > slot->recv_window) return protocol_error("the server sent more than the window allows");
   slot->recv_window -= static_cast<std::uint32_t>(data.size());
-  credit(*slot, data.size());
+  credit(*slot);
 }
 
 void Mux::on_eof(WireReader& in) {
@@ -338,20 +392,20 @@ void Mux::on_peer_open(WireReader& in) {
 
 void Mux::deliver(std::uint32_t number, ByteView data) {
   Slot* slot = find(number);
-  if (slot->ends.in() == HalfClose::In::kClosed) return credit(*slot, data.size());  // the owner wants none of it
+  if (slot->ends.in() == HalfClose::In::kClosed) return credit(*slot);  // the owner wants none of it
   if (slot->ends.in() == HalfClose::In::kDraining) return protocol_error("data after EOF");
   if (slot->in.empty() && slot->handler && !slot->paused && !slot->tell_opened) {
     std::size_t count = std::min(slot->handler->on_data(data), data.size());
     slot = find(number);
     if (!slot) return;
-    credit(*slot, count);
     data = data.subspan(count);
-    if (data.empty()) return;
+    if (data.empty() || slot->ends.in() == HalfClose::In::kClosed) return credit(*slot);
     slot->paused = true;
-    if (slot->ends.in() == HalfClose::In::kClosed) return credit(*slot, data.size());  // closed by its owner just now
   }
   slot->in.append(data);
   counters_.held_in += data.size();
+  budget_->held(data.size());
+  credit(*slot);
 }
 
 void Mux::deliver_held(std::uint32_t number) {
@@ -364,20 +418,114 @@ void Mux::deliver_held(std::uint32_t number) {
     if (!slot || slot->in.empty()) return;  // closed by its owner just now
     slot->in.consume(count);
     counters_.held_in -= count;
-    credit(*slot, count);
+    budget_->released(count);
+    credit(*slot);
     if (!all) slot->paused = true;
   }
   if (slot && slot->in.empty()) apply(number, slot->ends.in_drained());
 }
 
-void Mux::credit(Slot& slot, std::size_t taken) {
-  slot.taken += static_cast<std::uint32_t>(taken);
-  if (slot.taken < kCreditStep || slot.ends.close_sent()) return;
+// Tops up what the peer may send to the window, in steps.
+void Mux::credit(Slot& slot) {
+  std::uint64_t granted = std::uint64_t{slot.recv_window} + slot.in.size();
+  if (granted >= slot.window || slot.ends.close_sent()) return;
+  auto more = static_cast<std::uint32_t>(slot.window - granted);
+  if (more < slot.window / kCreditParts) return;
   WireWriter packet;
-  packet.u8(ssh::kChannelWindowAdjust).u32(slot.remote).u32(slot.taken);
-  slot.recv_window += slot.taken;
-  slot.taken = 0;
+  packet.u8(ssh::kChannelWindowAdjust).u32(slot.remote).u32(more);
+  slot.recv_window += more;
   queue_control(packet.take());
+}
+
+// Doubles the window when a whole one came within two round trips: then it, and not the path, was the limit.
+void Mux::grow_window(Slot& slot, std::size_t arrived) {
+  slot.growth_bytes += arrived;
+  if (slot.growth_bytes < slot.window) return;
+  bool limited = round_trip_.known() && now_ - slot.growth_start <= 2 * round_trip_.base();
+  bool keeps_up = slot.in.size() < slot.window / 4;
+  if (limited && keeps_up && !governed_ && slot.window < budget_->growth_limit()) {
+    slot.window = std::min(2 * slot.window, std::max(slot.window, budget_->growth_limit()));
+    counters_.window_growths++;
+    counters_.largest_window = std::max<std::uint64_t>(counters_.largest_window, slot.window);
+  }
+  slot.growth_bytes = 0;
+  slot.growth_start = now_;
+}
+
+// --- bulk and interactive channels ----------------------------------------------------------------------------
+
+void Mux::note_traffic(std::uint32_t number, Slot& slot, std::size_t bytes) {
+  std::int64_t second = std::chrono::duration_cast<seconds>(now_.time_since_epoch()).count();
+  if (second != slot.second) {
+    slot.recent_before = second == slot.second + 1 ? slot.recent : 0;
+    slot.recent = 0;
+    slot.second = second;
+  }
+  slot.recent += bytes;
+  bool busy = slot.recent + slot.recent_before > kBulkBytes;
+  if (busy && !slot.bulk) {
+    slot.bulk = true;
+    bulk_.push_back(number);
+  }
+  if (slot.bulk) bulk_bytes_ += bytes;
+  if (!busy && bytes <= kTinyBytes) last_interactive_ = now_;
+  bool interactive = now_ - last_interactive_ < kInteractiveHold;
+  if (!bulk_.empty() && interactive && next_probe_ == TimePoint::max()) {
+    next_probe_ = now_;  // begins to measure; see on_probe_answer()
+    sink_->wake();
+  }
+}
+
+void Mux::probe(TimePoint now) {
+  if (probing_) return;
+  Status asked = global_request("keepalive@openssh.com", {}, [this](bool, ByteView) { on_probe_answer(); });
+  if (!asked) return;
+  probing_ = true;
+  probe_sent_ = now;
+}
+
+void Mux::on_probe_answer() {
+  probing_ = false;
+  round_trip_.add(now_ - probe_sent_, now_);
+  if (next_probe_ == TimePoint::max()) return;
+  govern();
+}
+
+// One step of the governor, at the end of a measured round trip.
+void Mux::govern() {
+  std::erase_if(bulk_, [&](std::uint32_t number) {
+    Slot* slot = find(number);
+    std::int64_t second = std::chrono::duration_cast<seconds>(now_.time_since_epoch()).count();
+    bool busy = slot && slot->phase != Phase::kEnded && second - slot->second <= 1;
+    if (slot && !busy) slot->bulk = false;
+    return !busy;
+  });
+  double delivered = static_cast<double>(std::exchange(bulk_bytes_, 0));
+  if (bulk_.empty() || now_ - last_interactive_ >= kInteractiveHold) return end_governing();
+  if (!governed_) {
+    governed_ = true;
+    governor_.start(delivered);
+  }
+  governor_.on_round_trip(round_trip_.last(), round_trip_.base(), delivered);
+  auto share = static_cast<std::uint32_t>(
+      std::clamp(governor_.window() / static_cast<double>(bulk_.size()), 2.0 * kMaxPacket,
+                 static_cast<double>(std::max(budget_->growth_limit(), WindowBudget::kInitialMin))));
+  for (std::uint32_t number : bulk_) {
+    Slot* slot = find(number);
+    slot->window = share;
+    credit(*slot);
+  }
+  next_probe_ = now_ + kProbeGap;
+}
+
+void Mux::end_governing() {
+  next_probe_ = TimePoint::max();
+  if (!std::exchange(governed_, false)) return;
+  for (std::uint32_t number : bulk_) {
+    Slot* slot = find(number);
+    slot->window = std::max(slot->window, budget_->initial_window());
+    credit(*slot);
+  }
 }
 
 void Mux::apply(std::uint32_t number, HalfClose::Actions actions) {
@@ -404,6 +552,7 @@ void Mux::end(std::uint32_t number, const Error* error) {
     open_--;
   }
   slot->phase = Phase::kEnded;
+  budget_->channel_ended();
   discard_input(*slot);
   discard_output(*slot);
   if (slot->answered) apply(number, slot->ends.owner_abort());  // CLOSE, unless it was said already
@@ -418,6 +567,7 @@ void Mux::end(std::uint32_t number, const Error* error) {
 
 void Mux::discard_input(Slot& slot) {
   counters_.held_in -= slot.in.size();
+  budget_->released(slot.in.size());
   slot.in.clear();
 }
 
@@ -473,8 +623,9 @@ bool Mux::flush_control() {
   return true;
 }
 
-void Mux::pump() {
+void Mux::pump(TimePoint now) {
   if (failed_) return;
+  now_ = now;
   // What owners hear makes them write; what is written makes room that owners hear of. Two rounds settle the usual;
   // the rest waits for the next pump, so that one turn of the loop stays short.
   for (int round = 0; round < 2; ++round) {
@@ -526,17 +677,10 @@ bool Mux::send_quantum(std::uint32_t number) {
   std::size_t budget = kQuantum;
   while (budget > 0 && !slot->out.empty() && slot->send_window > 0) {
     ByteView run = slot->out.front();
-    std::size_t count = std::min({run.size(), budget, std::size_t{slot->send_window},
-                                  std::size_t{std::min(slot->remote_max_packet, kMaxPacket)}});
-    std::array<std::uint8_t, 9> head;
-    head[0] = ssh::kChannelData;
-    store_u32(&head[1], slot->remote);
-    store_u32(&head[5], static_cast<std::uint32_t>(count));
-    if (!sink_->send_packet(head, run.first(count))) return false;  // and the number stays in the ring
+    std::size_t count = send_data(*slot, run.first(std::min(run.size(), budget)));
+    if (count == 0) return false;  // and the number stays in the ring
     slot->out.consume(count);
-    slot->send_window -= static_cast<std::uint32_t>(count);
     budget -= count;
-    counters_.bytes_out += count;
     counters_.queued_out -= count;
   }
   slot->in_ring = false;
@@ -556,6 +700,8 @@ bool Mux::send_quantum(std::uint32_t number) {
 // --- ends ---------------------------------------------------------------------------------------------------------
 
 void Mux::tick(TimePoint now) {
+  now_ = now;
+  if (now >= next_probe_) probe(now);
   while (!failed_ && !deadlines_.empty() && deadlines_.begin()->first <= now) {
     std::uint32_t number = deadlines_.begin()->second;
     Slot* slot = find(number);
@@ -566,7 +712,10 @@ void Mux::tick(TimePoint now) {
   }
 }
 
-TimePoint Mux::next_deadline() const { return deadlines_.empty() ? TimePoint::max() : deadlines_.begin()->first; }
+TimePoint Mux::next_deadline() const {
+  TimePoint probe_due = probing_ ? TimePoint::max() : next_probe_;
+  return deadlines_.empty() ? probe_due : std::min(probe_due, deadlines_.begin()->first);
+}
 
 void Mux::fail(const Error& error) {
   if (failed_) return;

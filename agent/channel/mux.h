@@ -5,10 +5,14 @@
 //
 // Opens are pipelined: any number in flight, each with its own deadline, none waits for another. Flow control is end
 // to end: bytes the owner has not taken are not credited to the peer; bytes the peer's window has no room for stay in
-// a bounded send queue. Nothing here blocks, allocates by scanning, or asks for the time.
+// a bounded send queue. Nothing here blocks or asks for the time, and nothing scans all channels.
+//
+// Receive windows grow while the owner keeps up and the window is what limits (a whole window came within two round
+// trips), as far as the agent-wide WindowBudget allows. While an interactive channel is active, bulk channels are held
+// near the path's bandwidth-delay product instead (BulkGovernor), so that a keystroke does not wait behind them.
 //
 // Owners' handlers run only from handle_packet(), pump(), tick() and fail(): never from inside a Channel method.
-// The sink is used only from pump(). Invariants: a channel number is free again only after both CLOSEs; a channel is
+// The sink is used from pump(), and from write() when nothing else waits. Invariants: a channel number is free again only after both CLOSEs; a channel is
 // in the send ring at most once; the bytes held for an owner never exceed the window that was granted.
 #pragma once
 
@@ -25,9 +29,12 @@
 #include "base/byte_queue.h"
 #include "base/clock.h"
 #include "base/result.h"
+#include "channel/bulk_governor.h"
 #include "channel/channel.h"
 #include "channel/channel_open.h"
 #include "channel/half_close.h"
+#include "channel/round_trip.h"
+#include "channel/window_budget.h"
 
 namespace jump {
 
@@ -54,14 +61,21 @@ struct MuxCounters {
   std::uint64_t held_in = 0;           // bytes waiting for owners, now
   std::uint64_t queued_out = 0;        // bytes waiting for windows or the network, now
   std::uint64_t window_stalls = 0;     // times that a channel with data found the peer's window empty
+  std::uint64_t window_growths = 0;    // times that a receive window was doubled
+  std::uint64_t largest_window = 0;    // bytes, ever
 };
 
 class Mux {
  public:
-  // Receive window per channel. 2 MiB, as ssh has; a peer may send this much ahead of its owner.
-  static constexpr std::uint32_t kWindow = 2 * 1024 * 1024;
-  // Credit is granted when this much was taken: rarer than each packet, far earlier than half a window.
-  static constexpr std::uint32_t kCreditStep = kWindow / 8;
+  // Credit is granted when this part of a window was taken: rarer than each packet, far earlier than half a window.
+  static constexpr std::uint32_t kCreditParts = 8;
+  // A channel that moved more than this within a second is bulk; one that moves no more at a time is interactive.
+  static constexpr std::uint64_t kBulkBytes = 256 * 1024;
+  static constexpr std::size_t kTinyBytes = 2048;
+  // So long after its last sign an interactive channel counts as active.
+  static constexpr Duration kInteractiveHold = seconds(3);
+  // While bulk is governed, round trips are measured one after the other, but not more often than this.
+  static constexpr Duration kProbeGap = milliseconds(10);
   // Largest data packet we accept; OpenSSH's own limit.
   static constexpr std::uint32_t kMaxPacket = 32 * 1024;
   // Bytes a channel's owner may queue ahead of the network: keeps the pipe busy between two pumps.
@@ -77,7 +91,8 @@ class Mux {
   // Global requests of ours that wait for their reply.
   static constexpr std::size_t kMaxGlobalRequests = 64;
 
-  explicit Mux(PacketSink* sink);
+  // `budget` outlives the Mux.
+  Mux(PacketSink* sink, WindowBudget* budget, TimePoint now);
   ~Mux();
   Mux(const Mux&) = delete;
   Mux& operator=(const Mux&) = delete;
@@ -91,12 +106,16 @@ class Mux {
   using GlobalReply = std::function<void(bool success, ByteView data)>;
   Status global_request(std::string_view name, ByteView data, GlobalReply reply);
 
+  // Measures the round trip: asks keepalive@openssh.com, which every server answers, if only with a refusal. One such
+  // question at a time; asked again meanwhile, it does nothing.
+  void probe(TimePoint now);
+
   // --- input ---
-  void handle_packet(ByteView payload);
-  // Opens whose deadline has passed fail.
+  void handle_packet(ByteView payload, TimePoint now);
+  // Opens whose deadline has passed fail; a probe that is due is sent.
   void tick(TimePoint now);
   // Sends what can be sent and delivers what owners asked for again. Call after wake(), and when the sink has room.
-  void pump();
+  void pump(TimePoint now);
   // The connection has ended: every channel hears of it. Nothing works afterwards.
   void fail(const Error& error);
 
@@ -109,6 +128,10 @@ class Mux {
   std::size_t opening_channels() const { return deadlines_.size(); }
   std::size_t used_numbers() const { return used_; }  // including those that wait for the peer's CLOSE
   const MuxCounters& counters() const { return counters_; }
+  const RoundTrip& round_trip() const { return round_trip_; }
+  bool probing() const { return probing_; }
+  // Bulk is being held back for an interactive channel.
+  bool governed() const { return governed_; }
 
  private:
   friend class Channel;
@@ -126,6 +149,7 @@ class Mux {
   void abandon(std::uint32_t number);
 
   // Packets.
+  void dispatch(ByteView payload);
   void on_open_confirmation(class WireReader& in);
   void on_open_failure(class WireReader& in);
   void on_window_adjust(class WireReader& in);
@@ -141,7 +165,14 @@ class Mux {
   // Steps.
   void deliver(std::uint32_t number, ByteView data);
   void deliver_held(std::uint32_t number);
-  void credit(Slot& slot, std::size_t taken);
+  void credit(Slot& slot);
+  void note_traffic(std::uint32_t number, Slot& slot, std::size_t bytes);
+  void grow_window(Slot& slot, std::size_t arrived);
+  void on_probe_answer();
+  void govern();
+  void end_governing();
+  std::size_t send_now(Slot& slot, ByteView data);
+  std::size_t send_data(Slot& slot, ByteView data);
   void apply(std::uint32_t number, HalfClose::Actions actions);
   void end(std::uint32_t number, const Error* error);
   void discard_input(Slot& slot);
@@ -158,6 +189,8 @@ class Mux {
   void protocol_error(std::string message);
 
   PacketSink* sink_;
+  WindowBudget* budget_;
+  TimePoint now_;                            // of the last input
   std::vector<std::unique_ptr<Slot>> slots_;
   std::vector<std::uint32_t> free_;
   std::size_t used_ = 0;
@@ -168,6 +201,17 @@ class Mux {
   std::deque<std::uint32_t> ring_;           // channels with data and window, in turn
   std::vector<std::uint32_t> visits_;        // channels whose owners wait for a delivery
   std::deque<GlobalReply> global_replies_;
+
+  RoundTrip round_trip_;
+  bool probing_ = false;
+  TimePoint probe_sent_;
+  TimePoint next_probe_ = TimePoint::max();
+  TimePoint last_interactive_ = kLongAgo;
+  std::vector<std::uint32_t> bulk_;          // channels that are bulk now
+  std::uint64_t bulk_bytes_ = 0;             // that came for them since the last measurement
+  BulkGovernor governor_;
+  bool governed_ = false;
+  bool dispatching_ = false;                 // handle_packet() is on the stack: the sink takes nothing
   std::optional<Error> protocol_error_;
   bool failed_ = false;
   MuxCounters counters_;

@@ -27,8 +27,8 @@ std::string_view hop_state_name(Hop::State state) {
   return "closed";
 }
 
-Hop::Hop(Io& io, HopSpec spec, std::string id, std::function<void()> changed)
-    : io_(io), spec_(std::move(spec)), id_(std::move(id)), changed_(std::move(changed)), since_(io.now()) {
+Hop::Hop(Io& io, WindowBudget& budget, HopSpec spec, std::string id, std::function<void()> changed)
+    : io_(io), budget_(budget), spec_(std::move(spec)), id_(std::move(id)), changed_(std::move(changed)), since_(io.now()) {
   drive_soon_ = io_.deferred([this] { drive(); });
   changed_soon_ = io_.deferred([this] { changed_(); });
   connect_timer_ = io_.timer([this] { on_connect_timeout(); });
@@ -105,7 +105,7 @@ bool Hop::step() {
     }
     case Transport::State::kConnection:
       if (state_ != State::kReady) begin_service();
-      mux_->pump();
+      mux_->pump(io_.now());
       if (mux_->error()) fail(*mux_->error());
       return false;
     case Transport::State::kFailed: {
@@ -169,7 +169,7 @@ void Hop::begin_login() {
 void Hop::begin_service() {
   login_.reset();
   connect_timer_->stop();
-  if (!mux_) mux_ = std::make_unique<Mux>(static_cast<PacketSink*>(this));
+  if (!mux_) mux_ = std::make_unique<Mux>(static_cast<PacketSink*>(this), &budget_, io_.now());
   last_heard_ = io_.now();
   set_state(State::kReady);
   log::info("{}: logged in to {} with {}", id_, spec_.describe(), transport_->describe_algorithms());
@@ -185,25 +185,20 @@ void Hop::on_connect_timeout() {
 
 // --- signs of life ------------------------------------------------------------------------------------------------
 
-// Every interval: if the server has said nothing meanwhile, ask; after count_max unanswered questions it is dead. A
-// first question right after login measures the round trip.
+// Every interval: if the server has said nothing meanwhile, ask; after count_max intervals without a word it is dead. The
+// questions right after login measure the round trip.
 void Hop::on_alive_timer() {
   if (state_ != State::kReady) return;
   Duration interval = spec_.alive_interval > Duration::zero() ? spec_.alive_interval : kDefaultAliveInterval;
-  if (probes_unanswered_ >= spec_.alive_count_max) {
+  if (silent_intervals_ >= spec_.alive_count_max) {
     return fail(Error{Errc::kTimeout,
                       "the server has not answered for " +
                           std::to_string(static_cast<long>(to_seconds(io_.now() - last_heard_))) + " s",
                       {}});
   }
-  if (!round_trip_ || io_.now() - last_heard_ >= interval) {
-    probes_unanswered_++;
-    probe_sent_ = io_.now();
-    Status sent = mux_->global_request("keepalive@openssh.com", {}, [this](bool, ByteView) {
-      round_trip_ = io_.now() - probe_sent_;
-      probes_unanswered_ = 0;
-    });
-    if (!sent) log::debug("{}: no keepalive: {}", id_, sent.error().message);
+  if (!mux_->round_trip().known() || io_.now() - last_heard_ >= interval) {
+    silent_intervals_++;
+    mux_->probe(io_.now());
   }
   alive_timer_->start(interval);
 }
@@ -213,16 +208,16 @@ void Hop::on_alive_timer() {
 std::size_t Hop::on_data(ByteView data) {
   if (state_ == State::kClosed) return data.size();
   last_heard_ = io_.now();
-  probes_unanswered_ = 0;
-  transport_->feed(data);
+  silent_intervals_ = 0;
+  transport_->advance(data);
   drive();
   return data.size();
 }
 
 void Hop::on_packet(ByteView payload) {
   // The first connection packets may come in the same read as the login's success.
-  if (!mux_) mux_ = std::make_unique<Mux>(static_cast<PacketSink*>(this));
-  mux_->handle_packet(payload);
+  if (!mux_) mux_ = std::make_unique<Mux>(static_cast<PacketSink*>(this), &budget_, last_heard_);
+  mux_->handle_packet(payload, last_heard_);
 }
 
 void Hop::on_eof() {
@@ -306,6 +301,11 @@ void Hop::set_state(State next) {
   state_ = next;
   since_ = io_.now();
   changed_soon_->schedule();
+}
+
+std::optional<Duration> Hop::round_trip() const {
+  if (!mux_ || !mux_->round_trip().known()) return std::nullopt;
+  return mux_->round_trip().smoothed();
 }
 
 std::string Hop::algorithms() const {

@@ -38,7 +38,7 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   static constexpr Duration kDefaultAliveInterval = seconds(15);
 
   // `id` names the hop in the log. `changed` is called after each change of state.
-  Hop(Io& io, HopSpec spec, std::string id, std::function<void()> changed);
+  Hop(Io& io, WindowBudget& budget, HopSpec spec, std::string id, std::function<void()> changed);
   ~Hop();
   Hop(const Hop&) = delete;
   Hop& operator=(const Hop&) = delete;
@@ -53,7 +53,7 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   Mux& mux() { return *mux_; }                        // from kReady on
   const Mux& mux() const { return *mux_; }
   TimePoint since() const { return since_; }          // when the state began
-  std::optional<Duration> round_trip() const { return round_trip_; }
+  std::optional<Duration> round_trip() const;         // smoothed
   std::string algorithms() const;                     // empty before the key exchange
   std::uint64_t rekeys() const { return transport_ ? transport_->rekeys() : 0; }
   std::size_t output_size() const { return transport_ ? transport_->output().size() : 0; }
@@ -88,6 +88,7 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   Error with_context(const Error& error) const;
 
   Io& io_;
+  WindowBudget& budget_;
   const HopSpec spec_;
   const std::string id_;
   std::function<void()> changed_;
@@ -112,9 +113,7 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   std::unique_ptr<Timer> channel_timer_;
   std::unique_ptr<Timer> alive_timer_;
   TimePoint last_heard_;
-  TimePoint probe_sent_;
-  int probes_unanswered_ = 0;
-  std::optional<Duration> round_trip_;
+  int silent_intervals_ = 0;
 };
 
 std::string_view hop_state_name(Hop::State state);

@@ -40,8 +40,8 @@ class Host::Waiter final : public Operation {
   std::unique_ptr<Timer> timer_;
 };
 
-Host::Host(Io& io, SshConfig& config, std::string name)
-    : io_(io), config_(config), name_(std::move(name)), since_(io.now()) {
+Host::Host(Io& io, WindowBudget& budget, SshConfig& config, std::string name)
+    : io_(io), budget_(budget), config_(config), name_(std::move(name)), since_(io.now()) {
   answer_soon_ = io_.deferred([this] {
     if (state_ == State::kReady) return answer_all(nullptr);
     for (auto next = waiters_.begin(); next != waiters_.end();) {
@@ -90,7 +90,7 @@ void Host::on_resolved(Result<HopSpec> result) {
   spec_ = *std::move(result);
   set_state(State::kConnecting);
   std::string id = name_ + "#" + std::to_string(++attempts_);
-  hop_ = std::make_shared<Hop>(io_, *spec_, std::move(id), [this] { on_hop_changed(); });
+  hop_ = std::make_shared<Hop>(io_, budget_, *spec_, std::move(id), [this] { on_hop_changed(); });
   hop_->start();
 }
 

@@ -30,7 +30,7 @@ class Host {
   // After a failure, arriving connections dial again no sooner than this; until then they get the same error.
   static constexpr Duration kRetryGap = seconds(1);
 
-  Host(Io& io, SshConfig& config, std::string name);
+  Host(Io& io, WindowBudget& budget, SshConfig& config, std::string name);
   ~Host();
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
@@ -65,6 +65,7 @@ class Host {
   bool worth_dialing(Asker asker) const;
 
   Io& io_;
+  WindowBudget& budget_;
   SshConfig& config_;
   const std::string name_;
   State state_ = State::kIdle;

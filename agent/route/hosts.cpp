@@ -10,7 +10,7 @@ Result<Host*> Hosts::get(const std::string& name) {
                  "restart it: jumpagent down; jumpagent up"};
   }
   auto& slot = hosts_[name];
-  slot = std::make_unique<Host>(io_, config_, name);
+  slot = std::make_unique<Host>(io_, budget_, config_, name);
   return slot.get();
 }
 

@@ -29,6 +29,7 @@ class Hosts {
  private:
   Io& io_;
   SshConfig config_;
+  WindowBudget budget_;  // of all connections together
   std::map<std::string, std::unique_ptr<Host>> hosts_;
 };
 

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <climits>
+#include <cstring>
 #include <mutex>
 
 #include "base/log.h"
@@ -99,6 +101,9 @@ std::string_view state_name(Transport::State state) {
 
 }  // namespace
 
+// Chunks that the output queue keeps for the next packets: what is written to a socket in one go.
+constexpr std::size_t kOutputSpare = 4;
+
 class Transport::Impl final : public seam::Owner {
  public:
   explicit Impl(PacketHandler* handler) : handler_(handler) {}
@@ -107,7 +112,7 @@ class Transport::Impl final : public seam::Owner {
 
   void feed(ByteView data) { input_.append(data); }
   void feed_eof() { eof_ = true; }
-  State advance();
+  State advance(ByteView fresh);
   State state() const { return state_; }
   const Error& error() const { return error_; }
   ByteQueue& output() { return output_; }
@@ -154,6 +159,7 @@ class Transport::Impl final : public seam::Owner {
                 std::string* chosen);
   ssize_t receive(std::uint8_t* buffer, std::size_t size);
   ssize_t receive_version(std::uint8_t* buffer);
+  std::size_t take_input(std::span<std::uint8_t> out);
 
   int step();
   int step_userauth();
@@ -189,8 +195,11 @@ class Transport::Impl final : public seam::Owner {
   Error error_;
   std::optional<Error> first_error_;  // libssh2 replaces reasons by consequences: the first reason counts
 
+  std::size_t available() const { return input_.size() + fresh_.size(); }
+
   ByteQueue input_;
-  ByteQueue output_;
+  ByteView fresh_;  // behind input_, and the caller's: good until advance() returns
+  ByteQueue output_{kOutputSpare};
   bool eof_ = false;
   bool starved_ = false;   // libssh2 asked for input during this step and there was none
   bool may_read_ = false;  // only advance() may use up input, and so call the handler
@@ -287,18 +296,26 @@ ssize_t Transport::Impl::receive(std::uint8_t* buffer, std::size_t size) {
     note(Errc::kProtocol, "the server sent a packet of more than 35,000 bytes");
     return -EMSGSIZE;
   }
-  if (input_.empty()) {
+  if (available() == 0) {
     if (eof_) return 0;
     starved_ = true;
     return -EAGAIN;
   }
   if (!version_.done()) return receive_version(buffer);
-  return static_cast<ssize_t>(input_.read({buffer, size}));
+  return static_cast<ssize_t>(take_input({buffer, size}));
+}
+
+std::size_t Transport::Impl::take_input(std::span<std::uint8_t> out) {
+  if (!input_.empty()) return input_.read(out);
+  const std::size_t count = std::min(out.size(), fresh_.size());
+  std::memcpy(out.data(), fresh_.data(), count);
+  fresh_ = fresh_.subspan(count);
+  return count;
 }
 
 // libssh2 reads the version line byte by byte, so that nothing behind it is taken too early.
 ssize_t Transport::Impl::receive_version(std::uint8_t* buffer) {
-  input_.read({buffer, 1});
+  take_input({buffer, 1});
   if (version_.take(*buffer)) return 1;
   if (!first_error_) first_error_ = version_.error();
   return -EPROTO;
@@ -306,23 +323,25 @@ ssize_t Transport::Impl::receive_version(std::uint8_t* buffer) {
 
 // --- progress ----------------------------------------------------------------------------------------------
 
-Transport::State Transport::Impl::advance() {
+Transport::State Transport::Impl::advance(ByteView fresh) {
+  fresh_ = fresh;
   may_read_ = true;
   for (int idle_steps = 0; state_ != State::kFailed;) {
     starved_ = false;
-    const std::size_t before = input_.size();
+    const std::size_t before = available();
     const int rc = step();
     const bool again = rc == LIBSSH2_ERROR_EAGAIN;
     if (rc < 0 && !again) note_failure(rc);
     check_key_exchange(again);
-    if (again && !starved_ && input_.size() == before && ++idle_steps > kMaxIdleSteps) {
+    if (again && !starved_ && available() == before && ++idle_steps > kMaxIdleSteps) {
       note(Errc::kInternal, "libssh2 makes no progress");
     }
     if (first_error_) fail();
     if (again && starved_) break;
-    if (!again || input_.size() != before) idle_steps = 0;
+    if (!again || available() != before) idle_steps = 0;
   }
   may_read_ = false;
+  input_.append(std::exchange(fresh_, {}));  // what has to wait, as for the verdict on the host key
   return state_;
 }
 
@@ -718,7 +737,7 @@ Error Transport::Impl::error_of(int rc) const {
     default:
       break;
   }
-  if (eof_ && input_.empty()) return closed_error();
+  if (eof_ && available() == 0) return closed_error();
   char* text = nullptr;
   const int last = libssh2_session_last_error(session_.get(), &text, nullptr, 0);
   if (state_ == State::kExchange && version_.done()) {
@@ -769,7 +788,7 @@ Result<std::unique_ptr<Transport>> Transport::create(const TransportOptions& opt
 
 void Transport::feed(ByteView data) { impl_->feed(data); }
 void Transport::feed_eof() { impl_->feed_eof(); }
-Transport::State Transport::advance() { return impl_->advance(); }
+Transport::State Transport::advance(ByteView fresh) { return impl_->advance(fresh); }
 Transport::State Transport::state() const { return impl_->state(); }
 const Error& Transport::error() const { return impl_->error(); }
 ByteQueue& Transport::output() { return impl_->output(); }

@@ -84,7 +84,8 @@ class Transport {
   // Does all that can be done with what was fed, delivering packets, and returns the state after it. Call it
   // once at the start (it sends our banner), after every feed(), and after accept_host_key() or
   // provide_signature().
-  State advance();
+  // `fresh` are bytes from the network that come behind what was fed: the way without a copy.
+  State advance(ByteView fresh = {});
 
   State state() const;
   const Error& error() const;  // in kFailed

@@ -29,7 +29,8 @@ struct Owner final : StreamHandler {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   log::set_level(log::Level::kOff);
   Sink sink;
-  Mux mux(&sink);
+  WindowBudget budget;
+  Mux mux(&sink, &budget, TimePoint());
   std::vector<std::unique_ptr<Owner>> owners;
   std::vector<std::unique_ptr<Channel>> channels;
   ByteView in(data, size);
@@ -59,12 +60,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         break;
       default: {
         std::size_t length = std::min<std::size_t>(in.size(), command / 8u);
-        mux.handle_packet(in.first(length));
+        mux.handle_packet(in.first(length), TimePoint() + milliseconds(command));
         in = in.subspan(length);
       }
     }
-    mux.pump();
-    if (mux.counters().held_in > channels.size() * Mux::kWindow) __builtin_trap();
+    mux.pump(TimePoint() + seconds(command));
+    if (mux.counters().held_in > channels.size() * WindowBudget::kWindowMax) __builtin_trap();
   }
   if (size % 2) mux.fail(Error{Errc::kClosed, "end", {}});
   return 0;

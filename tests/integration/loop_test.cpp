@@ -37,7 +37,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-constexpr seconds kDeadline{30};
+constexpr seconds kDeadline{60};
 
 // Keeps what a stream says; takes everything, or what `take` says.
 struct Recorder : StreamHandler {

@@ -62,14 +62,15 @@ Bytes packet(const WireWriter& writer) { return to_bytes(writer.view()); }
 class MuxTest : public testing::Test {
  protected:
   FakeSink sink;
-  std::unique_ptr<Mux> mux = std::make_unique<Mux>(&sink);
+  WindowBudget budget;
   TimePoint start = TimePoint() + std::chrono::hours(1);
+  std::unique_ptr<Mux> mux = std::make_unique<Mux>(&sink, &budget, start);
 
   std::unique_ptr<Channel> open(Owner& owner, Duration deadline = seconds(10)) {
     auto channel = mux->open(ChannelOpen::direct_tcpip("svc", 80, "127.0.0.1", 1), start + deadline, &owner);
     EXPECT_TRUE(channel.ok());
     (*channel)->set_handler(&owner);
-    mux->pump();
+    mux->pump(start);
     return *std::move(channel);
   }
   // The number under which the last CHANNEL_OPEN was sent.
@@ -110,8 +111,8 @@ class MuxTest : public testing::Test {
     feed(packet(out));
   }
   void feed(const Bytes& bytes) {
-    mux->handle_packet(bytes);
-    mux->pump();
+    mux->handle_packet(bytes, start);
+    mux->pump(start);
   }
   std::unique_ptr<Channel> open_and_confirm(Owner& owner, std::uint32_t remote, std::uint32_t window = 1 << 20) {
     auto channel = open(owner);
@@ -167,7 +168,7 @@ TEST_F(MuxTest, TheOpenPacketIsAsRfc4254Has) {
   EXPECT_EQ(in.u8(), ssh::kChannelOpen);
   EXPECT_EQ(in.text(), "direct-tcpip");
   in.u32();
-  EXPECT_EQ(in.u32(), Mux::kWindow);
+  EXPECT_EQ(in.u32(), WindowBudget::kInitialMax);
   EXPECT_EQ(in.u32(), Mux::kMaxPacket);
   EXPECT_EQ(in.text(), "svc");
   EXPECT_EQ(in.u32(), 80u);
@@ -205,7 +206,7 @@ TEST_F(MuxTest, BytesWrittenBeforeTheConfirmationGoOutAfterIt) {
   auto channel = open(owner);
   EXPECT_EQ(channel->write(as_bytes("early")), 5u);
   channel->shutdown_write();
-  mux->pump();
+  mux->pump(start);
   EXPECT_EQ(sent_count(ssh::kChannelData), 0);
   EXPECT_EQ(sent_count(ssh::kChannelEof), 0);
   confirm(last_open(), 5);
@@ -217,7 +218,7 @@ TEST_F(MuxTest, TheWindowOfThePeerLimitsWhatIsSent) {
   Owner owner;
   auto channel = open_and_confirm(owner, 5, 10);
   EXPECT_EQ(channel->write(as_bytes("0123456789abcdef")), 16u);
-  mux->pump();
+  mux->pump(start);
   EXPECT_EQ(sent_data(5), "0123456789");
   adjust(0, 4);
   EXPECT_EQ(sent_data(5), "0123456789abcd");
@@ -244,14 +245,14 @@ TEST_F(MuxTest, CreditIsGivenOnlyForWhatTheOwnerTook) {
   auto channel = open_and_confirm(owner, 5);
   owner.appetite = 0;
   std::string block(Mux::kMaxPacket, 'x');
-  for (std::uint32_t sent = 0; sent < Mux::kWindow; sent += Mux::kMaxPacket) data(0, block);
+  for (std::uint32_t sent = 0; sent < WindowBudget::kInitialMax; sent += Mux::kMaxPacket) data(0, block);
   EXPECT_EQ(sent_count(ssh::kChannelWindowAdjust), 0);
-  EXPECT_EQ(mux->counters().held_in, Mux::kWindow);
+  EXPECT_EQ(mux->counters().held_in, WindowBudget::kInitialMax);
   EXPECT_EQ(mux->error(), nullptr);
   owner.appetite = SIZE_MAX;
   channel->resume_reading();
-  mux->pump();
-  EXPECT_EQ(owner.received.size(), Mux::kWindow);
+  mux->pump(start);
+  EXPECT_EQ(owner.received.size(), WindowBudget::kInitialMax);
   std::uint32_t credited = 0;
   for (const Bytes& each : sink.sent) {
     WireReader in(each);
@@ -259,7 +260,7 @@ TEST_F(MuxTest, CreditIsGivenOnlyForWhatTheOwnerTook) {
     EXPECT_EQ(in.u32(), 5u);
     credited += in.u32();
   }
-  EXPECT_EQ(credited, Mux::kWindow);
+  EXPECT_EQ(credited, WindowBudget::kInitialMax);
   EXPECT_EQ(mux->counters().held_in, 0u);
 }
 
@@ -268,7 +269,7 @@ TEST_F(MuxTest, APeerThatOverrunsTheWindowEndsTheConnection) {
   auto channel = open_and_confirm(owner, 5);
   owner.appetite = 0;
   std::string block(Mux::kMaxPacket, 'x');
-  for (std::uint32_t sent = 0; sent < Mux::kWindow; sent += Mux::kMaxPacket) data(0, block);
+  for (std::uint32_t sent = 0; sent < WindowBudget::kInitialMax; sent += Mux::kMaxPacket) data(0, block);
   data(0, "x");
   ASSERT_NE(mux->error(), nullptr);
   EXPECT_EQ(mux->error()->code, Errc::kProtocol);
@@ -279,7 +280,7 @@ TEST_F(MuxTest, HalfCloseIsAnsweredInFull) {
   auto channel = open_and_confirm(owner, 5);
   channel->write(as_bytes("question"));
   channel->shutdown_write();
-  mux->pump();
+  mux->pump(start);
   EXPECT_EQ(sent_data(5), "question");
   EXPECT_EQ(sent_count(ssh::kChannelEof), 1);
   data(0, "long ");
@@ -307,7 +308,7 @@ TEST_F(MuxTest, BytesHeldForASlowOwnerOutliveTheChannelsClose) {
   EXPECT_FALSE(owner.eof || owner.closed);
   owner.appetite = SIZE_MAX;
   channel->resume_reading();
-  mux->pump();
+  mux->pump(start);
   EXPECT_EQ(owner.received, "abcdef");
   EXPECT_TRUE(owner.eof && owner.closed);
   EXPECT_FALSE(owner.error);
@@ -319,7 +320,7 @@ TEST_F(MuxTest, DestroyingAChannelClosesItAndFreesItsNumberAfterThePeersClose) {
   auto channel = open_and_confirm(owner, 5);
   channel->write(as_bytes("never sent"));
   channel.reset();
-  mux->pump();
+  mux->pump(start);
   EXPECT_EQ(sent_count(ssh::kChannelClose), 1);
   EXPECT_FALSE(owner.closed);
   data(0, "late bytes of the peer");
@@ -334,7 +335,7 @@ TEST_F(MuxTest, ANumberIsNotReusedWhileThePeerMayStillUseIt) {
   Owner first, second;
   auto channel = open_and_confirm(first, 5);
   channel.reset();
-  mux->pump();
+  mux->pump(start);
   auto next = open(second);
   EXPECT_EQ(last_open(), 1u);
   message(ssh::kChannelClose, 0);
@@ -354,7 +355,7 @@ TEST_F(MuxTest, ChannelsTakeTurns) {
   first->write(as_bytes(bulk));
   second->write(as_bytes(std::string_view("tiny")));
   sink.room = true;
-  mux->pump();
+  mux->pump(start);
   std::size_t before_tiny = 0;
   for (const Bytes& each : sink.sent) {
     WireReader in(each);
@@ -372,11 +373,11 @@ TEST_F(MuxTest, ABlockedSinkKeepsOrderAndLosesNothing) {
   sink.blocked = true;
   channel->write(as_bytes("abc"));
   channel->shutdown_write();
-  mux->pump();
+  mux->pump(start);
   EXPECT_TRUE(sink.sent.empty());
   EXPECT_EQ(channel->write(as_bytes("too late")), 0u);
   sink.blocked = false;
-  mux->pump();
+  mux->pump(start);
   EXPECT_EQ(sent_data(5), "abc");
   EXPECT_EQ(sink.sent.back().front(), ssh::kChannelEof);
 }
@@ -431,7 +432,7 @@ TEST_F(MuxTest, CloseDeliversWhatWasAcceptedAndDropsWhatComes) {
   auto channel = open_and_confirm(owner, 5, 4);
   channel->write(as_bytes("abcdef"));
   channel->close();
-  mux->pump();
+  mux->pump(start);
   data(0, "unwanted");
   EXPECT_EQ(owner.received, "");
   EXPECT_EQ(sent_data(5), "abcd");
@@ -471,7 +472,7 @@ TEST_F(MuxTest, GlobalRepliesComeInOrder) {
   std::string order;
   ASSERT_TRUE(mux->global_request("a", {}, [&](bool ok, ByteView) { order += ok ? "A" : "a"; }));
   ASSERT_TRUE(mux->global_request("b", {}, [&](bool ok, ByteView) { order += ok ? "B" : "b"; }));
-  mux->pump();
+  mux->pump(start);
   feed(Bytes{ssh::kRequestFailure});
   feed(Bytes{ssh::kRequestSuccess});
   EXPECT_EQ(order, "aB");
@@ -501,7 +502,7 @@ TEST_F(MuxTest, PacketsThatMakeNoSenseAreProtocolErrorsNotCrashes) {
   };
   for (const BadPacket& each : bad) {
     sink.sent.clear();
-    mux = std::make_unique<Mux>(&sink);
+    mux = std::make_unique<Mux>(&sink, &budget, start);
     Owner owner;
     auto channel = open_and_confirm(owner, 5);
     feed(each.bytes);
@@ -521,7 +522,7 @@ TEST_F(MuxTest, APeerThatMakesUsAnswerWithoutEndIsCutOff) {
   WireWriter asking;
   asking.u8(ssh::kGlobalRequest).string(std::string_view("x")).boolean(true);
   Bytes request = packet(asking);
-  for (std::size_t i = 0; i <= Mux::kMaxControlBytes && !mux->error(); ++i) mux->handle_packet(request);
+  for (std::size_t i = 0; i <= Mux::kMaxControlBytes && !mux->error(); ++i) mux->handle_packet(request, start);
   EXPECT_NE(mux->error(), nullptr);
 }
 
