@@ -9,7 +9,7 @@ int open_forwards(const Options& options) {
   const Duration timeout = options.timeout_or(kLoginTimeout);
   std::vector<Call> calls;
   for (const std::string& spec : options.arguments) {
-    const proto::ForwardOpenParams params{absolute_spec(spec), options.via, options.name,
+    const proto::ForwardOpenParams params{absolute_spec(spec), options.via, options.name, options.prewarm,
                                           to_seconds(timeout)};
     calls.push_back({spec, proto::encode(params)});
   }

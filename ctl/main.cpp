@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <cxxopts.hpp>
@@ -40,11 +41,18 @@ Result<Duration> parse_timeout(const std::string& text) {
   return usage_error(fmt::format("--timeout takes seconds, more than 0 and at most {}", proto::kMaxTimeout));
 }
 
+Result<std::uint64_t> parse_count(const std::string& text) {
+  std::uint64_t value = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (failed == std::errc() && end == text.data() + text.size() && !text.empty()) return value;
+  return usage_error("--prewarm takes a number of channels");
+}
+
 cxxopts::Options description() {
   cxxopts::Options known("jumpctl");
   const auto text = [] { return cxxopts::value<std::string>(); };
   known.add_options()("socket", "", text())("json", "")("timeout", "", text())("h,help", "")("version", "")(
-      "via", "", text())("name", "", text())("words", "", cxxopts::value<std::vector<std::string>>());
+      "via", "", text())("name", "", text())("prewarm", "", text())("words", "", cxxopts::value<std::vector<std::string>>());
   known.parse_positional({"words"});
   known.positional_help("");
   return known;
@@ -54,7 +62,7 @@ Result<CommandLine> interpret(const cxxopts::ParseResult& parsed) {
   CommandLine line;
   line.help = parsed.count("help") > 0;
   line.version = parsed.count("version") > 0;
-  line.named = parsed.count("via") + parsed.count("name") > 0;
+  line.named = parsed.count("via") + parsed.count("name") + parsed.count("prewarm") > 0;
   line.options.json = parsed.count("json") > 0;
   for (const auto& [name, out] :
        {std::pair{"socket", &line.options.socket}, std::pair{"via", &line.options.via},
@@ -67,6 +75,11 @@ Result<CommandLine> interpret(const cxxopts::ParseResult& parsed) {
     Result<Duration> timeout = parse_timeout(parsed["timeout"].as<std::string>());
     if (!timeout.ok()) return timeout.error();
     line.options.timeout = *timeout;
+  }
+  if (parsed.count("prewarm") > 0) {
+    Result<std::uint64_t> count = parse_count(parsed["prewarm"].as<std::string>());
+    if (!count.ok()) return count.error();
+    line.options.prewarm = *count;
   }
   if (parsed.count("words") > 0) {
     auto words = parsed["words"].as<std::vector<std::string>>();
@@ -107,7 +120,7 @@ std::optional<Error> check(const Verb& verb, const CommandLine& line) {
                  fmt::format("try 'jumpctl help {}'", verb.name)};
   };
   const std::size_t count = line.options.arguments.size();
-  if (line.named && !verb.takes_via) return wrong("takes neither --via nor --name");
+  if (line.named && !verb.takes_via) return wrong("takes neither --via nor --name nor --prewarm");
   if (count > verb.max_arguments)
     return wrong(fmt::format("takes no argument: '{}'", line.options.arguments.front()));
   if (count < verb.min_arguments)

@@ -17,7 +17,7 @@ constexpr std::array<Verb, 6> kVerbs = {{
      "Several hosts are logged in to at the same time. --timeout defaults to 60 seconds.\n",
      1, kAny, false, connect_hosts},
     {"disconnect", "HOST...", "end the connections to hosts", "", 1, kAny, false, disconnect_hosts},
-    {"forward", "[--via HOST] [--name NAME] SPEC...", "open port forwards, which stay until they are closed",
+    {"forward", "[--via HOST] [--name NAME] [--prewarm N] SPEC...", "open port forwards, which stay until they are closed",
      "SPEC is as in 'ssh -L':\n"
      "  [bind:]port:host:port     8080:svc:80, '*:8080:svc:80', [::1]:8080:[fd00::5]:80\n"
      "  [bind:]port:/path         8080:/run/app.sock\n"
@@ -27,6 +27,8 @@ constexpr std::array<Verb, 6> kVerbs = {{
      "  --via HOST   the host that makes the connection to the target; may be left out when one is "
      "connected\n"
      "  --name NAME  a name of your own, for 'close' and 'list'; for one SPEC\n"
+     "  --prewarm N  keep N connections to the target open in advance, at most 64: a new\n"
+     "               connection then saves a round trip; the target sees N idle ones\n"
      "--timeout defaults to 60 seconds.\n",
      1, kAny, true, open_forwards},
     {"close", "ID|NAME|SPEC...", "close forwards", "", 1, kAny, false, close_forwards},

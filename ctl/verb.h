@@ -30,6 +30,7 @@ struct Options {
   std::optional<Duration> timeout;  // none: the verb's own
   std::string via;
   std::string name;
+  std::optional<std::uint64_t> prewarm;
   std::vector<std::string> arguments;  // of the verb
 
   Duration timeout_or(Duration fallback) const { return timeout.value_or(fallback); }

@@ -107,6 +107,7 @@ void fields(V& v, typename V::template Of<ForwardOpenParams>& m) {
   v.required("spec", m.spec);
   v.optional("via", m.via);
   v.optional("name", m.name);
+  v.optional("prewarm", m.prewarm);
   v.timeout("timeout", m.timeout);
 }
 
@@ -132,6 +133,8 @@ void fields(V& v, typename V::template Of<ForwardStatus>& m) {
   v.optional("refused", m.refused);
   v.optional("bytes_in", m.bytes_in);
   v.optional("bytes_out", m.bytes_out);
+  v.optional("prewarm", m.prewarm);
+  v.optional("prewarmed", m.prewarmed);
   v.optional("age", m.age);
 }
 

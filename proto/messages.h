@@ -66,6 +66,7 @@ struct ForwardOpenParams {
   std::string spec;               // as in ssh -L: "8080:svc:80", "127.0.0.1:0:svc:80", "/run/x.sock:svc:80"
   std::string via;                // host; empty: the only connected one
   std::string name;               // optional
+  std::optional<std::uint64_t> prewarm;  // spare channels to the target kept open, at most 64; none: 0
   std::optional<double> timeout;  // seconds to wait for the login of `via`, 0 to kMaxTimeout
 };
 struct ForwardCloseParams {
@@ -87,6 +88,8 @@ struct ForwardStatus {
   std::uint64_t refused = 0;    // connections that could not be carried
   std::uint64_t bytes_in = 0;   // from the target to local clients
   std::uint64_t bytes_out = 0;  // from local clients to the target
+  std::uint64_t prewarm = 0;    // spare channels wanted
+  std::uint64_t prewarmed = 0;  // spare channels open now
   double age = 0;
 };
 struct ForwardOpenResult {

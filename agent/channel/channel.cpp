@@ -26,6 +26,10 @@ void Channel::close() {
   if (mux_) mux_->close(number_);
 }
 
+void Channel::forget_owner() {
+  if (mux_) mux_->forget_owner(number_);
+}
+
 void Channel::abort() {
   if (mux_) mux_->abort(number_);
 }

@@ -20,6 +20,8 @@ class ChannelEvents {
  public:
   // The peer has confirmed the channel. Failure is told by StreamHandler::on_closed().
   virtual void on_opened() = 0;
+  // The peer has sent EOF or CLOSE; said at once, while bytes that came before may still wait for the owner.
+  virtual void on_peer_ended() {}
 
  protected:
   ~ChannelEvents() = default;
@@ -35,6 +37,8 @@ class Channel final : public ByteStream {
   void shutdown_write() override;
   void close() override;
   void abort() override;
+  // No handler and no events any more: the channel is about to have another owner, who calls set_handler().
+  void forget_owner();
   std::string describe() const override { return describe_; }
 
  private:

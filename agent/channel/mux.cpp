@@ -18,7 +18,7 @@ struct Mux::Slot {
   bool visit = false;          // listed in visits_
   bool paused = false;         // the owner took less than was offered; wait for resume_reading()
   bool wants_room = false;     // the owner was given a short write
-  bool tell_opened = false, tell_room = false, tell_eof = false, tell_end = false;
+  bool tell_opened = false, tell_peer_ended = false, tell_room = false, tell_eof = false, tell_end = false;
   HalfClose ends;
 
   Channel* channel = nullptr;
@@ -180,6 +180,13 @@ void Mux::abort(std::uint32_t number) {
   visit_later(number);
 }
 
+void Mux::forget_owner(std::uint32_t number) {
+  Slot* slot = find(number);
+  if (!slot) return;
+  slot->handler = nullptr;
+  slot->events = nullptr;
+}
+
 // The owner has destroyed its Channel.
 void Mux::abandon(std::uint32_t number) {
   Slot* slot = find(number);
@@ -335,7 +342,9 @@ void Mux::on_eof(WireReader& in) {
   Slot* slot = find_for_packet(in, "EOF");
   if (!slot) return;
   if (!slot->answered) return protocol_error("EOF on a channel that is not open");
-  apply(start.u32(), slot->ends.peer_eof(slot->in.empty()));
+  std::uint32_t number = start.u32();
+  tell_peer_ended(number, *slot);
+  apply(number, slot->ends.peer_eof(slot->in.empty()));
 }
 
 void Mux::on_close(WireReader& in) {
@@ -345,8 +354,15 @@ void Mux::on_close(WireReader& in) {
   if (!slot->answered || slot->ends.peer_closed()) return protocol_error("CLOSE on a channel that is not open");
   discard_output(*slot);
   std::uint32_t number = start.u32();
+  tell_peer_ended(number, *slot);
   apply(number, slot->ends.peer_close(slot->in.empty()));
   release(number);
+}
+
+void Mux::tell_peer_ended(std::uint32_t number, Slot& slot) {
+  if (!slot.events || slot.ends.in() != HalfClose::In::kOpen) return;
+  slot.tell_peer_ended = true;
+  visit_later(number);
 }
 
 void Mux::on_channel_request(WireReader& in) {
@@ -653,6 +669,8 @@ void Mux::visit(std::uint32_t number) {
   slot->visit = false;
   if (slot->phase == Phase::kEnded) return;
   if (std::exchange(slot->tell_opened, false) && slot->events) slot->events->on_opened();
+  if (slot = find(number); !slot || slot->phase == Phase::kEnded) return;
+  if (std::exchange(slot->tell_peer_ended, false) && slot->events) slot->events->on_peer_ended();
   if (slot = find(number); !slot || slot->phase == Phase::kEnded) return;
   deliver_held(number);
   if (slot = find(number); !slot || slot->phase == Phase::kEnded) return;

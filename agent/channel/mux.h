@@ -147,6 +147,7 @@ class Mux {
   void close(std::uint32_t number);
   void abort(std::uint32_t number);
   void abandon(std::uint32_t number);
+  void forget_owner(std::uint32_t number);
 
   // Packets.
   void dispatch(ByteView payload);
@@ -161,6 +162,7 @@ class Mux {
   void on_global_request(class WireReader& in);
   void on_global_reply(bool success, class WireReader& in);
   void on_peer_open(class WireReader& in);
+  void tell_peer_ended(std::uint32_t number, Slot& slot);
 
   // Steps.
   void deliver(std::uint32_t number, ByteView data);

@@ -59,6 +59,10 @@ void open_forward(const MethodContext& context, const ForwardOpenParams& params,
   request.spec = spec->to_string();
   request.via = params.via;
   request.name = params.name;
+  request.prewarm = params.prewarm.value_or(0);
+  if (request.prewarm > SpareChannels::kMax) {
+    return reply(Error{Errc::kInvalid, "prewarm is at most " + std::to_string(SpareChannels::kMax), {}});
+  }
   request.timeout = login_wait(params.timeout);
   reply.keep(context.forwards.open(request, [&io = context.io, reply](const Result<Forwards::Opened>& opened) {
     if (!opened) return reply(opened.error());

@@ -87,6 +87,8 @@ proto::ForwardStatus forward_status(const WantedForward& wanted, TimePoint now) 
   status.refused = counters.refused;
   status.bytes_in = counters.bytes_in;
   status.bytes_out = counters.bytes_out;
+  status.prewarm = forward.spares_wanted();
+  status.prewarmed = forward.spares_ready();
   status.age = to_seconds(now - forward.since());
   return status;
 }

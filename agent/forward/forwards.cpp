@@ -27,7 +27,10 @@ class Forwards::Opening final : public Operation {
     WantedForward* wanted = forwards_.find_id(id_);
     if (!wanted) return done(Error{Errc::kClosed, "the forward was closed while it was being opened", {}});
     bool existing = wanted->established;
-    if (mux) wanted->established = true;
+    if (mux) {
+      wanted->established = true;
+      wanted->forward->prewarm();
+    }
     forwards_.opener_left(id_);
     if (!mux) return done(mux.error());
     if (!existing) {
@@ -74,7 +77,7 @@ Result<WantedForward*> Forwards::find_or_listen(const ForwardRequest& request, H
   wanted.name = request.name;
   wanted.spec = request.spec;
   wanted.forward = std::make_unique<LocalForward>(io_, host, "f" + std::to_string(next_id_), request.listen,
-                                                  request.target, limits_);
+                                                  request.target, request.prewarm, limits_);
   if (Status listening = wanted.forward->listen(); !listening) {
     return explain_conflict(request.listen, listening.error());
   }

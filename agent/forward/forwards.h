@@ -19,6 +19,7 @@ struct ForwardRequest {
   std::string spec;   // what the user wrote, in canonical form
   std::string via;    // empty: the only connected host
   std::string name;   // optional; unique
+  std::size_t prewarm = 0;         // spare channels to the target
   Duration timeout = seconds(60);  // for the login that it may take
 };
 

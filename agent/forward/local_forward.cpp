@@ -21,13 +21,21 @@ class LocalForward::Connection final : private ChannelEvents {
 
  private:
   void on_host(Result<Mux*> mux) {
+    waiting_.reset();
     if (!mux) return refuse(mux.error());
-    const Endpoint& target = forward_.target_;
-    ChannelOpen request = target.is_unix() ? ChannelOpen::direct_streamlocal(target.path)
-                                           : ChannelOpen::direct_tcpip(target.host, target.port, "127.0.0.1", 0);
-    auto channel = (*mux)->open(request, forward_.io_.now() + forward_.limits_.open_timeout, this);
+    if (forward_.spares_) {
+      if (std::unique_ptr<Channel> spare = forward_.spares_->take()) {
+        on_opened();
+        return carry(std::move(spare));
+      }
+    }
+    auto channel = (*mux)->open(forward_.request(), forward_.io_.now() + forward_.limits_.open_timeout, this);
     if (!channel) return refuse(channel.error());
-    splice_ = std::make_unique<Splice>(forward_.io_, std::move(stream_), *std::move(channel),
+    carry(*std::move(channel));
+  }
+
+  void carry(std::unique_ptr<Channel> channel) {
+    splice_ = std::make_unique<Splice>(forward_.io_, std::move(stream_), std::move(channel),
                                        [this](const Error* error) { on_ended(error); });
     splice_->start();
   }
@@ -58,16 +66,27 @@ class LocalForward::Connection final : private ChannelEvents {
 };
 
 LocalForward::LocalForward(Io& io, Host& host, std::string id, Endpoint listen, Endpoint target,
-                           const ForwardLimits& limits)
+                           std::size_t prewarm, const ForwardLimits& limits)
     : io_(io),
       host_(host),
       id_(std::move(id)),
       listen_(std::move(listen)),
       target_(std::move(target)),
       limits_(limits),
-      since_(io.now()) {}
+      since_(io.now()) {
+  if (prewarm > 0) spares_ = std::make_unique<SpareChannels>(io_, host_, request(), prewarm, limits_.open_timeout);
+}
 
 LocalForward::~LocalForward() = default;
+
+ChannelOpen LocalForward::request() const {
+  return target_.is_unix() ? ChannelOpen::direct_streamlocal(target_.path)
+                           : ChannelOpen::direct_tcpip(target_.host, target_.port, "127.0.0.1", 0);
+}
+
+void LocalForward::prewarm() {
+  if (spares_) spares_->refill();
+}
 
 Status LocalForward::listen() {
   ListenOptions options;

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "forward/spare_channels.h"
 #include "route/host.h"
 #include "stream/io.h"
 #include "stream/splice.h"
@@ -41,13 +42,17 @@ class LocalForward {
   // and the target refused the last connection. The other states of the protocol belong to what comes later.
   enum class State { kStarting, kActive, kWaiting, kDegraded };
 
-  LocalForward(Io& io, Host& host, std::string id, Endpoint listen, Endpoint target, const ForwardLimits& limits);
+  // `prewarm`: how many spare channels to the target are kept open; 0: none.
+  LocalForward(Io& io, Host& host, std::string id, Endpoint listen, Endpoint target, std::size_t prewarm,
+               const ForwardLimits& limits);
   ~LocalForward();
   LocalForward(const LocalForward&) = delete;
   LocalForward& operator=(const LocalForward&) = delete;
 
   // Binds the port. Errors: those of Io::listen.
   Status listen();
+  // Opens the spare channels; the host is connected now.
+  void prewarm();
 
   const std::string& id() const { return id_; }
   Host& host() const { return host_; }
@@ -59,10 +64,13 @@ class LocalForward {
   TimePoint error_time() const { return error_time_; }
   TimePoint since() const { return since_; }
   ForwardCounters counters() const;
+  std::size_t spares_wanted() const { return spares_ ? spares_->wanted() : 0; }
+  std::size_t spares_ready() const { return spares_ ? spares_->ready() : 0; }
 
  private:
   class Connection;
 
+  ChannelOpen request() const;
   void on_accepted(std::unique_ptr<ByteStream> stream);
   void on_refused(Connection& connection, const Error& error);
   void on_carried(Connection& connection);
@@ -75,6 +83,7 @@ class LocalForward {
   const Endpoint target_;
   const ForwardLimits limits_;
   const TimePoint since_;
+  std::unique_ptr<SpareChannels> spares_;   // null without prewarming
   std::unique_ptr<Listener> listener_;
   std::list<std::shared_ptr<Connection>> connections_;
   ForwardCounters past_;   // of connections that have ended

@@ -63,6 +63,7 @@ void Hop::dial() {
   DialOptions options;
   options.target = Endpoint{spec_.host, spec_.port, {}};
   options.timeout = spec_.connect_timeout;
+  options.quick_ack = true;
   operation_ = io_.dial(options, [this](Result<std::unique_ptr<ByteStream>> result) { on_dialed(std::move(result)); });
 }
 

@@ -197,8 +197,9 @@ void UvDial::connected(Attempt* attempt, int status) {
     if (attempt->address.host() != host_) description = fmt::format("{} ({})", host_, description);
   }
   std::erase_if(attempts_, [attempt](const auto& entry) { return entry.get() == attempt; });
-  finish(std::unique_ptr<ByteStream>(
-      std::make_unique<StreamSocket>(loop_, std::move(handle), std::move(description))));
+  auto stream = std::make_unique<StreamSocket>(loop_, std::move(handle), std::move(description));
+  if (!is_unix && options_.quick_ack) stream->acknowledge_quickly();
+  finish(std::unique_ptr<ByteStream>(std::move(stream)));
 }
 
 void UvDial::failed(std::string where, int status) {

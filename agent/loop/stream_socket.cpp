@@ -80,6 +80,10 @@ void StreamSocket::on_read(uv_stream_t* stream, ssize_t count, const uv_buf_t* b
   if (!self || count == 0) return;
   if (count < 0) return self->read_end(static_cast<int>(count));
   auto size = static_cast<std::size_t>(count);
+  if (self->quick_ack_) {
+    int on = 1;
+    setsockopt(self->fd(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+  }
   if (self->state_ == State::kLingering) return self->discard(size);
   self->read_bytes({reinterpret_cast<const std::uint8_t*>(buffer->base), size});
 }

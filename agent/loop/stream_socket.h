@@ -48,6 +48,8 @@ class StreamSocket final : public ByteStream {
   void abort() override;
   std::string describe() const override { return description_; }
 
+  // See DialOptions::quick_ack. The kernel forgets it again by itself, so it is said after each read.
+  void acknowledge_quickly() { quick_ack_ = true; }
   // The descriptor, for options and credentials; -1 when closed. Not to be read, written or closed.
   int fd() const { return handle_->fd(); }
 
@@ -91,6 +93,7 @@ class StreamSocket final : public ByteStream {
   Bytes held_;                    // read, not taken
   Bytes waiting_;                 // accepted, goes after handle_->sending
   bool write_was_short_ = false;  // on_writable() is owed
+  bool quick_ack_ = false;
   std::optional<Error> end_error_;
   std::uint64_t discarded_ = 0;  // since close()
   std::uint64_t last_unsent_ = 0;

@@ -46,6 +46,7 @@ class Host {
   State state() const { return state_; }
   bool ready() const { return state_ == State::kReady; }
   const Hop* hop() const { return hop_.get(); }
+  Mux* mux() const { return ready() && hop_ ? &hop_->mux() : nullptr; }  // null unless connected
   const std::optional<HopSpec>& spec() const { return spec_; }   // once resolved
   const std::optional<Error>& last_error() const { return last_error_; }
   TimePoint error_time() const { return error_time_; }

@@ -53,6 +53,9 @@ struct DialOptions {
   Endpoint target;
   Duration timeout = seconds(30);  // for name lookup and all addresses together
   bool keep_alive = true;          // TCP keepalive probes
+  // Acknowledge what arrives at once. sshd leaves Nagle's algorithm on for forwarded connections: its next small packet
+  // waits for our acknowledgement, which a kernel delays by 40 ms.
+  bool quick_ack = false;
 };
 
 struct ListenOptions {

@@ -3,13 +3,12 @@
 namespace jump {
 
 Splice::Splice(Io& io, std::unique_ptr<ByteStream> left, std::unique_ptr<ByteStream> right, Done done)
-    : done_(std::move(done)) {
+    : io_(io), done_(std::move(done)) {
   left_.splice = right_.splice = this;
   left_.other = &right_;
   right_.other = &left_;
   left_.stream = std::move(left);
   right_.stream = std::move(right);
-  linger_ = io.timer([this] { abort(); });
 }
 
 void Splice::start() {
@@ -46,7 +45,7 @@ void Splice::side_ended(Side& side, const Error* error) {
   side.ended = true;
   if (error && !error_) error_ = *error;
   if (side.other->ended) {
-    linger_->stop();
+    linger_.reset();
     Done done = std::move(done_);
     if (done) done(error_ ? &*error_ : nullptr);
     return;
@@ -55,6 +54,7 @@ void Splice::side_ended(Side& side, const Error* error) {
     side.other->stream->abort();
   } else {
     side.other->stream->close();
+    linger_ = io_.timer([this] { abort(); });
     linger_->start(kLinger);
   }
 }

@@ -53,10 +53,11 @@ class Splice {
 
   void side_ended(Side& side, const Error* error);
 
+  Io& io_;
   Side left_, right_;
   Done done_;
   std::optional<Error> error_;
-  std::unique_ptr<Timer> linger_;
+  std::unique_ptr<Timer> linger_;  // made when it is needed: idle connections are to be small
 };
 
 }  // namespace jump

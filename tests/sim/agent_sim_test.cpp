@@ -383,6 +383,46 @@ TEST_F(AgentSim, TooManyClientsAreTurnedAwayPolitely) {
   EXPECT_TRUE(call("status", json::object()).contains("result"));
 }
 
+TEST_F(AgentSim, PrewarmedChannelsAreOpenBeforeAnybodyConnectsAndAreReplaced) {
+  json answer = call("forward.open", {{"spec", "8001:svc:1"}, {"via", "prod"}, {"prewarm", 3}});
+  ASSERT_TRUE(answer.contains("result")) << answer.dump();
+  EXPECT_EQ(sshds[0]->open_channels(), 3u);
+  auto stream = connect(SimSshd::kEcho);
+  Collector got(*stream);
+  stream->write(as_bytes("warm"));
+  io.settle();
+  EXPECT_EQ(got.received, "warm");
+  EXPECT_EQ(sshds[0]->opens(), 4u) << "one was taken and one opened in its place";
+  EXPECT_EQ(call("forward.list", json::object())["result"]["forwards"][0]["prewarmed"], 3);
+  stream->shutdown_write();
+  io.settle();
+  EXPECT_TRUE(got.closed);
+  EXPECT_FALSE(got.error);
+  EXPECT_EQ(sshds[0]->open_channels(), 3u);
+}
+
+TEST_F(AgentSim, ASpareThatTheTargetEndedIsNeverHandedOut) {
+  call("forward.open", {{"spec", "8001:svc:1"}, {"via", "prod"}, {"prewarm", 2}});
+  sshds[0]->end_idle_channels("a greeting, then nobody came");
+  io.settle();
+  EXPECT_EQ(call("forward.list", json::object())["result"]["forwards"][0]["prewarmed"], 0);
+  auto stream = connect(SimSshd::kEcho);
+  Collector got(*stream);
+  stream->write(as_bytes("alive"));
+  io.settle();
+  EXPECT_EQ(got.received, "alive");
+  io.advance(seconds(1));
+  EXPECT_EQ(call("forward.list", json::object())["result"]["forwards"][0]["prewarmed"], 2);
+  EXPECT_EQ(sshds[0]->open_channels(), 3u);
+}
+
+TEST_F(AgentSim, SparesOfATargetThatRefusesAreNotAskedForWithoutEnd) {
+  call("forward.open", {{"spec", "8004:svc:4"}, {"via", "prod"}, {"prewarm", 2}});
+  io.advance(seconds(20));
+  EXPECT_LE(sshds[0]->opens(), 12u);
+  EXPECT_GE(sshds[0]->opens(), 4u);
+}
+
 TEST_F(AgentSim, AFieldOfTheWrongKindIsNamed) {
   json answer = call("forward.open", {{"spec", 5}});
   EXPECT_EQ(answer["error"]["code"], proto::kInvalidParams);

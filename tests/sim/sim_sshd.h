@@ -34,6 +34,17 @@ class SimSshd final : public StreamHandler {
   }
 
   std::size_t open_channels() const { return channels_.size(); }
+  std::size_t opens() const { return opens_; }  // asked for, ever
+  // As targets do that close idle connections: a last word, EOF and CLOSE on every channel that has carried nothing.
+  void end_idle_channels(std::string_view last_word) {
+    for (auto& [number, channel] : channels_) {
+      if (channel.got > 0) continue;
+      channel.out = last_word;
+      channel.eof_in = true;
+      push(channel);
+    }
+    flush();
+  }
   Bytes host_key_blob() const { return server_.host_key_blob(); }
   void rekey() {
     server_.start_key_exchange();
@@ -133,6 +144,7 @@ class SimSshd final : public StreamHandler {
 
   void on_open(WireReader& in) {
     EXPECT_EQ(in.text(), "direct-tcpip");
+    opens_++;
     Channel channel;
     channel.client = in.u32();
     channel.send_window = in.u32();
@@ -179,6 +191,7 @@ class SimSshd final : public StreamHandler {
   ByteQueue output_;
   std::map<std::uint32_t, Channel> channels_;
   std::uint32_t next_ = 100;
+  std::size_t opens_ = 0;
   std::size_t left_to_live_ = SIZE_MAX;
   bool closed_to_all_ = false;
   bool hanging_ = false;

@@ -87,7 +87,8 @@ TEST(Codec, WritesEveryField) {
   EXPECT_EQ(
       encode(full_forward()).dump(),
       R"({"age":7.0,"bytes_in":5,"bytes_out":6,"connections":2,"connections_total":3,"error":"refused",)"
-      R"("error_age":1.0,"id":"f1","kind":"local","listen":"127.0.0.1:8080","name":"web","refused":4,)"
+      R"("error_age":1.0,"id":"f1","kind":"local","listen":"127.0.0.1:8080","name":"web",)"
+            R"("prewarm":0,"prewarmed":0,"refused":4,)"
       R"("spec":"8080:svc:80","state":"active","target":"svc:80","via":"prod"})");
   EXPECT_EQ(encode(full_agent()).dump(),
             R"({"clients":3,"clients_refused":4,"descriptors":7,"instance":"i","loop_lag_max":0.5,)"
@@ -98,8 +99,8 @@ TEST(Codec, WritesEveryField) {
             R"({"capabilities":["a","b"],"instance":"i","pid":42,"protocol":1,"version":"0.1.0"})");
   EXPECT_EQ(encode(HostConnectParams{"prod", 1.5}).dump(), R"({"host":"prod","timeout":1.5})");
   EXPECT_EQ(encode(HostDisconnectParams{"prod"}).dump(), R"({"host":"prod"})");
-  EXPECT_EQ(encode(ForwardOpenParams{"s", "v", "n", 2.0}).dump(),
-            R"({"name":"n","spec":"s","timeout":2.0,"via":"v"})");
+  EXPECT_EQ(encode(ForwardOpenParams{"s", "v", "n", 3, 2.0}).dump(),
+            R"({"name":"n","prewarm":3,"spec":"s","timeout":2.0,"via":"v"})");
   EXPECT_EQ(encode(ForwardCloseParams{"f1"}).dump(), R"({"forward":"f1"})");
   EXPECT_EQ(encode(Empty{}).dump(), "{}");
   EXPECT_EQ(encode(RpcError{-32000, "m", "auth", "h"}).dump(),
@@ -124,7 +125,7 @@ TEST(Codec, ReadsWhatItWrites) {
   expect_round_trip(HostConnectParams{"prod", 1.5});
   expect_round_trip(HostConnectResult{full_host(), true});
   expect_round_trip(HostDisconnectParams{"prod"});
-  expect_round_trip(ForwardOpenParams{"s", "v", "n", 2.0});
+  expect_round_trip(ForwardOpenParams{"s", "v", "n", 3, 2.0});
   expect_round_trip(ForwardOpenResult{full_forward(), true});
   expect_round_trip(ForwardCloseParams{"f1"});
   expect_round_trip(ForwardCloseResult{full_forward()});

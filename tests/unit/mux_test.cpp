@@ -445,6 +445,82 @@ TEST_F(MuxTest, CloseDeliversWhatWasAcceptedAndDropsWhatComes) {
   EXPECT_FALSE(owner.error);
 }
 
+// Round trips of 100 ms, and a peer that sends a whole window in each.
+TEST_F(MuxTest, AWindowThatLimitsGrowsByRoundTripsToItsLimit) {
+  Owner owner;
+  auto channel = open_and_confirm(owner, 5);
+  TimePoint now = start;
+  mux->probe(now);
+  mux->pump(now);
+  mux->handle_packet(Bytes{ssh::kRequestFailure}, now += milliseconds(100));
+  EXPECT_EQ(mux->round_trip().base(), Duration(milliseconds(100)));
+  std::uint64_t allowed = WindowBudget::kInitialMax, largest = 0;
+  std::string block(Mux::kMaxPacket, 'x');
+  for (int round = 0; round < 8; ++round) {
+    now += milliseconds(100);
+    largest = std::max(largest, allowed);
+    sink.sent.clear();
+    for (; allowed >= block.size(); allowed -= block.size()) {
+      WireWriter out;
+      out.u8(ssh::kChannelData).u32(0).string(block);
+      mux->handle_packet(out.view(), now);
+    }
+    mux->pump(now);
+    for (const Bytes& each : sink.sent) {
+      WireReader in(each);
+      if (in.u8() == ssh::kChannelWindowAdjust && in.u32() == 5) allowed += in.u32();
+    }
+  }
+  EXPECT_EQ(mux->error(), nullptr);
+  EXPECT_GT(largest, 4u * WindowBudget::kInitialMax);
+  EXPECT_LE(largest, WindowBudget::kWindowMax);
+  EXPECT_GT(mux->counters().window_growths, 2u);
+}
+
+TEST_F(MuxTest, AWindowDoesNotGrowForAnOwnerThatDoesNotRead) {
+  Owner owner;
+  auto channel = open_and_confirm(owner, 5);
+  mux->probe(start);
+  mux->pump(start);
+  mux->handle_packet(Bytes{ssh::kRequestFailure}, start + milliseconds(100));
+  owner.appetite = 0;
+  std::string block(Mux::kMaxPacket, 'x');
+  for (std::uint32_t sent = 0; sent < WindowBudget::kInitialMax; sent += Mux::kMaxPacket) data(0, block);
+  EXPECT_EQ(mux->counters().window_growths, 0u);
+  EXPECT_EQ(budget.held(), WindowBudget::kInitialMax);
+  channel.reset();
+  mux->pump(start);
+  EXPECT_EQ(budget.held(), 0u);
+}
+
+TEST_F(MuxTest, BulkIsGovernedWhileSomebodyTypesAndFreedAfterwards) {
+  Owner bulk, typist;
+  auto first = open_and_confirm(bulk, 5, 1 << 24);
+  auto second = open(typist);
+  confirm(last_open(), 6);
+  TimePoint now = start;
+  std::string block(Mux::kMaxPacket, 'x');
+  auto turn = [&] {
+    now += milliseconds(20);
+    WireWriter out;
+    out.u8(ssh::kChannelData).u32(0).string(block);
+    for (int i = 0; i < 10; ++i) mux->handle_packet(out.view(), now);
+    mux->tick(now);
+    mux->pump(now);
+    bool asked = mux->probing();
+    now += milliseconds(20);
+    if (asked) mux->handle_packet(Bytes{ssh::kRequestFailure}, now);
+  };
+  for (int i = 0; i < 5; ++i) turn();
+  EXPECT_FALSE(mux->governed());
+  second->write(as_bytes("k"));
+  for (int i = 0; i < 5; ++i) turn();
+  EXPECT_TRUE(mux->governed());
+  for (int i = 0; i < 100; ++i) turn();
+  EXPECT_FALSE(mux->governed()) << "three seconds after the last key the path is bulk's again";
+  EXPECT_EQ(mux->error(), nullptr);
+}
+
 TEST_F(MuxTest, UnknownRequestsAreRefusedAndNeverFatal) {
   Owner owner;
   auto channel = open_and_confirm(owner, 5);
