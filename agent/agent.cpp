@@ -31,7 +31,8 @@ Agent::Agent(AgentOptions options)
       hosts_(io_, options_.ssh_config_file),
       forwards_(io_, hosts_, options_.forward_limits),
       server_(io_, dispatcher_) {
-  bind_methods(dispatcher_, MethodContext{io_, hosts_, forwards_, [this] { return status(); },
+  proto::HelloResult identity{proto::kProtocolMax, JUMPAGENT_VERSION, {"forward.local", "forward.prewarm"}, instance_, getpid()};
+  bind_methods(dispatcher_, MethodContext{io_, hosts_, forwards_, std::move(identity), [this] { return status(); },
                                           [this] { begin_shutdown("asked to"); }});
 }
 
@@ -64,7 +65,7 @@ void Agent::begin_shutdown(const char* why) {
   for (const auto& [name, host] : hosts_.all()) host->disconnect(reason);
   // Answers on their way to clients, and the goodbyes to servers, get out meanwhile.
   shutdown_timer_ = io_.timer([this] { loop_.stop(); });
-  shutdown_timer_->start(milliseconds(50));
+  shutdown_timer_->start(kShutdownTime);
 }
 
 proto::AgentStatus Agent::status() const {

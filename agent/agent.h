@@ -1,8 +1,8 @@
 // Agent: the running daemon. It owns the loop and everything on it, starts it, and ends it in order:
 // no new clients → forwards → hosts → what clients are still to be told → the loop.
 //
-// Invariants: run() returns only when everything of ours is released, within kShutdownMax of the request to end; the
-// control socket exists exactly while the agent answers on it.
+// Invariants: run() returns within kShutdownTime of the request to end, whatever clients and servers do; the control
+// socket exists exactly while the agent answers on it.
 #pragma once
 
 #include <functional>
@@ -30,8 +30,9 @@ struct AgentOptions {
 
 class Agent {
  public:
-  // From the request to end until run() returns: the time for answers on their way to clients.
-  static constexpr Duration kShutdownMax = seconds(2);
+  // From the request to end until run() returns: the time that answers to clients and goodbyes to servers have to get
+  // from our queues into the kernel's.
+  static constexpr Duration kShutdownTime = milliseconds(50);
 
   explicit Agent(AgentOptions options);
   ~Agent();

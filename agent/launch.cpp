@@ -53,7 +53,7 @@ Result<std::string> read_report(int descriptor) {
     pollfd waiting{descriptor, POLLIN, 0};
     int ready = poll(&waiting, 1, static_cast<int>(std::max<long>(left, 0)));
     if (ready < 0 && errno == EINTR) continue;
-    if (ready <= 0) return Error{Errc::kTimeout, "the agent did not start in time", {}};
+    if (ready <= 0) return Error{Errc::kTimeout, "it did not report within 15 s, and may still come up", {}};
     ssize_t count = read(descriptor, buffer.data(), buffer.size());
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0) return text;
@@ -98,7 +98,8 @@ Result<int> launch_detached(const std::vector<std::string>& arguments, const std
     errno = failure;
     return system_error("fork");
   }
-  waitpid(child, nullptr, 0);
+  while (waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+  }
   Result<std::string> text = read_report(ends[0]);
   close(ends[0]);
   Result<int> pid = text ? parse_report(*text) : Result<int>(text.error());

@@ -22,7 +22,7 @@
 #include "ctl/print.h"
 #include "ctl/verb.h"
 #include "launch.h"
-#include "proto/json.h"
+#include "proto/codec.h"
 #include "proto/socket_path.h"
 
 namespace jump {
@@ -159,9 +159,7 @@ int run(const CommandLine& line) {
 
 int say_up(const CommandLine& line, const std::string& socket, int pid, bool existing) {
   if (line.client.json) {
-    auto text = fmt::format(R"({{"pid":{},"socket":"{}","existing":{}}})", pid, socket, existing);
-    auto json = proto::Json::parse(text);
-    fmt::print("{}\n", json ? json->pretty() : text);
+    fmt::print("{}\n", proto::encode(proto::UpResult{pid, socket, existing}).dump());
   } else {
     fmt::print("jumpagent {} (pid {}) on {}\n", existing ? "runs already" : "is up", pid, socket);
   }

@@ -20,7 +20,7 @@ std::uint64_t resident_memory() {
   return read == 2 ? resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)) : 0;
 }
 
-// /proc/self/fd is closed to a process that is not dumpable, so poll() is asked instead, which marks what is not open.
+// poll() marks what is not open: one system call, where /proc/self/fd would be a directory to be read.
 std::uint64_t open_descriptors() {
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);

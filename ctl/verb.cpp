@@ -103,7 +103,8 @@ int run_calls(const Options& options, std::string_view method, const std::vector
 
 std::string absolute_spec(const std::string& spec) {
   Result<proto::ForwardSpec> parsed = proto::parse_forward_spec(spec);
-  if (!parsed.ok() || !parsed->listen.is_unix() || parsed->listen.path.starts_with('/')) return spec;
+  if (!parsed.ok()) return spec;  // the agent says what is wrong
+  if (!parsed->listen.is_unix() || parsed->listen.path.starts_with('/')) return parsed->to_string();
   const std::unique_ptr<char, decltype(&std::free)> directory(::getcwd(nullptr, 0), &std::free);
   if (directory == nullptr) return spec;
   parsed->listen.path = fmt::format("{}/{}", directory.get(), parsed->listen.path);

@@ -74,8 +74,8 @@ Render render_with(const proto::Method<P, R>&, Text text) {
   };
 }
 
-// A spec's listening path is relative to the user's directory, not the agent's. Other text comes back as it
-// is.
+// A spec as the agent takes it: a listening path is relative to the user's directory, not the agent's, and
+// names of services are looked up here. Other text comes back as it is.
 std::string absolute_spec(const std::string& spec);
 
 }  // namespace jump::ctl

@@ -97,6 +97,13 @@ void fields(V& v, typename V::template Of<HostStatus>& m) {
 }
 
 template <class V>
+void fields(V& v, typename V::template Of<UpResult>& m) {
+  v.required("pid", m.pid);
+  v.required("socket", m.socket);
+  v.optional("existing", m.existing);
+}
+
+template <class V>
 void fields(V& v, typename V::template Of<HostConnectResult>& m) {
   v.required("host", m.host);
   v.optional("existing", m.existing);
@@ -416,6 +423,7 @@ Result<T> decode(const Json& value, std::string_view name) {
   template Result<T> decode<T>(const Json&, std::string_view)
 JUMP_MESSAGE(HelloParams);
 JUMP_MESSAGE(HelloResult);
+JUMP_MESSAGE(UpResult);
 JUMP_MESSAGE(HostConnectParams);
 JUMP_MESSAGE(HostConnectResult);
 JUMP_MESSAGE(HostDisconnectParams);

@@ -124,6 +124,12 @@ struct StatusResult {
   std::vector<ForwardStatus> forwards;
 };
 struct Empty {};
+// Not a method's: what `jumpagent --json up` prints.
+struct UpResult {
+  int pid = 0;
+  std::string socket;
+  bool existing = false;  // it ran already
+};
 
 // --- errors ---
 // JSON-RPC codes; `kind` (errc_name) is what programs act on, `hint` what a person does next.

@@ -45,9 +45,12 @@ void Login::start() {
   gather();
 }
 
-void Login::advance() {
+bool Login::advance() {
+  const State before = state_;
+  const std::size_t next = next_;
   while (step()) {
   }
+  return state_ != before || next_ != next;
 }
 
 bool Login::step() {

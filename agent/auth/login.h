@@ -51,7 +51,7 @@ class Login {
   Login& operator=(const Login&) = delete;
 
   void start();
-  void advance();
+  bool advance();  // true: it moved, so the transport and the outcome are worth another look
 
   // ok: authenticated. Else kAuth: "authentication failed for deploy: tried agent (2 keys),
   // ~/.ssh/id_ed25519; the server accepts publickey,password", with a hint.

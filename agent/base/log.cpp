@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <memory>
+#include <string>
 
 namespace jump::log {
 namespace {
@@ -39,8 +40,13 @@ void set_level(Level level) { logger().set_level(to_spdlog(level)); }
 
 bool enabled(Level level) { return logger().should_log(to_spdlog(level)); }
 
+// Whatever got into it, a line stays one line and cannot steer a terminal.
 void write(Level level, std::string_view line) {
-  logger().log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
+  std::string safe(line);
+  for (char& c : safe) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  logger().log(to_spdlog(level), safe);
 }
 
 bool parse_level(std::string_view name, Level* out) {

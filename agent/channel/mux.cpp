@@ -5,10 +5,17 @@
 #include <limits>
 
 #include "base/log.h"
+#include "base/printable.h"
 #include "base/wire.h"
 #include "channel/messages.h"
 
 namespace jump {
+
+namespace {
+
+constexpr std::size_t kMaxServerText = 256;  // of a server's reason, in our error
+
+}  // namespace
 
 // The protocol's side of one channel. `handler` and `channel` are the owner's side; both null once it has gone.
 struct Mux::Slot {
@@ -290,7 +297,7 @@ void Mux::on_open_failure(WireReader& in) {
     default: break;
   }
   std::string message = slot->channel ? slot->channel->describe() + ": " + meaning : meaning;
-  if (!text.empty()) message += " (" + text.substr(0, 256) + ")";
+  if (!text.empty()) message += " (" + printable(text, kMaxServerText) + ")";
   slot->tell_end = true;
   slot->end_error = std::make_unique<Error>(Error{code, std::move(message), {}});
   discard_output(*slot);
@@ -371,19 +378,19 @@ void Mux::on_channel_request(WireReader& in) {
   std::string_view name = in.text();
   bool want_reply = in.boolean();
   if (!in.ok() || !slot->answered) return protocol_error("bad channel request");
-  log::debug("mux: channel request {} ignored", name.substr(0, 64));
+  log::debug("mux: channel request {} ignored", printable(name, 64));
   if (!want_reply || slot->ends.close_sent()) return;
   WireWriter packet;
   packet.u8(ssh::kChannelFailure).u32(slot->remote);
-  queue_control(packet.take());
+  owe(packet.take());
 }
 
 void Mux::on_global_request(WireReader& in) {
   std::string_view name = in.text();
   bool want_reply = in.boolean();
   if (!in.ok()) return protocol_error("bad global request");
-  log::debug("mux: global request {} {}", name.substr(0, 64), want_reply ? "refused" : "ignored");
-  if (want_reply) queue_control(Bytes{ssh::kRequestFailure});
+  log::debug("mux: global request {} {}", printable(name, 64), want_reply ? "refused" : "ignored");
+  if (want_reply) owe(Bytes{ssh::kRequestFailure});
 }
 
 void Mux::on_global_reply(bool success, WireReader& in) {
@@ -397,11 +404,11 @@ void Mux::on_peer_open(WireReader& in) {
   std::string_view type = in.text();
   std::uint32_t remote = in.u32();
   if (!in.ok()) return protocol_error("bad channel open");
-  log::debug("mux: the server's open of a {} channel refused", type.substr(0, 64));
+  log::debug("mux: the server's open of a {} channel refused", printable(type, 64));
   WireWriter packet;
   packet.u8(ssh::kChannelOpenFailure).u32(remote).u32(ssh::kOpenAdministrativelyProhibited);
   packet.string(std::string_view("not requested")).string(std::string_view());
-  queue_control(packet.take());
+  owe(packet.take());
 }
 
 // --- input to owners ----------------------------------------------------------------------------------------------
@@ -624,16 +631,20 @@ void Mux::visit_later(std::uint32_t number) {
 }
 
 void Mux::queue_control(Bytes packet) {
-  control_bytes_ += packet.size() + kControlOverhead;
-  control_.push_back(std::move(packet));
-  if (control_bytes_ > kMaxControlBytes) protocol_error("the server asks and does not read our answers");
+  control_.push_back({std::move(packet), false});
+  sink_->wake();
+}
+
+void Mux::owe(Bytes packet) {
+  control_.push_back({std::move(packet), true});
+  if (++owed_ > kMaxOwed) protocol_error("the server asks and does not read our answers");
   sink_->wake();
 }
 
 bool Mux::flush_control() {
   while (!control_.empty()) {
-    if (!sink_->send_packet(control_.front(), {})) return false;
-    control_bytes_ -= control_.front().size() + kControlOverhead;
+    if (!sink_->has_room() || !sink_->send_packet(control_.front().packet, {})) return false;
+    if (control_.front().owed) owed_--;
     control_.pop_front();
   }
   return true;
@@ -748,7 +759,7 @@ void Mux::fail(const Error& error) {
   }
   ring_.clear();
   control_.clear();
-  control_bytes_ = 0;
+  owed_ = 0;
   global_replies_.clear();
 }
 

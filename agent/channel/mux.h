@@ -84,10 +84,8 @@ class Mux {
   static constexpr std::size_t kQuantum = 32 * 1024;
   // Channels, open and opening, of one connection; beyond it open() refuses.
   static constexpr std::size_t kMaxChannels = 20000;
-  // Replies owed to the peer (refusals of its requests). A peer that asks without reading answers is cut off here.
-  // 4 MiB has room for the opens of kMaxChannels.
-  static constexpr std::size_t kMaxControlBytes = 4 * 1024 * 1024;
-  static constexpr std::size_t kControlOverhead = 64;  // what keeping one packet costs beside its bytes
+  // Answers owed to the peer (refusals of its requests). A peer that asks without reading answers is cut off here.
+  static constexpr std::size_t kMaxOwed = 10000;
   // Global requests of ours that wait for their reply.
   static constexpr std::size_t kMaxGlobalRequests = 64;
 
@@ -186,6 +184,7 @@ class Mux {
   bool send_quantum(std::uint32_t number);
   bool flush_control();
   void queue_control(Bytes packet);
+  void owe(Bytes packet);
   Slot* find(std::uint32_t number);
   Slot* find_for_packet(class WireReader& in, const char* what);
   void protocol_error(std::string message);
@@ -198,8 +197,12 @@ class Mux {
   std::size_t used_ = 0;
   std::size_t open_ = 0;
   std::set<std::pair<TimePoint, std::uint32_t>> deadlines_;
-  std::deque<Bytes> control_;                // packets that go before any data
-  std::size_t control_bytes_ = 0;
+  struct Control {
+    Bytes packet;
+    bool owed = false;  // an answer that the peer made us give
+  };
+  std::deque<Control> control_;              // packets that go before any data
+  std::size_t owed_ = 0;
   std::deque<std::uint32_t> ring_;           // channels with data and window, in turn
   std::vector<std::uint32_t> visits_;        // channels whose owners wait for a delivery
   std::deque<GlobalReply> global_replies_;

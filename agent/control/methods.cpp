@@ -16,6 +16,9 @@ Duration login_wait(const std::optional<double>& wanted) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(*wanted));
 }
 
+// Names of services are the client's to look up: the system's databases may take their time.
+std::optional<std::uint16_t> no_services(const std::string&) { return std::nullopt; }
+
 // `ssh -L` means loopback when no address is given, and every interface when it is empty or "*".
 Endpoint listen_endpoint(const ForwardEnd& end) {
   if (end.is_unix()) return Endpoint{{}, 0, end.path};
@@ -48,7 +51,7 @@ void disconnect_host(const MethodContext& context, const HostDisconnectParams& p
 }
 
 void open_forward(const MethodContext& context, const ForwardOpenParams& params, const Reply<ForwardOpenResult>& reply) {
-  Result<ForwardSpec> spec = parse_forward_spec(params.spec);
+  Result<ForwardSpec> spec = parse_forward_spec(params.spec, no_services);
   if (!spec) return reply(spec.error());
   if (spec->listen.is_unix() && spec->listen.path.front() != '/') {
     return reply(Error{Errc::kInvalid, "the path to listen on must be absolute: " + spec->listen.path, {}});
@@ -73,7 +76,7 @@ void open_forward(const MethodContext& context, const ForwardOpenParams& params,
 void close_forward(const MethodContext& context, const ForwardCloseParams& params,
                    const Reply<ForwardCloseResult>& reply) {
   // Specs are compared in their canonical form, so that any spelling of the same forward finds it.
-  Result<ForwardSpec> spec = parse_forward_spec(params.forward);
+  Result<ForwardSpec> spec = parse_forward_spec(params.forward, no_services);
   Result<const WantedForward*> wanted = context.forwards.find(spec ? spec->to_string() : params.forward);
   if (!wanted) return reply(wanted.error());
   ForwardCloseResult result{forward_status(**wanted, context.io.now())};
@@ -96,8 +99,9 @@ void bind_methods(Dispatcher& dispatcher, const MethodContext& context) {
   dispatcher.bind(method::kHello, [context](const HelloParams& params, const Reply<HelloResult>& reply) {
     Result<int> version = negotiate(params);
     if (!version) return reply(version.error());
-    AgentStatus agent = context.agent_status();
-    reply(HelloResult{*version, agent.version, {"forward.local"}, agent.instance, agent.pid});
+    HelloResult hello = context.identity;
+    hello.protocol = *version;
+    reply(std::move(hello));
   });
   dispatcher.bind(method::kStatus, [context](const Empty&, const Reply<StatusResult>& reply) { reply(status(context)); });
   dispatcher.bind(method::kHostConnect, [context](const HostConnectParams& params, const Reply<HostConnectResult>& reply) {

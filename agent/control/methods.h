@@ -16,6 +16,7 @@ struct MethodContext {
   Io& io;
   Hosts& hosts;
   Forwards& forwards;
+  proto::HelloResult identity;     // what hello answers, but for the version of the protocol
   std::function<proto::AgentStatus()> agent_status;
   std::function<void()> shutdown;  // begins the orderly end; returns at once
 };

@@ -17,8 +17,15 @@ class ControlServer::Client final : private StreamHandler {
       : server_(server), stream_(std::move(stream)), id_(id) {
     work_soon_ = server_.io_.deferred([this] { work(); });
   }
-  ~Client() {
-    for (auto& sink : pending_) sink->client = nullptr;
+  ~Client() { drop_requests(); }
+
+  // What is under way for this client is cancelled. Without this, each request would keep itself alive: its operation
+  // holds the reply, the reply holds the sink, and the sink holds the operation.
+  void drop_requests() {
+    for (auto& sink : std::exchange(pending_, {})) {
+      sink->client = nullptr;
+      std::exchange(sink->kept, {}).clear();
+    }
   }
 
   void start() { stream_->set_handler(this); }
@@ -55,6 +62,7 @@ class ControlServer::Client final : private StreamHandler {
 
   // Answers what is complete, a bounded number of requests per turn.
   void work() {
+    if (stopped_) return;
     for (int left = 32; left > 0 && pending_.size() < kMaxPending && !stopped_; --left) {
       std::string_view line;
       switch (framer_.next(&line)) {
@@ -104,13 +112,15 @@ class ControlServer::Client final : private StreamHandler {
 
   void send(const std::string& line) {
     if (ended_) return;
-    output_.append(as_bytes(line));
-    flush();
+    // Looked at before the answer is added: one answer may be longer than the bound.
     if (output_.size() > kMaxQueued) {
       log::warn("client {}: does not read its answers; cut off", id_);
       ended_ = true;
       stream_->abort();
+      return;
     }
+    output_.append(as_bytes(line));
+    flush();
   }
 
   void flush() {
@@ -202,6 +212,7 @@ void ControlServer::on_accepted(std::unique_ptr<ByteStream> stream) {
 void ControlServer::remove(Client& client) {
   std::shared_ptr<Client> last = std::move(*client.place);
   clients_.erase(client.place);
+  last->drop_requests();
   io_.dispose(std::move(last));
 }
 

@@ -3,8 +3,23 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/printable.h"
 
 namespace jump {
+
+namespace {
+
+// A name must not be taken for an id, and has to fit a table's column.
+Status check_name(const std::string& name) {
+  constexpr std::size_t kMaxName = 64;
+  bool id = name.size() > 1 && name[0] == 'f' && name.find_first_not_of("0123456789", 1) == std::string::npos;
+  bool plain = printable(name, kMaxName) == name;
+  if (!id && plain) return {};
+  return Error{Errc::kInvalid, "'" + printable(name, kMaxName) + "' cannot be a forward's name",
+               "a name has at most 64 printable ASCII characters and is not an id such as f1"};
+}
+
+}  // namespace
 
 // One request that waits for the forward's host. Several may wait for the same forward.
 class Forwards::Opening final : public Operation {
@@ -64,6 +79,7 @@ std::unique_ptr<Operation> Forwards::open(const ForwardRequest& request, OpenDon
 Result<WantedForward*> Forwards::find_or_listen(const ForwardRequest& request, Host& host) {
   WantedForward* same = find_same(request, host);
   if (same && (request.name.empty() || request.name == same->name)) return same;
+  if (Status name = check_name(request.name); !name) return name.error();
   for (const WantedForward& each : forwards_) {
     if (request.name.empty() || each.name != request.name) continue;
     const std::string& id = each.forward->id();
@@ -130,7 +146,7 @@ Error Forwards::explain_conflict(const Endpoint& listen, Error error) const {
 Result<const WantedForward*> Forwards::find(const std::string& what) const {
   const WantedForward* by_spec = nullptr;
   for (const WantedForward& each : forwards_) {
-    if (each.forward->id() == what || (!each.name.empty() && each.name == what)) return &each;
+    if (each.forward->id() == what || (!what.empty() && each.name == what)) return &each;  // no name looks like an id
     if (each.spec != what) continue;
     if (by_spec) {
       return Error{Errc::kInvalid, "several forwards were asked for as '" + what + "'", "name one by its id: jumpctl list"};

@@ -42,11 +42,15 @@ class LocalForward::Connection final : private ChannelEvents {
 
   void on_opened() override {
     opened_ = true;
-    forward_.on_carried(*this);
+    forward_.refused_last_ = false;
   }
 
   void on_ended(const Error* error) {
-    if (!opened_ && error) return refuse(*error);
+    // A client that left before the target answered is nobody's failure.
+    if (!opened_ && error && !splice_->broke_left()) {
+      forward_.refused_last_ = true;
+      return refuse(*error);
+    }
     if (error) log::debug("{}: a connection broke: {}", forward_.id_, error->message);
     forward_.remove(*this);
   }
@@ -54,7 +58,7 @@ class LocalForward::Connection final : private ChannelEvents {
   // The client sees a reset: nothing that could be taken for an answer.
   void refuse(const Error& error) {
     if (stream_) stream_->abort();
-    forward_.on_refused(*this, error);
+    forward_.on_refused(error);
     forward_.remove(*this);
   }
 
@@ -119,15 +123,15 @@ void LocalForward::on_accepted(std::unique_ptr<ByteStream> stream) {
   connection->start();
 }
 
-void LocalForward::on_refused(Connection&, const Error& error) {
+void LocalForward::on_refused(const Error& error) {
   past_.refused++;
-  refused_last_ = true;
+  // One line a second at the most: whoever can connect can make it be refused.
+  if (!last_error_ || io_.now() - error_time_ >= seconds(1)) {
+    log::info("{}: a connection was refused ({} so far): {}", id_, past_.refused, error.message);
+  }
   last_error_ = error;
   error_time_ = io_.now();
-  log::info("{}: a connection was refused: {}", id_, error.message);
 }
-
-void LocalForward::on_carried(Connection&) { refused_last_ = false; }
 
 void LocalForward::remove(Connection& connection) {
   if (const Splice* splice = connection.splice()) {

@@ -72,8 +72,7 @@ class LocalForward {
 
   ChannelOpen request() const;
   void on_accepted(std::unique_ptr<ByteStream> stream);
-  void on_refused(Connection& connection, const Error& error);
-  void on_carried(Connection& connection);
+  void on_refused(const Error& error);
   void remove(Connection& connection);
 
   Io& io_;
@@ -87,7 +86,7 @@ class LocalForward {
   std::unique_ptr<Listener> listener_;
   std::list<std::shared_ptr<Connection>> connections_;
   ForwardCounters past_;   // of connections that have ended
-  bool refused_last_ = false;
+  bool refused_last_ = false;   // the target (not the host) refused the last connection
   std::optional<Error> last_error_;
   TimePoint error_time_;
 };

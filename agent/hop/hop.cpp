@@ -101,14 +101,13 @@ bool Hop::step() {
       if (state_ == State::kClosed) return false;
       // Sends the attempt that login_ has begun; its answer may be here already, in bytes that were fed before.
       bool moved_on = transport_->advance() != Transport::State::kUserauth;
-      login_->advance();
-      return moved_on;
+      return login_->advance() || moved_on;
     }
     case Transport::State::kConnection:
       if (state_ != State::kReady) begin_service();
       mux_->pump(io_.now());
       if (mux_->error()) fail(*mux_->error());
-      return false;
+      return transport_->state() == Transport::State::kFailed;  // found out while sending
     case Transport::State::kFailed: {
       Error error = transport_->error();
       if (state_ == State::kAuthenticating && login_ && !login_->tried().empty()) {
@@ -157,6 +156,8 @@ bool Hop::judge_host_key() {
 
 void Hop::begin_login() {
   set_state(State::kAuthenticating);
+  // ssh's ConnectTimeout ends with the key exchange; a login may wait for a touch or a slow directory service.
+  connect_timer_->start(kLoginTimeout);
   LoginSpec login;
   login.user = spec_.user;
   login.identity_files = spec_.identity_files;
@@ -178,9 +179,10 @@ void Hop::begin_service() {
 }
 
 void Hop::on_connect_timeout() {
-  const char* doing = state_ == State::kAuthenticating ? "login did not finish" : "no SSH connection";
-  std::string message = std::string(doing) + " within " + std::to_string(static_cast<long>(to_seconds(spec_.connect_timeout))) + " s";
-  if (state_ == State::kAuthenticating && login_ && !login_->tried().empty()) message += "; tried " + login_->tried();
+  bool login = state_ == State::kAuthenticating;
+  long limit = static_cast<long>(to_seconds(login ? kLoginTimeout : spec_.connect_timeout));
+  std::string message = fmt::format("{} within {} s", login ? "login did not finish" : "no SSH connection", limit);
+  if (login && login_ && !login_->tried().empty()) message += "; tried " + login_->tried();
   fail(Error{Errc::kTimeout, std::move(message), {}});
 }
 

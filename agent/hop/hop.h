@@ -37,6 +37,9 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   // Without ServerAliveInterval: a silent server is asked for a sign of life this often.
   static constexpr Duration kDefaultAliveInterval = seconds(15);
 
+  // From the end of the key exchange until we are in: sshd's own LoginGraceTime.
+  static constexpr Duration kLoginTimeout = seconds(120);
+
   // `id` names the hop in the log. `changed` is called after each change of state.
   Hop(Io& io, WindowBudget& budget, HopSpec spec, std::string id, std::function<void()> changed);
   ~Hop();

@@ -19,7 +19,7 @@ struct HopSpec {
   std::vector<std::string> identity_files;            // IdentityFile, in order, ~ expanded; some may not exist
   bool identities_only = false;                       // IdentitiesOnly
   std::string identity_agent;                         // socket path; empty: no agent
-  Duration connect_timeout = seconds(30);             // dial and login together, without a person
+  Duration connect_timeout = seconds(30);             // ConnectTimeout: dial and key exchange together
   Duration alive_interval = Duration::zero();         // ServerAliveInterval; zero: our default
   int alive_count_max = 3;                            // ServerAliveCountMax
   std::string ciphers, kex_algorithms, host_key_algorithms, macs;  // empty: ours
@@ -27,8 +27,6 @@ struct HopSpec {
   // What known_hosts is asked for: HostKeyAlias, which stands for name and port, else the host and its port.
   const std::string& known_hosts_name() const { return host_key_alias.empty() ? host : host_key_alias; }
   std::uint16_t known_hosts_port() const { return host_key_alias.empty() ? port : std::uint16_t{22}; }
-  // Two specs with the same key may share one connection.
-  std::string sharing_key() const { return user + "@" + host + ":" + std::to_string(port) + "#" + host_key_alias; }
   // "deploy@10.0.0.5:22"
   std::string address() const;
   // "prod (deploy@10.0.0.5:22)" for messages.

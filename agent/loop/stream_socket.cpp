@@ -29,7 +29,11 @@ StreamSocket::StreamSocket(Loop& loop, std::shared_ptr<SocketHandle> handle, std
 
 StreamSocket::~StreamSocket() {
   handle_->owner = nullptr;
-  handle_->close_with_reset();
+  if (state_ == State::kLingering && queued() == 0) {
+    handle_->close();  // all is with the kernel, which delivers it
+  } else {
+    handle_->close_with_reset();
+  }
 }
 
 void StreamSocket::set_state(State next) {
@@ -279,17 +283,14 @@ void StreamSocket::close() {
 void StreamSocket::linger_expired() {
   if (state_ == State::kOpen) return end(end_error_);  // after a broken write
   std::uint64_t left = unsent();
-  if (left > 0 && left < last_unsent_) {  // slow, but moving
+  bool moving = left > 0 && left < last_unsent_;
+  // What we still hold is lost if we let go; what the kernel holds is not. A peer that pauses is the owner's to judge.
+  if (moving || output_ != Output::kEnded) {
     last_unsent_ = left;
     linger_->start(kLingerMax);
     return;
   }
-  if (output_ == Output::kEnded) return end(std::nullopt);
-  end(Error{Errc::kTimeout,
-            description_ + ": the peer took no data for " + std::to_string(kLingerMax.count()) +
-                " s while closing",
-            {}},
-      /*reset=*/true);
+  end(std::nullopt);
 }
 
 // Bytes on this side of the wire: ours, libuv's and the kernel's, the last including what is not

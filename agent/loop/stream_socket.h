@@ -31,7 +31,7 @@ class StreamSocket final : public ByteStream {
  public:
   // Bytes accepted by write() and not yet taken by the kernel. As much as one turn of a fast link moves.
   static constexpr std::size_t kWriteQueueMax = 256 * 1024;
-  // How long close() waits without progress: for the peer to take bytes, and then to close.
+  // How long close() waits for the peer to close, once the kernel has all we accepted.
   static constexpr seconds kLingerMax{10};
   // A peer that goes on sending this much after it got our last byte will not stop by itself.
   static constexpr std::uint64_t kDiscardMax = 4 * 1024 * 1024;

@@ -1,5 +1,6 @@
 #include "route/host.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/log.h"
@@ -9,7 +10,8 @@ namespace jump {
 // One acquire() that has not been answered.
 class Host::Waiter final : public Operation {
  public:
-  Waiter(Host& host, Duration timeout, Acquired done) : host_(&host), done_(std::move(done)) {
+  Waiter(Host& host, Asker asker, Duration timeout, Acquired done)
+      : host_(&host), asker_(asker), done_(std::move(done)) {
     place_ = host.waiters_.insert(host.waiters_.end(), this);
     timer_ = host.io_.timer([this] {
       std::string message = host_->name_ + " was not connected in time";
@@ -31,10 +33,11 @@ class Host::Waiter final : public Operation {
     done(std::move(result));
   }
 
-  std::optional<Error> refusal;  // set when the answer is known already
+  Asker asker() const { return asker_; }
 
  private:
   Host* host_;  // null once answered
+  const Asker asker_;
   std::list<Waiter*>::iterator place_;
   Acquired done_;
   std::unique_ptr<Timer> timer_;
@@ -42,16 +45,8 @@ class Host::Waiter final : public Operation {
 
 Host::Host(Io& io, WindowBudget& budget, SshConfig& config, std::string name)
     : io_(io), budget_(budget), config_(config), name_(std::move(name)), since_(io.now()) {
-  answer_soon_ = io_.deferred([this] {
-    if (state_ == State::kReady) return answer_all(nullptr);
-    for (auto next = waiters_.begin(); next != waiters_.end();) {
-      Waiter* waiter = *next++;
-      if (waiter->refusal) {
-        waiter->answer(*waiter->refusal);
-        next = waiters_.begin();  // whoever was answered may have withdrawn others
-      }
-    }
-  });
+  answer_soon_ = io_.deferred([this] { answer_pending(); });
+  retry_timer_ = io_.timer([this] { retry(); });
 }
 
 Host::~Host() {
@@ -60,24 +55,43 @@ Host::~Host() {
 }
 
 std::unique_ptr<Operation> Host::acquire(Asker asker, Duration timeout, Acquired done) {
-  auto waiter = std::make_unique<Waiter>(*this, timeout, std::move(done));
-  if (state_ == State::kReady) {
+  if (hop_ && hop_->state() == Hop::State::kClosed) on_hop_changed();  // it has ended, and says so a moment later
+  auto waiter = std::make_unique<Waiter>(*this, asker, timeout, std::move(done));
+  bool away = state_ == State::kIdle || state_ == State::kDown;
+  if (state_ == State::kReady || (away && asker == Asker::kConnection && needs_person())) {
     answer_soon_->schedule();
-  } else if (state_ == State::kIdle || state_ == State::kDown) {
-    if (worth_dialing(asker)) {
-      begin();
-    } else {
-      waiter->refusal = last_error_;
-      answer_soon_->schedule();
-    }
+  } else if (away && (asker == Asker::kUser || !last_error_ || io_.now() - error_time_ >= kRetryGap)) {
+    begin();
+  } else if (away) {
+    retry_timer_->start(error_time_ + kRetryGap - io_.now());
   }
   return waiter;
 }
 
-bool Host::worth_dialing(Asker asker) const {
-  if (asker == Asker::kUser || !last_error_) return true;
-  if (last_error_->code == Errc::kAuth || last_error_->code == Errc::kHostKey) return false;
-  return io_.now() - error_time_ >= kRetryGap;
+// The last failure is not of the kind that time mends.
+bool Host::needs_person() const {
+  if (!last_error_) return false;
+  switch (last_error_->code) {
+    case Errc::kUnreachable:
+    case Errc::kTimeout:
+    case Errc::kClosed: return false;
+    default: return true;
+  }
+}
+
+// Answers those whose answer is known already.
+void Host::answer_pending() {
+  if (hop_ && hop_->state() == Hop::State::kClosed) on_hop_changed();
+  if (state_ == State::kReady) return answer_all(nullptr);
+  if (state_ == State::kDown && needs_person()) {
+    Error error = *last_error_;
+    answer_all(&error);
+  }
+}
+
+void Host::retry() {
+  bool away = state_ == State::kIdle || state_ == State::kDown;
+  if (away && !waiters_.empty() && !needs_person()) begin();
 }
 
 void Host::begin() {
@@ -128,19 +142,25 @@ void Host::go_down(Error error) {
   set_state(State::kDown);
   Error copy = *last_error_;
   answer_all(&copy);
+  if (!waiters_.empty()) retry_timer_->start(kRetryGap);
 }
 
-// Answers everybody who waits now; null: with the ready connection. Those who ask again meanwhile are not answered
-// here, so that a request repeated on refusal cannot spin.
+// Answers those who wait now; null: with the ready connection. After a failure that may mend itself, connections wait on.
+// Those who ask again meanwhile are not answered here, so that a request repeated on refusal cannot spin.
 void Host::answer_all(const Error* error) {
-  Error closed{Errc::kClosed, "the connection to " + name_ + " has ended", {}};
-  for (std::size_t left = waiters_.size(); left > 0 && !waiters_.empty(); --left) {
+  bool patient = error && state_ == State::kDown && !needs_person();
+  auto due = [patient](const Waiter* waiter) { return !patient || waiter->asker() == Asker::kUser; };
+  Error ended{Errc::kClosed, "the connection to " + name_ + " has ended", {}};
+  // Whoever is answered may withdraw others, so each is looked for anew.
+  for (auto left = std::count_if(waiters_.begin(), waiters_.end(), due); left > 0; --left) {
+    auto next = std::find_if(waiters_.begin(), waiters_.end(), due);
+    if (next == waiters_.end()) return;
     if (error) {
-      waiters_.front()->answer(*error);
-    } else if (state_ == State::kReady && hop_ && hop_->state() == Hop::State::kReady) {
-      waiters_.front()->answer(&hop_->mux());
+      (*next)->answer(*error);
+    } else if (Mux* ready = mux(); ready && hop_->state() == Hop::State::kReady) {
+      (*next)->answer(ready);
     } else {
-      waiters_.front()->answer(closed);
+      (*next)->answer(ended);
     }
   }
 }

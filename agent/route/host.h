@@ -3,8 +3,9 @@
 //
 //   idle/down ── acquire() ─► resolving ─► connecting … authenticating ─► ready ── break ─► down
 //
-// Invariants: at most one hop at a time; every acquire() is answered once or cancelled; a failed login that a person has
-// to mend (wrong key, unknown host key) is not tried again by a mere connection, only by somebody's explicit request.
+// Invariants: at most one hop at a time; every acquire() is answered once, within its timeout, or cancelled. A user's
+// request hears of the first failure; a connection waits on while the host is away, and makes it dial again. A failed login
+// that a person has to mend (wrong key, unknown host key) is not tried again by a mere connection.
 #pragma once
 
 #include <cstdint>
@@ -25,9 +26,9 @@ namespace jump {
 class Host {
  public:
   enum class State { kIdle, kResolving, kConnecting, kReady, kDown };
-  // Who asks. A user's request always dials; a connection that merely arrived does not repeat what just failed.
+  // Who asks.
   enum class Asker { kUser, kConnection };
-  // After a failure, arriving connections dial again no sooner than this; until then they get the same error.
+  // After a failure that may mend itself, connections that wait are worth another dial, but not sooner than this.
   static constexpr Duration kRetryGap = seconds(1);
 
   Host(Io& io, WindowBudget& budget, SshConfig& config, std::string name);
@@ -61,9 +62,11 @@ class Host {
   void on_resolved(Result<HopSpec> result);
   void on_hop_changed();
   void answer_all(const Error* error);
+  void answer_pending();
   void go_down(Error error);
+  void retry();
   void set_state(State next);
-  bool worth_dialing(Asker asker) const;
+  bool needs_person() const;
 
   Io& io_;
   WindowBudget& budget_;
@@ -80,6 +83,7 @@ class Host {
   std::shared_ptr<Hop> hop_;
   std::list<Waiter*> waiters_;             // in the order of their coming; each belongs to its asker
   std::unique_ptr<Deferred> answer_soon_;
+  std::unique_ptr<Timer> retry_timer_;
 };
 
 }  // namespace jump

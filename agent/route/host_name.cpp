@@ -24,6 +24,7 @@ bool plain(std::string_view text) {
 
 Result<HostName> HostName::parse(std::string_view text) {
   HostName name;
+  if (text.size() > kMaxLength) return invalid(text, "it is longer than any host's name");
   std::string_view rest = text;
   if (auto at = rest.rfind('@'); at != std::string_view::npos) {
     name.user = rest.substr(0, at);

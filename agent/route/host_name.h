@@ -16,6 +16,8 @@ struct HostName {
   std::string host;                   // alias, name or address, without brackets
   std::optional<std::uint16_t> port;
 
+  static constexpr std::size_t kMaxLength = 512;  // a DNS name has 255 bytes; the rest is for user and port
+
   // Errors: kInvalid, for what could never be a host, and for what `ssh` might take for an option.
   static Result<HostName> parse(std::string_view text);
 };

@@ -173,6 +173,10 @@ Result<HopSpec> parse_ssh_config_dump(std::string_view dump, std::string_view al
       spec.known_hosts_files.push_back(std::move(file));
     }
   }
+  if (std::string file = one(options, "revokedhostkeys"); !file.empty() && file != "none") {
+    return Error{Errc::kUnsupported, spec.alias + ": RevokedHostKeys is not supported yet, and ignoring it would be unsafe",
+                 "mark the keys as @revoked in known_hosts instead"};
+  }
   if (int limit = number<int>(options, "connecttimeout", 0); limit > 0) spec.connect_timeout = seconds(limit);
   spec.alive_interval = seconds(std::max(0, number<int>(options, "serveraliveinterval", 0)));
   spec.alive_count_max = std::max(1, number<int>(options, "serveralivecountmax", 3));
@@ -200,8 +204,7 @@ std::unique_ptr<Operation> SshConfig::resolve(const std::string& text, Resolved 
   if (!name->user.empty()) command.argv.insert(command.argv.end(), {"-l", name->user});
   command.argv.insert(command.argv.end(), {"--", name->host});
   command.timeout = kResolveTimeout;
-  return io_.run(command, [name = *name, text, done = std::move(done)](Result<CommandOutput> result) {
-    LocalUser user = LocalUser::current();
+  return io_.run(command, [name = *name, text, user = user_, done = std::move(done)](Result<CommandOutput> result) {
     if (!result && result.error().code == Errc::kNotFound) {
       log::warn("there is no `ssh` program: {} is reached with defaults, ssh_config is not read", text);
       return done(defaults(name, user));

@@ -29,7 +29,8 @@ Result<HopSpec> parse_ssh_config_dump(std::string_view dump, std::string_view al
 class SshConfig {
  public:
   // `file` is what -F named; empty: ssh's own defaults.
-  SshConfig(Io& io, std::string file) : io_(io), file_(std::move(file)) {}
+  // The user's entry is looked up here, once: a directory service may take its time.
+  SshConfig(Io& io, std::string file) : io_(io), file_(std::move(file)), user_(LocalUser::current()) {}
 
   // Resolves one host. Errors: kInvalid, with what ssh said about the configuration; those of parsing. Without an
   // `ssh` program: documented defaults (port 22, the local user, the standard identity files), and a line in the log.
@@ -39,6 +40,7 @@ class SshConfig {
  private:
   Io& io_;
   std::string file_;
+  const LocalUser user_;
 };
 
 }  // namespace jump

@@ -53,7 +53,8 @@ class ByteStream {
   virtual void resume_reading() = 0;
   // Ends our direction, after all accepted bytes. The other direction goes on.
   virtual void shutdown_write() = 0;
-  // Ends both directions in good order: accepted bytes are still sent, nothing more is read. on_closed() follows.
+  // Ends both directions in good order: accepted bytes are still sent, nothing more is read. on_closed() follows; when
+  // the peer has paused, not before it goes on: bound it with abort() where that matters.
   virtual void close() = 0;
   // Ends it now, so that the peer can tell that it is incomplete (TCP: RST). on_closed() follows.
   virtual void abort() = 0;

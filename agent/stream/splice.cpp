@@ -43,7 +43,10 @@ void Splice::Side::on_closed(const Error* error) { splice->side_ended(*this, err
 
 void Splice::side_ended(Side& side, const Error* error) {
   side.ended = true;
-  if (error && !error_) error_ = *error;
+  if (error && !error_) {
+    error_ = *error;
+    broke_left_ = &side == &left_;
+  }
   if (side.other->ended) {
     linger_.reset();
     Done done = std::move(done_);

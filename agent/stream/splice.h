@@ -26,6 +26,7 @@ class Splice {
 
   // `done` is called once, when both streams have ended, with the first break or null; then the owner destroys the
   // splice (through Io::dispose(), as it is being called by one of its streams).
+  // Splice::broke_left() tells which side that was.
   using Done = std::function<void(const Error* error)>;
   Splice(Io& io, std::unique_ptr<ByteStream> left, std::unique_ptr<ByteStream> right, Done done);
 
@@ -33,6 +34,7 @@ class Splice {
   // Breaks both sides now; `done` follows.
   void abort();
 
+  bool broke_left() const { return broke_left_; }
   std::uint64_t bytes_left_to_right() const { return left_.sent_on; }
   std::uint64_t bytes_right_to_left() const { return right_.sent_on; }
 
@@ -57,6 +59,7 @@ class Splice {
   Side left_, right_;
   Done done_;
   std::optional<Error> error_;
+  bool broke_left_ = false;  // with error_: the left side did
   std::unique_ptr<Timer> linger_;  // made when it is needed: idle connections are to be small
 };
 

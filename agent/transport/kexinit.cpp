@@ -3,7 +3,7 @@
 #include <fmt/core.h>
 
 #include "base/wire.h"
-#include "transport/printable.h"
+#include "base/printable.h"
 
 namespace jump {
 

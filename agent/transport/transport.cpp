@@ -14,7 +14,7 @@
 #include "base/wire.h"
 #include "transport/algorithms.h"
 #include "transport/kexinit.h"
-#include "transport/printable.h"
+#include "base/printable.h"
 #include "transport/seam.h"
 #include "transport/version_exchange.h"
 

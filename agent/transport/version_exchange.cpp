@@ -6,7 +6,7 @@
 #include <array>
 #include <string_view>
 
-#include "transport/printable.h"
+#include "base/printable.h"
 
 namespace jump {
 

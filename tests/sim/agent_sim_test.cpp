@@ -34,13 +34,15 @@ class AgentSim : public testing::Test {
       return output;
     });
     io.on_dial("10.0.0.5:22", [this](std::unique_ptr<ByteStream> stream) {
+      if (away) return stream->abort();
       sshds.push_back(std::move(next_sshd));
       if (die_after != SIZE_MAX) sshds.back()->die_after(die_after);
+      if (std::exchange(hang_next, false)) sshds.back()->hang();
       sshds.back()->serve(std::move(stream), closed_to_all);
       prepare_sshd();
     });
     prepare_sshd();
-    MethodContext context{io, *hosts, *forwards, [] { return proto::AgentStatus{}; }, [] {}};
+    MethodContext context{io, *hosts, *forwards, proto::HelloResult{}, [] { return proto::AgentStatus{}; }, [] {}};
     bind_methods(dispatcher, context);
     EXPECT_TRUE(server->listen("/control"));
   }
@@ -102,6 +104,8 @@ class AgentSim : public testing::Test {
   SimIo io;
   std::string known_hosts;
   bool closed_to_all = false;
+  bool away = false;       // the server's machine resets every connection
+  bool hang_next = false;  // the next server takes bytes and says nothing
   std::size_t die_after = SIZE_MAX;
   std::vector<std::unique_ptr<SimSshd>> sshds;
   std::unique_ptr<SimSshd> next_sshd;
@@ -227,6 +231,77 @@ TEST_F(AgentSim, AServerThatDiesBreaksItsConnectionsAndTheForwardComesBack) {
   EXPECT_EQ(call("status", json::object())["result"]["hosts"][0]["logins"], 2);
 }
 
+TEST_F(AgentSim, AConnectionRightAfterABreakWaitsAndGetsThrough) {
+  open_forward(SimSshd::kEcho);
+  sshds[0]->die();
+  auto early = connect(SimSshd::kEcho);  // nobody has noticed the break yet
+  Collector early_got(*early);
+  early->write(as_bytes("early"));
+  io.settle();
+  auto later = connect(SimSshd::kEcho);
+  Collector later_got(*later);
+  later->write(as_bytes("later"));
+  io.advance(Host::kRetryGap);
+  EXPECT_EQ(later_got.received, "later");
+  EXPECT_EQ(early_got.received, "early");
+}
+
+TEST_F(AgentSim, ConnectionsWaitForABastionThatIsAwayAndAreRefusedWhenTheirTimeIsUp) {
+  open_forward(SimSshd::kEcho);
+  sshds[0]->die();
+  io.settle();
+  away = true;
+  auto patient = connect(SimSshd::kEcho);
+  Collector got(*patient);
+  patient->write(as_bytes("hello"));
+  io.advance(seconds(5));
+  EXPECT_FALSE(got.closed);
+  away = false;
+  io.advance(seconds(2));
+  EXPECT_EQ(got.received, "hello");
+  sshds.back()->die();
+  io.settle();
+  away = true;
+  auto unlucky = connect(SimSshd::kEcho);
+  Collector unlucky_got(*unlucky);
+  io.advance(ForwardLimits{}.host_wait + milliseconds(1));
+  EXPECT_TRUE(unlucky_got.closed && unlucky_got.error);
+  json answer = call("host.connect", {{"host", "prod"}});
+  EXPECT_TRUE(answer.contains("error")) << "a user is told at once";
+}
+
+TEST_F(AgentSim, AClientThatGoesAwayDuringTheLoginWithdrawsItsRequest) {
+  hang_next = true;
+  Client asker = client();
+  asker.send(R"({"jsonrpc":"2.0","id":1,"method":"forward.open","params":{"spec":"8001:svc:1","via":"prod"}})" "\n");
+  io.settle();
+  EXPECT_TRUE(io.connect("localhost:8001"));
+  asker.stream->abort();
+  io.settle();
+  EXPECT_EQ(io.connect("localhost:8001"), nullptr);
+}
+
+TEST_F(AgentSim, AClientThatLeavesBeforeTheTargetAnswersIsNobodysFailure) {
+  open_forward(SimSshd::kHole);
+  auto stream = connect(SimSshd::kHole);
+  Collector got(*stream);
+  io.settle();
+  stream->abort();
+  io.settle();
+  json forward = call("forward.list", json::object())["result"]["forwards"][0];
+  EXPECT_EQ(forward["state"], "active");
+  EXPECT_EQ(forward["refused"], 0);
+}
+
+TEST_F(AgentSim, ANameIsNeverTakenForAnId) {
+  for (const char* name : {"f2", "f1", "bad\nname", "x\u001b[31m"}) {
+    json answer = call("forward.open", {{"spec", "8001:svc:1"}, {"via", "prod"}, {"name", name}});
+    EXPECT_EQ(answer["error"]["data"]["kind"], "invalid") << answer.dump();
+  }
+  EXPECT_TRUE(call("forward.open", {{"spec", "8001:svc:1"}, {"via", "prod"}, {"name", "web"}}).contains("result"));
+  EXPECT_TRUE(call("forward.close", {{"forward", "web"}}).contains("result"));
+}
+
 TEST_F(AgentSim, AServerThatHangsIsDeclaredDeadInBoundedTime) {
   open_forward(SimSshd::kEcho);
   auto stream = connect(SimSshd::kEcho);
@@ -252,7 +327,7 @@ TEST_F(AgentSim, ACutAfterAnyByteEndsEverythingCleanly) {
       Collector got(*stream);
       std::string block(4000, 'x');
       stream->write(as_bytes(block));
-      io.settle();
+      io.advance(ForwardLimits{}.host_wait);
       EXPECT_TRUE(got.closed && got.error) << "cut " << cut;
       call("forward.close", {{"forward", asker.answers()[0]["result"]["forward"]["id"]}});
     }
