@@ -25,9 +25,9 @@ namespace {
 
 // The loop waits for this: a few milliseconds on a usual machine, and never more than the budget. It counts
 // our own processor time, so that a busy machine does not make the answer worse.
-constexpr milliseconds kBudget{10};
-// And not more often than this: many failed binds in a row must not keep it busy. Those between go without the name.
-constexpr milliseconds kGap{50};
+constexpr milliseconds kBudget{40};
+// And not more often than this in a second: many failed binds must not keep it busy. The others go without the name.
+constexpr int kMaxPerSecond = 5;
 constexpr int kMaxTableLines = 20000;
 constexpr std::string_view kListening = "0A";  // TCP_LISTEN in /proc/net/tcp
 
@@ -114,9 +114,13 @@ std::string describe_process(int process, const char* pid) {
 }  // namespace
 
 std::string port_holder(const SocketAddress& address) {
-  static TimePoint last = kLongAgo;
-  if (Clock::now() - last < kGap) return {};
-  last = Clock::now();
+  static TimePoint second = kLongAgo;
+  static int asked = 0;
+  if (Clock::now() - second >= seconds(1)) {
+    second = Clock::now();
+    asked = 0;
+  }
+  if (++asked > kMaxPerSecond) return {};
   Budget budget;
   Sockets sockets;
   // A socket of [::] may hold the IPv4 port as well, so both tables count.
