@@ -75,6 +75,7 @@ proto::AgentStatus Agent::status() const {
   status.instance = instance_;
   status.uptime = to_seconds(loop_.now() - started_);
   status.socket = options_.socket_path;
+  status.ssh_config = options_.ssh_config_file;
   status.clients = server_.clients();
   status.clients_refused = server_.refused();
   status.protocol_errors = server_.protocol_errors();

@@ -19,7 +19,7 @@
 #include "agent.h"
 #include "base/log.h"
 #include "ctl/client.h"
-#include "ctl/print.h"
+#include "ctl/output.h"
 #include "ctl/verb.h"
 #include "launch.h"
 #include "proto/codec.h"
@@ -92,7 +92,7 @@ Result<std::string> absolute(const std::string& file) {
   if (file == "none") return std::string("/dev/null");  // as ssh -F has it
   std::error_code failed;
   std::string path = std::filesystem::absolute(file, failed).string();
-  if (failed || !std::filesystem::exists(path, failed)) {
+  if (failed || !std::filesystem::exists(path, failed) || std::filesystem::is_directory(path, failed)) {
     return Error{Errc::kNotFound, "there is no ssh_config file " + file, "name an existing one with -F, or leave -F out"};
   }
   return path;
@@ -159,16 +159,24 @@ int run(const CommandLine& line) {
 
 int say_up(const CommandLine& line, const std::string& socket, int pid, bool existing) {
   if (line.client.json) {
-    fmt::print("{}\n", proto::encode(proto::UpResult{pid, socket, existing}).dump());
+    ctl::write_out(proto::encode(proto::UpResult{pid, socket, existing}).dump() + "\n");
   } else {
-    fmt::print("jumpagent {} (pid {}) on {}\n", existing ? "runs already" : "is up", pid, socket);
+    ctl::write_out(fmt::format("jumpagent {} (pid {}) on {}\n", existing ? "runs already" : "is up", pid, socket));
   }
   return ctl::finish_output(line.client, ctl::kExitDone);
 }
 
-std::optional<int> running_agent(const std::string& socket) {
+// The pid of the agent that runs, if one does. One that reads another ssh_config than was asked for goes on doing so,
+// and the user is told.
+std::optional<int> running_agent(const CommandLine& line, const std::string& socket, const std::string& config) {
   auto client = ctl::Client::connect({socket, std::string("jumpagent ") + JUMPAGENT_VERSION, seconds(5)});
   if (!client) return std::nullopt;
+  auto status = client->call(proto::method::kStatus, {}, seconds(5));
+  if (status && !line.ssh_config.empty() && status->agent.ssh_config != config) {
+    const std::string& other = status->agent.ssh_config;
+    ctl::write_err(fmt::format("jumpagent: -F is not used: the agent that runs reads {}; to change that: jumpagent down\n",
+                               other.empty() ? "your own ssh_config" : other));
+  }
   return client->agent().pid;
 }
 
@@ -179,7 +187,7 @@ int up(const CommandLine& line) {
   if (!config) return ctl::fail(line.client, config.error(), ctl::kExitFailed);
   std::error_code ignored;
   std::string path = std::filesystem::absolute(*socket, ignored).string();
-  if (auto pid = running_agent(path)) return say_up(line, path, *pid, true);
+  if (auto pid = running_agent(line, path, *config)) return say_up(line, path, *pid, true);
 
   std::vector<std::string> arguments{"run", "--socket", path, "--log-level", line.log_level, "--open-timeout",
                                      fmt::format("{}", line.open_timeout)};
@@ -188,7 +196,7 @@ int up(const CommandLine& line) {
   if (pid) return say_up(line, path, *pid, false);
   // Two that start at once: the other one was faster.
   if (pid.error().code == Errc::kInUse) {
-    if (auto other = running_agent(path)) return say_up(line, path, *other, true);
+    if (auto other = running_agent(line, path, *config)) return say_up(line, path, *other, true);
   }
   return ctl::fail(line.client, pid.error().context("the agent did not start"), ctl::kExitFailed);
 }
@@ -211,15 +219,8 @@ int dispatch(const CommandLine& line) {
   return ctl::fail(line.client, usage_error(what), ctl::kExitUsage, proto::kInvalidParams);
 }
 
-// A caller may have closed stdin, stdout or stderr; whatever is opened next must not become one of them.
-void occupy_standard_descriptors() {
-  int fd = open("/dev/null", O_RDWR);
-  while (fd >= 0 && fd < 3) fd = open("/dev/null", O_RDWR);
-  if (fd >= 3) close(fd);
-}
-
 int start(int argc, char** argv) {
-  occupy_standard_descriptors();
+  ctl::occupy_standard_descriptors();
   Result<CommandLine> parsed = parse(argc, argv);
   if (!parsed) {
     ctl::Options plain;
@@ -227,7 +228,7 @@ int start(int argc, char** argv) {
     return ctl::fail(plain, parsed.error(), ctl::kExitUsage, proto::kInvalidParams);
   }
   if (parsed->version || parsed->help || parsed->verb == "help") {
-    fmt::print("{}", parsed->version ? fmt::format("jumpagent {}\n", JUMPAGENT_VERSION) : kHelp);
+    ctl::write_out(parsed->version ? fmt::format("jumpagent {}\n", JUMPAGENT_VERSION) : std::string(kHelp));
     return ctl::finish_output(parsed->client, ctl::kExitDone);
   }
   return dispatch(*parsed);

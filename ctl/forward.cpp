@@ -2,12 +2,17 @@
 #include <fmt/core.h>
 
 #include "ctl/verb.h"
+#include "proto/spec.h"
 
 namespace jump::ctl {
 
 int open_forwards(const Options& options) {
   const Duration timeout = options.timeout_or(kLoginTimeout);
   std::vector<Call> calls;
+  for (const std::string& spec : options.arguments) {  // before anything is opened
+    const Result<proto::ForwardSpec> parsed = proto::parse_forward_spec(spec);
+    if (!parsed.ok()) return fail(options, parsed.error(), kExitUsage, proto::kInvalidParams);
+  }
   for (const std::string& spec : options.arguments) {
     const proto::ForwardOpenParams params{absolute_spec(spec), options.via, options.name, options.prewarm,
                                           to_seconds(timeout)};

@@ -10,6 +10,7 @@
 #include <cxxopts.hpp>
 #include <optional>
 
+#include "ctl/output.h"
 #include "ctl/usage.h"
 
 namespace jump::ctl {
@@ -110,7 +111,7 @@ int run_help(const CommandLine& line, const std::string& about) {
   const Verb* verb = find_verb(about);
   if (verb == nullptr && !about.empty() && about != "help")
     return fail_usage(line.options, unknown_verb(about));
-  fmt::print("{}", verb == nullptr ? help() : help(*verb));
+  write_out(verb == nullptr ? help() : help(*verb));
   return finish_output(line.options, kExitDone);
 }
 
@@ -142,7 +143,7 @@ int run(int argc, char** argv) {
   }
   const CommandLine& line = *parsed;
   if (line.version) {
-    fmt::print("jumpctl {}\n", JUMPAGENT_VERSION);
+    write_out(fmt::format("jumpctl {}\n", JUMPAGENT_VERSION));
     return finish_output(line.options, kExitDone);
   }
   if (line.verb == "help") {
@@ -150,7 +151,7 @@ int run(int argc, char** argv) {
   }
   if (line.help) return run_help(line, line.verb);
   if (line.verb.empty()) {
-    fmt::print(stderr, "{}", usage());
+    write_err(usage());
     return kExitUsage;
   }
   const Verb* verb = find_verb(line.verb);
@@ -162,4 +163,7 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace jump::ctl
 
-int main(int argc, char** argv) { return jump::ctl::run(argc, argv); }
+int main(int argc, char** argv) {
+  jump::ctl::occupy_standard_descriptors();
+  return jump::ctl::run(argc, argv);
+}

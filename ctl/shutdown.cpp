@@ -1,6 +1,7 @@
 // jumpagent down: asks the agent to end, and waits until it has closed the connection.
 #include <fmt/core.h>
 
+#include "ctl/output.h"
 #include "ctl/verb.h"
 
 namespace jump::ctl {
@@ -17,9 +18,9 @@ int shut_down(const Options& options) {
   if (Status status = client->wait_closed(timeout); !status.ok())
     return fail(options, status.error(), kExitFailed);
   if (options.json) {
-    fmt::print("{}\n", proto::encode(*answer).dump());
+    write_out(proto::encode(*answer).dump() + "\n");
   } else {
-    fmt::print("jumpagent (pid {}) has ended\n", client->agent().pid);
+    write_out(fmt::format("jumpagent (pid {}) has ended\n", client->agent().pid));
   }
   return finish_output(options, kExitDone);
 }

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "ctl/output.h"
 #include "proto/socket_path.h"
 #include "proto/spec.h"
 
@@ -20,14 +21,14 @@ json error_document(const proto::RpcError& error) {
 }
 
 void print_json(const proto::Json& document) {
-  fmt::print("{}\n", ::isatty(STDOUT_FILENO) == 1 ? document.pretty() : document.dump());
+  write_out((::isatty(STDOUT_FILENO) == 1 ? document.pretty() : document.dump()) + "\n");
 }
 
 // Names the item where several were asked for and the message does not.
 void print_error(const Options& options, const proto::RpcError& error, const std::string& item) {
   const bool named = item.empty() || error.message.find(item) != std::string::npos;
   const std::string prefix = named ? std::string() : sanitized(item) + ": ";
-  fmt::print(stderr, "{}: {}{}\n", options.program, prefix, format_error(error));
+  write_err(fmt::format("{}: {}{}\n", options.program, prefix, format_error(error)));
 }
 
 // Makes a result that nobody can read into an error, and the others into text.
@@ -72,7 +73,7 @@ int fail(const Options& options, const Error& error, int exit_code, int rpc_code
 
 int finish_output(const Options& options, int exit_code) {
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return exit_code;
-  fmt::print(stderr, "{}: cannot write to standard output\n", options.program);
+  write_err(fmt::format("{}: cannot write to standard output\n", options.program));
   return kExitFailed;
 }
 
@@ -95,7 +96,7 @@ int run_calls(const Options& options, std::string_view method, const std::vector
       print_error(options, *outcomes[i].error, calls.size() > 1 ? calls[i].item : std::string());
       exit_code = kExitFailed;
     } else if (!options.json) {
-      fmt::print("{}", texts[i]);
+      write_out(texts[i]);
     }
   }
   return finish_output(options, exit_code);

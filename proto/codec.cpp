@@ -168,6 +168,7 @@ void fields(V& v, typename V::template Of<AgentStatus>& m) {
   v.optional("instance", m.instance);
   v.optional("uptime", m.uptime);
   v.optional("socket", m.socket);
+  v.optional("ssh_config", m.ssh_config);
   v.optional("clients", m.clients);
   v.optional("clients_refused", m.clients_refused);
   v.optional("protocol_errors", m.protocol_errors);

@@ -110,6 +110,7 @@ struct AgentStatus {
   std::string instance;
   double uptime = 0;
   std::string socket;
+  std::string ssh_config;             // what -F named; empty: the user's own
   std::uint64_t clients = 0;          // control connections now
   std::uint64_t clients_refused = 0;  // over the limit, or another uid
   std::uint64_t protocol_errors = 0;  // malformed requests so far

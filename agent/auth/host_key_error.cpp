@@ -4,19 +4,10 @@
 
 #include "auth/fingerprint.h"
 #include "auth/host_pattern.h"
+#include "base/shell_quoted.h"
 
 namespace jump {
 namespace {
-
-// "'[10.0.0.5]:2222'": to be pasted into a shell, where brackets would be a glob.
-std::string shell_quoted(std::string_view word) {
-  constexpr std::string_view kPlain =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:/@%+,=";
-  if (!word.empty() && word.find_first_not_of(kPlain) == std::string_view::npos) return std::string(word);
-  std::string quoted = "'";
-  for (char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return quoted + "'";
-}
 
 std::string describe_key(const KnownHostsLine& line) {
   return fmt::format("{} {} ({}:{})", line.key_type, line.fingerprint, line.file, line.line);
@@ -47,16 +38,15 @@ Error host_key_error(const HostKeyQuestion& question, const HostKeyVerdict& verd
                 "reinstalled",
                 host, shown, same_type ? "known" : "only a key of another type is known for it, which",
                 describe_key(line)),
-            fmt::format("only if the administrator confirms {}: ssh-keygen -f {} -R {}, then run ssh {} once",
+            fmt::format("only if the administrator confirms {}: ssh-keygen -f {} -R {}, then run once: {}",
                         fingerprint(offered.blob), shell_quoted(line.file), shell_quoted(name),
-                        shell_quoted(question.host))};
+                        question.ssh_command)};
   }
   return {
       Errc::kHostKey, fmt::format("host key of {} is unknown: {}", host, shown),
       fmt::format(
-          "compare the fingerprint with the one the administrator gives you, then run ssh {} once: it adds "
-          "the key to {}",
-          shell_quoted(question.host), file)};
+          "compare the fingerprint with the one the administrator gives you, then run once: {} (it adds the key to {})",
+          question.ssh_command, file)};
 }
 
 }  // namespace jump

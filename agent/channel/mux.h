@@ -76,6 +76,8 @@ class Mux {
   static constexpr Duration kInteractiveHold = seconds(3);
   // While bulk is governed, round trips are measured one after the other, but not more often than this.
   static constexpr Duration kProbeGap = milliseconds(10);
+  // Round trips measured in a row at the beginning.
+  static constexpr unsigned kFirstProbes = 4;
   // Largest data packet we accept; OpenSSH's own limit.
   static constexpr std::uint32_t kMaxPacket = 32 * 1024;
   // Bytes a channel's owner may queue ahead of the network: keeps the pipe busy between two pumps.

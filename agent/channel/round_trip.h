@@ -25,6 +25,7 @@ class RoundTrip {
   }
 
   bool known() const { return samples_ > 0; }
+  unsigned long samples() const { return samples_; }
   Duration last() const { return last_; }
   Duration smoothed() const { return smoothed_; }
   Duration base() const { return std::min(current_, previous_); }

@@ -143,7 +143,7 @@ bool Hop::judge_host_key() {
   const HostKey& key = transport_->host_key();
   HostKeyVerdict verdict = known_hosts_->check(spec_.known_hosts_name(), spec_.known_hosts_port(), key);
   if (verdict.kind != HostKeyVerdict::Kind::kKnown) {
-    HostKeyQuestion question{spec_.alias, spec_.known_hosts_name(), spec_.known_hosts_port(),
+    HostKeyQuestion question{spec_.alias, spec_.known_hosts_name(), spec_.known_hosts_port(), spec_.ssh_command,
                              known_hosts_->first_file()};
     Error error = host_key_error(question, verdict, key);
     for (const std::string& note : known_hosts_->notes()) error.message += "; could not read " + note;

@@ -11,6 +11,7 @@ namespace jump {
 
 struct HopSpec {
   std::string alias;           // what the user called it: "prod"
+  std::string ssh_command;     // how the user would reach it with ssh, for hints: "ssh -F FILE prod"
   std::string host;            // HostName
   std::uint16_t port = 22;
   std::string user;

@@ -11,11 +11,11 @@ namespace jump {
 class Host::Waiter final : public Operation {
  public:
   Waiter(Host& host, Asker asker, Duration timeout, Acquired done)
-      : host_(&host), asker_(asker), done_(std::move(done)) {
+      : host_(&host), asker_(asker), since_(host.io_.now()), done_(std::move(done)) {
     place_ = host.waiters_.insert(host.waiters_.end(), this);
     timer_ = host.io_.timer([this] {
       std::string message = host_->name_ + " was not connected in time";
-      if (host_->last_error_) message += " (" + host_->last_error_->message + ")";
+      if (host_->last_error_ && host_->error_time_ >= since_) message += " (" + host_->last_error_->message + ")";
       answer(Error{Errc::kTimeout, std::move(message), {}});
     });
     timer_->start(timeout);
@@ -38,6 +38,7 @@ class Host::Waiter final : public Operation {
  private:
   Host* host_;  // null once answered
   const Asker asker_;
+  const TimePoint since_;
   std::list<Waiter*>::iterator place_;
   Acquired done_;
   std::unique_ptr<Timer> timer_;
@@ -60,10 +61,10 @@ std::unique_ptr<Operation> Host::acquire(Asker asker, Duration timeout, Acquired
   bool away = state_ == State::kIdle || state_ == State::kDown;
   if (state_ == State::kReady || (away && asker == Asker::kConnection && needs_person())) {
     answer_soon_->schedule();
-  } else if (away && (asker == Asker::kUser || !last_error_ || io_.now() - error_time_ >= kRetryGap)) {
+  } else if (away && (asker == Asker::kUser || !last_error_ || io_.now() >= next_dial_)) {
     begin();
   } else if (away) {
-    retry_timer_->start(error_time_ + kRetryGap - io_.now());
+    retry_timer_->start(next_dial_ - io_.now());
   }
   return waiter;
 }
@@ -139,10 +140,11 @@ void Host::disconnect(const Error& reason) {
 void Host::go_down(Error error) {
   last_error_ = std::move(error);
   error_time_ = io_.now();
+  next_dial_ = state_ == State::kReady ? error_time_ : error_time_ + kRetryGap;
   set_state(State::kDown);
   Error copy = *last_error_;
   answer_all(&copy);
-  if (!waiters_.empty()) retry_timer_->start(kRetryGap);
+  if (!waiters_.empty()) retry_timer_->start(next_dial_ - io_.now());
 }
 
 // Answers those who wait now; null: with the ready connection. After a failure that may mend itself, connections wait on.

@@ -77,6 +77,7 @@ class Host {
   std::optional<HopSpec> spec_;
   std::optional<Error> last_error_;
   TimePoint error_time_;
+  TimePoint next_dial_;    // for those that wait: at once after a lost session, kRetryGap after a failed dial
   std::uint64_t logins_ = 0;
   std::uint64_t attempts_ = 0;
   std::unique_ptr<Operation> resolving_;

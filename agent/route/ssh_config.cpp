@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/shell_quoted.h"
 
 namespace jump {
 namespace {
@@ -177,6 +178,11 @@ Result<HopSpec> parse_ssh_config_dump(std::string_view dump, std::string_view al
     return Error{Errc::kUnsupported, spec.alias + ": RevokedHostKeys is not supported yet, and ignoring it would be unsafe",
                  "mark the keys as @revoked in known_hosts instead"};
   }
+  std::string methods = "," + one(options, "preferredauthentications") + ",";
+  if (one(options, "pubkeyauthentication") == "false" || (methods != ",," && methods.find(",publickey,") == std::string::npos)) {
+    return Error{Errc::kUnsupported, spec.alias + ": your ssh_config rules out public keys for it, and jumpagent cannot log in otherwise yet",
+                 "allow them: PubkeyAuthentication, PreferredAuthentications"};
+  }
   if (int limit = number<int>(options, "connecttimeout", 0); limit > 0) spec.connect_timeout = seconds(limit);
   spec.alive_interval = seconds(std::max(0, number<int>(options, "serveraliveinterval", 0)));
   spec.alive_count_max = std::max(1, number<int>(options, "serveralivecountmax", 3));
@@ -192,6 +198,14 @@ Result<HopSpec> parse_ssh_config_dump(std::string_view dump, std::string_view al
   return spec;
 }
 
+// What the user would type to reach it with ssh.
+std::string SshConfig::ssh_command(const HostName& name) const {
+  std::string command = "ssh";
+  if (!file_.empty()) command += " -F " + shell_quoted(file_);
+  if (name.port) command += " -p " + std::to_string(*name.port);
+  return command + " " + shell_quoted(name.user.empty() ? name.host : name.user + "@" + name.host);
+}
+
 std::unique_ptr<Operation> SshConfig::resolve(const std::string& text, Resolved done) {
   Result<HostName> name = HostName::parse(text);
   if (!name) {
@@ -199,23 +213,28 @@ std::unique_ptr<Operation> SshConfig::resolve(const std::string& text, Resolved 
   }
   Command command;
   command.argv = {"ssh", "-G"};
+  std::string ssh = ssh_command(*name);
   if (!file_.empty()) command.argv.insert(command.argv.end(), {"-F", file_});
   if (name->port) command.argv.insert(command.argv.end(), {"-p", std::to_string(*name->port)});
   if (!name->user.empty()) command.argv.insert(command.argv.end(), {"-l", name->user});
   command.argv.insert(command.argv.end(), {"--", name->host});
   command.timeout = kResolveTimeout;
-  return io_.run(command, [name = *name, text, user = user_, done = std::move(done)](Result<CommandOutput> result) {
+  return io_.run(command, [name = *name, text, ssh, user = user_, done = std::move(done)](Result<CommandOutput> result) {
     if (!result && result.error().code == Errc::kNotFound) {
       log::warn("there is no `ssh` program: {} is reached with defaults, ssh_config is not read", text);
-      return done(defaults(name, user));
+      HopSpec spec = defaults(name, user);
+      spec.ssh_command = ssh;
+      return done(std::move(spec));
     }
     if (!result) return done(result.error().context("ssh -G " + text));
     if (result->exit_status != 0) {
       std::string said = last_line(result->err);
       return done(Error{Errc::kInvalid, "ssh does not accept '" + text + "': " + (said.empty() ? "no reason given" : said),
-                        "try: ssh -G " + text});
+                        "try: " + ssh});
     }
-    done(parse_ssh_config_dump(result->out, name.host, user));
+    Result<HopSpec> spec = parse_ssh_config_dump(result->out, name.host, user);
+    if (spec) spec->ssh_command = ssh;
+    done(std::move(spec));
   });
 }
 

@@ -38,6 +38,8 @@ class SshConfig {
   std::unique_ptr<Operation> resolve(const std::string& text, Resolved done);
 
  private:
+  std::string ssh_command(const HostName& name) const;
+
   Io& io_;
   std::string file_;
   const LocalUser user_;

@@ -210,7 +210,7 @@ TEST(Forwards, ASpecThatMakesNoSenseIsRefusedAndNamed) {
   scene.agent.run();
   for (const std::string spec : {"nonsense", "99999:y:80", "80", "1:2:3:4:5:6", "[::1:80:y:80"}) {
     const ProcessResult result = scene.agent.ctl({"forward", "--via", "x", spec});
-    EXPECT_EQ(result.exit_status, 1) << spec << ": " << result.describe();
+    EXPECT_EQ(result.exit_status, 2) << spec << ": " << result.describe();
     EXPECT_TRUE(contains(result.err, spec));
   }
 }

@@ -92,7 +92,8 @@ TEST(Codec, WritesEveryField) {
       R"("spec":"8080:svc:80","state":"active","target":"svc:80","via":"prod"})");
   EXPECT_EQ(encode(full_agent()).dump(),
             R"({"clients":3,"clients_refused":4,"descriptors":7,"instance":"i","loop_lag_max":0.5,)"
-            R"("loop_lag_mean":0.25,"memory":6,"pid":1,"protocol_errors":5,"socket":"/s","uptime":2.0,)"
+            R"("loop_lag_mean":0.25,"memory":6,"pid":1,"protocol_errors":5,"socket":"/s",)"
+            R"("ssh_config":"","uptime":2.0,)"
             R"("version":"0.1.0"})");
   EXPECT_EQ(encode(HelloParams{"me 1", 1, 3}).dump(), R"({"client":"me 1","protocol":[1,3]})");
   EXPECT_EQ(encode(HelloResult{1, "0.1.0", {"a", "b"}, "i", 42}).dump(),

@@ -336,7 +336,7 @@ Printed run(int (*verb)(const Options&), const Options& options) {
 
 std::string open_all_but_bad(const proto::Request& request) {
   const std::string spec = proto::decode_params<proto::ForwardOpenParams>(request.params)->spec;
-  if (spec == "bad")
+  if (spec == "1:bad:1")
     return proto::encode_error(request.id, {proto::kFailed, "that's no spec", "invalid", "write it so"});
   proto::ForwardOpenResult result;
   result.forward.id = "f1";
@@ -349,10 +349,18 @@ std::string open_all_but_bad(const proto::Request& request) {
 
 TEST(CtlVerb, ForwardDoesAllAndFailsWhenOneFailed) {
   ScriptedAgent agent(open_all_but_bad);
-  const Printed printed = run(open_forwards, agent.options({"8080:svc:80", "bad", "9:svc:80"}));
+  const Printed printed = run(open_forwards, agent.options({"8080:svc:80", "1:bad:1", "9:svc:80"}));
   EXPECT_EQ(printed.exit_code, kExitFailed);
   EXPECT_EQ(printed.out, "127.0.0.1:8080 -> svc:80 via prod (f1)\n127.0.0.1:8080 -> svc:80 via prod (f1)\n");
-  EXPECT_EQ(printed.err, "jumpctl: bad: that's no spec; write it so\n");
+  EXPECT_EQ(printed.err, "jumpctl: 1:bad:1: that's no spec; write it so\n");
+}
+
+TEST(CtlVerb, ASpecThatCannotBeReadIsAUsageErrorAndNothingIsOpened) {
+  ScriptedAgent agent(open_all_but_bad);
+  const Printed printed = run(open_forwards, agent.options({"8080:svc:80", "nonsense"}));
+  EXPECT_EQ(printed.exit_code, kExitUsage);
+  EXPECT_EQ(printed.out, "");
+  EXPECT_NE(printed.err.find("nonsense"), std::string::npos);
 }
 
 TEST(CtlVerb, JsonOfOneItemIsTheAgentsResult) {
@@ -370,7 +378,7 @@ TEST(CtlVerb, JsonOfOneItemIsTheAgentsResult) {
 
 TEST(CtlVerb, JsonOfSeveralItemsIsAnArrayWithErrorsInPlace) {
   ScriptedAgent agent(open_all_but_bad);
-  Options options = agent.options({"bad", "8080:svc:80"});
+  Options options = agent.options({"1:bad:1", "8080:svc:80"});
   options.json = true;
   const Printed printed = run(open_forwards, options);
   EXPECT_EQ(printed.exit_code, kExitFailed);
@@ -380,7 +388,7 @@ TEST(CtlVerb, JsonOfSeveralItemsIsAnArrayWithErrorsInPlace) {
             0U)
       << printed.out;
   EXPECT_TRUE(proto::Json::parse(printed.out).ok());
-  EXPECT_EQ(printed.err, "jumpctl: bad: that's no spec; write it so\n");
+  EXPECT_EQ(printed.err, "jumpctl: 1:bad:1: that's no spec; write it so\n");
 }
 
 TEST(CtlVerb, WithoutAgentExitsWithThree) {

@@ -222,17 +222,17 @@ TEST(PreferKnownTypes, OrdersAsSshDoes) {
 }
 
 TEST(HostKeyError, UnknownSaysWhatToCompareAndWhatToRun) {
-  Error error = host_key_error({"prod", "10.0.0.5", 2222, "/home/me/.ssh/known_hosts"}, {}, kOne);
+  Error error = host_key_error({"prod", "10.0.0.5", 2222, "ssh -F cfg prod", "/home/me/.ssh/known_hosts"}, {}, kOne);
   EXPECT_EQ(error.code, Errc::kHostKey);
   EXPECT_EQ(error.message,
             "host key of prod ([10.0.0.5]:2222) is unknown: ssh-ed25519 " + fingerprint(kOne.blob));
-  EXPECT_NE(error.hint.find("ssh prod"), std::string::npos);
+  EXPECT_NE(error.hint.find("ssh -F cfg prod"), std::string::npos);
   EXPECT_NE(error.hint.find("/home/me/.ssh/known_hosts"), std::string::npos);
 }
 
 TEST(HostKeyError, ChangedShowsBothKeysAndTheLine) {
   HostKeyVerdict verdict = of(line("[10.0.0.5]:2222", kOne)).check("10.0.0.5", 2222, kTwo);
-  Error error = host_key_error({"prod", "10.0.0.5", 2222, "known_hosts"}, verdict, kTwo);
+  Error error = host_key_error({"prod", "10.0.0.5", 2222, "ssh prod", "known_hosts"}, verdict, kTwo);
   EXPECT_EQ(error.message.find("HOST KEY CHANGED"), 0u);
   for (const std::string& part :
        {fingerprint(kOne.blob), fingerprint(kTwo.blob), std::string("known_hosts:1")}) {
@@ -244,7 +244,7 @@ TEST(HostKeyError, ChangedShowsBothKeysAndTheLine) {
 
 TEST(HostKeyError, RevokedOffersNoWayToConnect) {
   HostKeyVerdict verdict = of(line("@revoked prod", kOne)).check("prod", 22, kOne);
-  Error error = host_key_error({"prod", "prod", 22, "known_hosts"}, verdict, kOne);
+  Error error = host_key_error({"prod", "prod", 22, "ssh prod", "known_hosts"}, verdict, kOne);
   EXPECT_EQ(error.message.find("HOST KEY REVOKED"), 0u);
   EXPECT_EQ(error.hint.find("ssh-keygen"), std::string::npos);
 }

@@ -70,7 +70,8 @@ TEST(SshConfigDump, TheAgentIsTheEnvironmentsUnlessSaidOtherwise) {
 }
 
 TEST(SshConfigDump, WhatWouldChangeTheWayThereIsRefusedNotIgnored) {
-  for (const char* line : {"proxyjump gate\n", "proxycommand nc %h %p\n"}) {
+  for (const char* line : {"proxyjump gate\n", "proxycommand nc %h %p\n", "revokedhostkeys /etc/ssh/revoked\n",
+                           "pubkeyauthentication false\n", "preferredauthentications password\n"}) {
     auto spec = parse_ssh_config_dump(std::string("hostname h\n") + line, "h", alice());
     ASSERT_FALSE(spec);
     EXPECT_EQ(spec.error().code, Errc::kUnsupported);
