@@ -31,9 +31,11 @@ Agent::Agent(AgentOptions options)
       hosts_(io_, options_.ssh_config_file),
       forwards_(io_, hosts_, options_.forward_limits),
       server_(io_, dispatcher_) {
-  proto::HelloResult identity{proto::kProtocolMax, JUMPAGENT_VERSION, {"forward.local", "forward.prewarm"}, instance_, getpid()};
-  bind_methods(dispatcher_, MethodContext{io_, hosts_, forwards_, std::move(identity), [this] { return status(); },
-                                          [this] { begin_shutdown("asked to"); }});
+  proto::HelloResult identity{
+      proto::kProtocolMax, JUMPAGENT_VERSION, {"forward.local", "forward.prewarm"}, instance_, getpid()};
+  bind_methods(dispatcher_,
+               MethodContext{io_, hosts_, forwards_, std::move(identity), [this] { return status(); },
+                             [this] { begin_shutdown("asked to"); }});
 }
 
 Agent::~Agent() = default;

@@ -1,8 +1,8 @@
 // Agent: the running daemon. It owns the loop and everything on it, starts it, and ends it in order:
 // no new clients → forwards → hosts → what clients are still to be told → the loop.
 //
-// Invariants: run() returns within kShutdownTime of the request to end, whatever clients and servers do; the control
-// socket exists exactly while the agent answers on it.
+// Invariants: run() returns within kShutdownTime of the request to end, whatever clients and servers do; the
+// control socket exists exactly while the agent answers on it.
 #pragma once
 
 #include <functional>
@@ -30,8 +30,8 @@ struct AgentOptions {
 
 class Agent {
  public:
-  // From the request to end until run() returns: the time that answers to clients and goodbyes to servers have to get
-  // from our queues into the kernel's.
+  // From the request to end until run() returns: the time that answers to clients and goodbyes to servers
+  // have to get from our queues into the kernel's.
   static constexpr Duration kShutdownTime = milliseconds(50);
 
   explicit Agent(AgentOptions options);
@@ -39,8 +39,8 @@ class Agent {
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
 
-  // Opens the control socket. Errors: kInUse when an agent answers there already; kRefused for a directory that
-  // others could write to.
+  // Opens the control socket. Errors: kInUse when an agent answers there already; kRefused for a directory
+  // that others could write to.
   Status start();
   // Until somebody asks it to end: SIGTERM, SIGINT, agent.shutdown.
   void run();

@@ -22,7 +22,9 @@ namespace {
 constexpr const char* kReportVariable = "JUMPAGENT_REPORT_FD";
 constexpr int kReportDescriptor = 3;  // in the child
 
-Error system_error(const char* what) { return Error{Errc::kInternal, std::string(what) + ": " + std::strerror(errno), {}}; }
+Error system_error(const char* what) {
+  return Error{Errc::kInternal, std::string(what) + ": " + std::strerror(errno), {}};
+}
 
 // Between fork and exec: only async-signal-safe calls.
 [[noreturn]] void become_child(const std::vector<char*>& argv, int report, int log) {
@@ -131,7 +133,8 @@ void report(int descriptor, const Error* error) {
   } else {
     out.u32(static_cast<std::uint32_t>(getpid()));
   }
-  // One short write into an empty pipe: it does not block and does not come apart. A launcher that has gone is no loss.
+  // One short write into an empty pipe: it does not block and does not come apart. A launcher that has gone
+  // is no loss.
   [[maybe_unused]] ssize_t count = write(descriptor, out.view().data(), out.view().size());
   close(descriptor);
 }

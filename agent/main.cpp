@@ -1,5 +1,5 @@
-// jumpagent: the daemon's command line. `up` starts it in the background, `run` is it, `down` and `status` talk to the
-// one that runs, as jumpctl does.
+// jumpagent: the daemon's command line. `up` starts it in the background, `run` is it, `down` and `status`
+// talk to the one that runs, as jumpctl does.
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/prctl.h>
@@ -57,14 +57,16 @@ struct CommandLine {
   bool help = false, version = false;
 };
 
-Error usage_error(std::string message) { return Error{Errc::kInvalid, std::move(message), "try 'jumpagent --help'"}; }
+Error usage_error(std::string message) {
+  return Error{Errc::kInvalid, std::move(message), "try 'jumpagent --help'"};
+}
 
 Result<CommandLine> parse(int argc, char** argv) {
   try {
     cxxopts::Options known("jumpagent");
     known.add_options()("F", "", cxxopts::value<std::string>())("socket", "", cxxopts::value<std::string>())(
-        "log-level", "", cxxopts::value<std::string>())("open-timeout", "", cxxopts::value<double>())("json", "")(
-        "h,help", "")("version", "")("words", "", cxxopts::value<std::vector<std::string>>());
+        "log-level", "", cxxopts::value<std::string>())("open-timeout", "", cxxopts::value<double>())(
+        "json", "")("h,help", "")("version", "")("words", "", cxxopts::value<std::vector<std::string>>());
     known.parse_positional({"words"});
     cxxopts::ParseResult parsed = known.parse(argc, argv);
     CommandLine line;
@@ -93,7 +95,8 @@ Result<std::string> absolute(const std::string& file) {
   std::error_code failed;
   std::string path = std::filesystem::absolute(file, failed).string();
   if (failed || !std::filesystem::exists(path, failed) || std::filesystem::is_directory(path, failed)) {
-    return Error{Errc::kNotFound, "there is no ssh_config file " + file, "name an existing one with -F, or leave -F out"};
+    return Error{Errc::kNotFound, "there is no ssh_config file " + file,
+                 "name an existing one with -F, or leave -F out"};
   }
   return path;
 }
@@ -161,21 +164,24 @@ int say_up(const CommandLine& line, const std::string& socket, int pid, bool exi
   if (line.client.json) {
     ctl::write_out(proto::encode(proto::UpResult{pid, socket, existing}).dump() + "\n");
   } else {
-    ctl::write_out(fmt::format("jumpagent {} (pid {}) on {}\n", existing ? "runs already" : "is up", pid, socket));
+    ctl::write_out(
+        fmt::format("jumpagent {} (pid {}) on {}\n", existing ? "runs already" : "is up", pid, socket));
   }
   return ctl::finish_output(line.client, ctl::kExitDone);
 }
 
-// The pid of the agent that runs, if one does. One that reads another ssh_config than was asked for goes on doing so,
-// and the user is told.
-std::optional<int> running_agent(const CommandLine& line, const std::string& socket, const std::string& config) {
+// The pid of the agent that runs, if one does. One that reads another ssh_config than was asked for goes on
+// doing so, and the user is told.
+std::optional<int> running_agent(const CommandLine& line, const std::string& socket,
+                                 const std::string& config) {
   auto client = ctl::Client::connect({socket, std::string("jumpagent ") + JUMPAGENT_VERSION, seconds(5)});
   if (!client) return std::nullopt;
   auto status = client->call(proto::method::kStatus, {}, seconds(5));
   if (status && !line.ssh_config.empty() && status->agent.ssh_config != config) {
     const std::string& other = status->agent.ssh_config;
-    ctl::write_err(fmt::format("jumpagent: -F is not used: the agent that runs reads {}; to change that: jumpagent down\n",
-                               other.empty() ? "your own ssh_config" : other));
+    ctl::write_err(fmt::format(
+        "jumpagent: -F is not used: the agent that runs reads {}; to change that: jumpagent down\n",
+        other.empty() ? "your own ssh_config" : other));
   }
   return client->agent().pid;
 }
@@ -189,7 +195,12 @@ int up(const CommandLine& line) {
   std::string path = std::filesystem::absolute(*socket, ignored).string();
   if (auto pid = running_agent(line, path, *config)) return say_up(line, path, *pid, true);
 
-  std::vector<std::string> arguments{"run", "--socket", path, "--log-level", line.log_level, "--open-timeout",
+  std::vector<std::string> arguments{"run",
+                                     "--socket",
+                                     path,
+                                     "--log-level",
+                                     line.log_level,
+                                     "--open-timeout",
                                      fmt::format("{}", line.open_timeout)};
   if (!config->empty()) arguments.insert(arguments.end(), {"-F", *config});
   Result<int> pid = launch_detached(arguments, default_log_file());
@@ -215,7 +226,8 @@ int dispatch(const CommandLine& line) {
   if (line.verb == "run") leave(run(line));
   if (line.verb == "down") return ctl::shut_down(line.client);
   if (line.verb == "status") return ctl::show_status(line.client);
-  std::string what = line.verb.empty() ? "a verb is wanted: up, run, down or status" : "'" + line.verb + "' is not a verb of jumpagent";
+  std::string what = line.verb.empty() ? "a verb is wanted: up, run, down or status"
+                                       : "'" + line.verb + "' is not a verb of jumpagent";
   return ctl::fail(line.client, usage_error(what), ctl::kExitUsage, proto::kInvalidParams);
 }
 

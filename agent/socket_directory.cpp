@@ -10,14 +10,16 @@ namespace jump {
 namespace {
 
 Error refused(const std::string& directory, const std::string& why, std::string hint) {
-  return Error{Errc::kRefused, "cannot use " + directory + " for the control socket: " + why, std::move(hint)};
+  return Error{Errc::kRefused, "cannot use " + directory + " for the control socket: " + why,
+               std::move(hint)};
 }
 
 Status make_directories(const std::string& directory) {
   for (std::size_t slash = directory.find('/', 1);; slash = directory.find('/', slash + 1)) {
     std::string part = directory.substr(0, slash);
     if (mkdir(part.c_str(), 0700) != 0 && errno != EEXIST) {
-      return refused(directory, "mkdir " + part + ": " + std::strerror(errno), "name another place: --socket PATH");
+      return refused(directory, "mkdir " + part + ": " + std::strerror(errno),
+                     "name another place: --socket PATH");
     }
     if (slash == std::string::npos) return {};
   }
@@ -40,7 +42,8 @@ Status prepare_socket_directory(const std::string& socket_path) {
   }
   if (!S_ISDIR(info.st_mode)) return refused(directory, "it is not a directory", "move it away");
   if (info.st_uid != geteuid() && (info.st_uid != 0 || private_name)) {
-    return refused(directory, "it belongs to uid " + std::to_string(info.st_uid), "name another place: --socket PATH");
+    return refused(directory, "it belongs to uid " + std::to_string(info.st_uid),
+                   "name another place: --socket PATH");
   }
   mode_t open_to_others = private_name ? 0077 : 0022;
   bool sticky = !private_name && (info.st_mode & S_ISVTX);

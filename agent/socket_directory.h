@@ -1,4 +1,5 @@
-// The directory of the control socket: made if need be, and refused if others could put a socket of theirs there.
+// The directory of the control socket: made if need be, and refused if others could put a socket of theirs
+// there.
 #pragma once
 
 #include <string>
@@ -7,9 +8,9 @@
 
 namespace jump {
 
-// Makes the directory that `socket_path` lies in (mode 0700, parents too) or checks the one that is there: it belongs
-// to us or to root, and nobody else may write to it (a sticky one, such as /tmp, is fine). One of the name
-// `jumpagent`, ours alone, must be closed to others altogether. Errors: kRefused, with the way out.
+// Makes the directory that `socket_path` lies in (mode 0700, parents too) or checks the one that is there: it
+// belongs to us or to root, and nobody else may write to it (a sticky one, such as /tmp, is fine). One of the
+// name `jumpagent`, ours alone, must be closed to others altogether. Errors: kRefused, with the way out.
 Status prepare_socket_directory(const std::string& socket_path);
 
 }  // namespace jump

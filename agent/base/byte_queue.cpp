@@ -9,7 +9,8 @@ namespace jump {
 void ByteQueue::append(ByteView data) {
   size_ += data.size();
   while (!data.empty()) {
-    if (first_ == chunks_.size() || chunks_.back().size() == chunks_.back().capacity()) add_chunk(data.size());
+    if (first_ == chunks_.size() || chunks_.back().size() == chunks_.back().capacity())
+      add_chunk(data.size());
     Bytes& tail = chunks_.back();
     std::size_t count = std::min(data.size(), tail.capacity() - tail.size());
     tail.insert(tail.end(), data.begin(), data.begin() + static_cast<std::ptrdiff_t>(count));

@@ -1,6 +1,6 @@
 // A first-in first-out queue of bytes, kept in chunks so that neither end ever moves what lies between.
-// Memory is bounded by size() plus one chunk, plus the spare chunks that a busy queue may keep for what comes next; an
-// empty queue without spares holds none.
+// Memory is bounded by size() plus one chunk, plus the spare chunks that a busy queue may keep for what comes
+// next; an empty queue without spares holds none.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,8 @@ class ByteQueue {
   ByteQueue& operator=(const ByteQueue&) = delete;
 
   void append(ByteView data);
-  // The longest contiguous run at the front; empty only when the queue is. Good until the next non-const call.
+  // The longest contiguous run at the front; empty only when the queue is. Good until the next non-const
+  // call.
   ByteView front() const;
   // Drops `count` bytes from the front; count <= size().
   void consume(std::size_t count);
@@ -37,11 +38,11 @@ class ByteQueue {
   void add_chunk(std::size_t wanted);
   void drop_front_chunk();
 
-  std::vector<Bytes> chunks_;       // in use from first_ on
-  std::vector<Bytes> spares_;       // empty, of full capacity
+  std::vector<Bytes> chunks_;  // in use from first_ on
+  std::vector<Bytes> spares_;  // empty, of full capacity
   std::size_t spares_wanted_;
   std::size_t first_ = 0;
-  std::size_t head_ = 0;            // consumed bytes of the first chunk
+  std::size_t head_ = 0;  // consumed bytes of the first chunk
   std::size_t size_ = 0;
 };
 

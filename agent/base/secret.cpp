@@ -1,7 +1,6 @@
 #include "base/secret.h"
 
 #include <cstring>
-
 #include <utility>
 
 namespace jump {

@@ -1,6 +1,6 @@
-// The data types of SSH (RFC 4251, section 5) read from and written to byte buffers. Used for every packet that
-// jumpagent itself owns: the connection protocol, ssh-agent, key files, mux.
-// A reader never runs past its buffer: after the first short read it answers zero or empty and ok() is false.
+// The data types of SSH (RFC 4251, section 5) read from and written to byte buffers. Used for every packet
+// that jumpagent itself owns: the connection protocol, ssh-agent, key files, mux. A reader never runs past
+// its buffer: after the first short read it answers zero or empty and ok() is false.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +18,10 @@ class WireReader {
   bool boolean() { return u8() != 0; }
   std::uint32_t u32();
   std::uint64_t u64();
-  ByteView string();                                      // uint32 length, then bytes
-  std::string_view text() { return as_text(string()); }   // the same, as text (unchecked)
+  ByteView string();                                     // uint32 length, then bytes
+  std::string_view text() { return as_text(string()); }  // the same, as text (unchecked)
   ByteView bytes(std::size_t count);
-  ByteView rest();                                        // all that is left
+  ByteView rest();  // all that is left
 
   bool ok() const { return ok_; }
   bool at_end() const { return ok_ && data_.empty(); }

@@ -1,7 +1,8 @@
-// BulkGovernor: how much bulk may be under way while somebody types. On a path whose bottleneck has a long queue, a
-// window of megabytes is a queue of megabytes, and a keystroke waits behind it. So while an interactive channel is
-// active, the bulk channels together get a window near the path's bandwidth-delay product, found as delay-based
-// congestion controls do (Vegas, FAST TCP, RFC 6817): every measured round trip moves the window towards
+// BulkGovernor: how much bulk may be under way while somebody types. On a path whose bottleneck has a long
+// queue, a window of megabytes is a queue of megabytes, and a keystroke waits behind it. So while an
+// interactive channel is active, the bulk channels together get a window near the path's bandwidth-delay
+// product, found as delay-based congestion controls do (Vegas, FAST TCP, RFC 6817): every measured round trip
+// moves the window towards
 //
 //     window · base / round trip + target queue
 //

@@ -1,9 +1,10 @@
-// Channel: the owner's end of one SSH channel, as a ByteStream. It may be written to before the peer has confirmed
-// it: bytes wait, within the bound, for the confirmation. A refused or timed-out open is an on_closed() with the reason.
+// Channel: the owner's end of one SSH channel, as a ByteStream. It may be written to before the peer has
+// confirmed it: bytes wait, within the bound, for the confirmation. A refused or timed-out open is an
+// on_closed() with the reason.
 //
-// The protocol's side of the channel lives in the Mux and may outlive this object (CLOSE has to be answered), or end
-// before it (the connection died); either way this object stays valid and inert until its owner lets go of it.
-// Destroying it aborts the channel.
+// The protocol's side of the channel lives in the Mux and may outlive this object (CLOSE has to be answered),
+// or end before it (the connection died); either way this object stays valid and inert until its owner lets
+// go of it. Destroying it aborts the channel.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // HalfClose: when a channel sends EOF and CLOSE and when its owner hears of the end (RFC 4254 section 5.3).
-// Two small states, one per direction. Events change states and say which actions follow; actions change nothing.
-// Invariants: EOF and CLOSE are each sent at most once, EOF never after CLOSE; the owner hears of the peer's EOF at
-// most once, and only after the last byte; kFinish comes exactly once.
+// Two small states, one per direction. Events change states and say which actions follow; actions change
+// nothing. Invariants: EOF and CLOSE are each sent at most once, EOF never after CLOSE; the owner hears of
+// the peer's EOF at most once, and only after the last byte; kFinish comes exactly once.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ class HalfClose {
     bool deliver_eof = false;  // tell the owner: nothing more will come
     bool send_eof = false;
     bool send_close = false;
-    bool finish = false;       // tell the owner: orderly end of both directions
+    bool finish = false;  // tell the owner: orderly end of both directions
   };
 
   // Events. `empty`: nothing is held in that direction.
@@ -27,8 +27,8 @@ class HalfClose {
     if (in_ == In::kOpen) in_ = In::kDraining;
     return in_empty ? in_drained() : Actions{};
   }
-  // The peer wants nothing more, either way: what we still hold for it is void, what we hold for the owner is not.
-  // CLOSE is answered at once, so that the peer can forget the channel while our owner still reads.
+  // The peer wants nothing more, either way: what we still hold for it is void, what we hold for the owner is
+  // not. CLOSE is answered at once, so that the peer can forget the channel while our owner still reads.
   Actions peer_close(bool in_empty) {
     Actions actions;
     actions.send_close = !close_sent_;
@@ -92,7 +92,7 @@ class HalfClose {
 
   In in_ = In::kOpen;
   Out out_ = Out::kOpen;
-  bool close_sent_ = false;   // facts of the wire, orthogonal to the directions' states
+  bool close_sent_ = false;  // facts of the wire, orthogonal to the directions' states
   bool peer_closed_ = false;
   bool finished_ = false;
 };

@@ -1,4 +1,5 @@
-// Message numbers of the SSH connection protocol (RFC 4254 section 9) and its open-failure codes (section 5.1).
+// Message numbers of the SSH connection protocol (RFC 4254 section 9) and its open-failure codes
+// (section 5.1).
 #pragma once
 
 #include <cstdint>

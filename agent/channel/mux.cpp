@@ -2,51 +2,14 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
+#include <utility>
 
 #include "base/log.h"
-#include "base/printable.h"
 #include "base/wire.h"
 #include "channel/messages.h"
+#include "channel/mux_slot.h"
 
 namespace jump {
-
-namespace {
-
-constexpr std::size_t kMaxServerText = 256;  // of a server's reason, in our error
-
-}  // namespace
-
-// The protocol's side of one channel. `handler` and `channel` are the owner's side; both null once it has gone.
-struct Mux::Slot {
-  Phase phase = Phase::kOpening;
-  bool answered = false;       // the peer has confirmed or refused the open
-  bool in_ring = false;
-  bool visit = false;          // listed in visits_
-  bool paused = false;         // the owner took less than was offered; wait for resume_reading()
-  bool wants_room = false;     // the owner was given a short write
-  bool tell_opened = false, tell_peer_ended = false, tell_room = false, tell_eof = false, tell_end = false;
-  HalfClose ends;
-
-  Channel* channel = nullptr;
-  StreamHandler* handler = nullptr;
-  ChannelEvents* events = nullptr;
-  std::unique_ptr<Error> end_error;  // with tell_end: why; null for an orderly end
-
-  std::uint32_t remote = 0;          // the peer's channel number
-  std::uint32_t remote_max_packet = 0;
-  std::uint32_t send_window = 0;     // bytes the peer still allows
-  std::uint32_t window = 0;          // what the peer may have under way and we may hold, together
-  std::uint32_t recv_window = 0;     // bytes we still allow
-  std::uint64_t growth_bytes = 0;    // that came since growth_start
-  TimePoint growth_start;
-  std::int64_t second = -1;          // which second of the clock `recent` counts
-  std::uint64_t recent = 0, recent_before = 0;  // bytes both ways in that second, and in the one before
-  bool bulk = false;                 // listed in bulk_
-  ByteQueue in;                      // for the owner
-  ByteQueue out;                     // for the peer
-  TimePoint deadline;
-};
 
 Mux::Mux(PacketSink* sink, WindowBudget* budget, TimePoint now) : sink_(sink), budget_(budget), now_(now) {}
 
@@ -59,12 +22,15 @@ Mux::~Mux() {
   }
 }
 
-// --- commands -----------------------------------------------------------------------------------------------------
+// --- commands
+// -----------------------------------------------------------------------------------------------------
 
-Result<std::unique_ptr<Channel>> Mux::open(const ChannelOpen& request, TimePoint deadline, ChannelEvents* events) {
+Result<std::unique_ptr<Channel>> Mux::open(const ChannelOpen& request, TimePoint deadline,
+                                           ChannelEvents* events) {
   if (failed_) return Error{Errc::kClosed, "the connection has ended", {}};
   if (used_ >= kMaxChannels) {
-    return Error{Errc::kLimit, "too many channels on this connection (" + std::to_string(kMaxChannels) + ")", {}};
+    return Error{
+        Errc::kLimit, "too many channels on this connection (" + std::to_string(kMaxChannels) + ")", {}};
   }
   if (free_.empty()) {
     free_.push_back(static_cast<std::uint32_t>(slots_.size()));
@@ -87,7 +53,12 @@ Result<std::unique_ptr<Channel>> Mux::open(const ChannelOpen& request, TimePoint
   deadlines_.emplace(deadline, number);
 
   WireWriter packet;
-  packet.u8(ssh::kChannelOpen).string(request.type).u32(number).u32(window).u32(kMaxPacket).raw(request.specific);
+  packet.u8(ssh::kChannelOpen)
+      .string(request.type)
+      .u32(number)
+      .u32(window)
+      .u32(kMaxPacket)
+      .raw(request.specific);
   queue_control(packet.take());
   return channel;
 }
@@ -166,7 +137,8 @@ void Mux::resume_reading(std::uint32_t number) {
 }
 
 void Mux::shutdown_write(std::uint32_t number) {
-  if (Slot* slot = find(number)) apply(number, slot->ends.owner_shutdown(slot->out.empty() && slot->answered));
+  if (Slot* slot = find(number))
+    apply(number, slot->ends.owner_shutdown(slot->out.empty() && slot->answered));
 }
 
 void Mux::close(std::uint32_t number) {
@@ -204,214 +176,8 @@ void Mux::abandon(std::uint32_t number) {
   abort(number);
 }
 
-// --- packets ------------------------------------------------------------------------------------------------------
-
-void Mux::handle_packet(ByteView payload, TimePoint now) {
-  if (failed_ || protocol_error_ || payload.empty()) return;
-  now_ = now;
-  dispatching_ = true;
-  dispatch(payload);
-  dispatching_ = false;
-}
-
-void Mux::dispatch(ByteView payload) {
-  WireReader in(payload);
-  switch (std::uint8_t type = in.u8(); type) {
-    case ssh::kChannelData: return on_data(in);
-    case ssh::kChannelWindowAdjust: return on_window_adjust(in);
-    case ssh::kChannelOpenConfirmation: return on_open_confirmation(in);
-    case ssh::kChannelOpenFailure: return on_open_failure(in);
-    case ssh::kChannelEof: return on_eof(in);
-    case ssh::kChannelClose: return on_close(in);
-    case ssh::kChannelRequest: return on_channel_request(in);
-    case ssh::kChannelExtendedData: return on_extended_data(in);
-    case ssh::kGlobalRequest: return on_global_request(in);
-    case ssh::kRequestSuccess: return on_global_reply(true, in);
-    case ssh::kRequestFailure: return on_global_reply(false, in);
-    case ssh::kChannelOpen: return on_peer_open(in);
-    case ssh::kChannelSuccess:
-    case ssh::kChannelFailure: return;  // answers to requests that we do not make yet
-    default: log::debug("mux: message {} ignored", static_cast<int>(type));
-  }
-}
-
-Mux::Slot* Mux::find_for_packet(WireReader& in, const char* what) {
-  std::uint32_t number = in.u32();
-  Slot* slot = in.ok() ? find(number) : nullptr;
-  if (!slot) protocol_error(std::string(what) + " for a channel that does not exist");
-  return slot;
-}
-
-void Mux::on_open_confirmation(WireReader& in) {
-  WireReader start = in;
-  Slot* slot = find_for_packet(in, "open confirmation");
-  if (!slot) return;
-  std::uint32_t number = start.u32();
-  slot->remote = in.u32();
-  slot->send_window = in.u32();
-  slot->remote_max_packet = in.u32();
-  if (!in.ok() || slot->answered || slot->remote_max_packet == 0) return protocol_error("bad open confirmation");
-  slot->answered = true;
-  counters_.opened++;
-  if (slot->phase == Phase::kEnded) {  // given up meanwhile: close what the peer has just made
-    apply(number, slot->ends.owner_abort());
-    return;
-  }
-  deadlines_.erase({slot->deadline, number});
-  slot->phase = Phase::kOpen;
-  open_++;
-  slot->tell_opened = slot->events != nullptr;
-  visit_later(number);
-  if (slot->out.empty()) {
-    apply(number, slot->ends.out_drained());
-  } else {
-    join_ring(number);
-  }
-}
-
-void Mux::on_open_failure(WireReader& in) {
-  WireReader start = in;
-  Slot* slot = find_for_packet(in, "open failure");
-  if (!slot) return;
-  std::uint32_t number = start.u32();
-  std::uint32_t reason = in.u32();
-  std::string text(in.text());
-  if (!in.ok() || slot->answered) return protocol_error("bad open failure");
-  slot->answered = true;
-  slot->ends.owner_abort();
-  slot->ends.peer_close(true);  // there is nothing to close
-  if (slot->phase == Phase::kEnded) return release(number);
-  deadlines_.erase({slot->deadline, number});
-  counters_.open_failed++;
-
-  const char* meaning = "the server could not open the channel";
-  Errc code = Errc::kRefused;
-  switch (reason) {
-    case ssh::kOpenAdministrativelyProhibited: meaning = "the server forbids it"; break;
-    case ssh::kOpenConnectFailed:
-      meaning = "the server could not connect";
-      code = Errc::kUnreachable;
-      break;
-    case ssh::kOpenUnknownChannelType: meaning = "the server does not know this kind of channel"; break;
-    case ssh::kOpenResourceShortage: meaning = "the server is out of resources"; break;
-    default: break;
-  }
-  std::string message = slot->channel ? slot->channel->describe() + ": " + meaning : meaning;
-  if (!text.empty()) message += " (" + printable(text, kMaxServerText) + ")";
-  slot->tell_end = true;
-  slot->end_error = std::make_unique<Error>(Error{code, std::move(message), {}});
-  discard_output(*slot);
-  visit_later(number);
-}
-
-void Mux::on_window_adjust(WireReader& in) {
-  WireReader start = in;
-  Slot* slot = find_for_packet(in, "window adjustment");
-  if (!slot) return;
-  std::uint32_t more = in.u32();
-  if (!in.ok() || !slot->answered) return protocol_error("bad window adjustment");
-  if (more > std::numeric_limits<std::uint32_t>::max() - slot->send_window) {
-    return protocol_error("window adjusted beyond 2^32-1");
-  }
-  slot->send_window += more;
-  if (!slot->out.empty()) join_ring(start.u32());
-}
-
-void Mux::on_data(WireReader& in) {
-  WireReader start = in;
-  Slot* slot = find_for_packet(in, "data");
-  if (!slot) return;
-  ByteView data = in.string();
-  if (!in.ok() || !slot->answered) return protocol_error("bad data packet");
-  if (data.size() > slot->recv_window) return protocol_error("the server sent more than the window allows");
-  slot->recv_window -= static_cast<std::uint32_t>(data.size());
-  counters_.bytes_in += data.size();
-  std::uint32_t number = start.u32();
-  note_traffic(number, *slot, data.size());
-  grow_window(*slot, data.size());
-  deliver(number, data);
-}
-
-// stderr of a session; channels that carry TCP have none, and nobody here asks for sessions: taken and dropped.
-void Mux::on_extended_data(WireReader& in) {
-  Slot* slot = find_for_packet(in, "extended data");
-  if (!slot) return;
-  in.u32();
-  ByteView data = in.string();
-  if (!in.ok() || !slot->answered) return protocol_error("bad extended data packet");
-  if (data.size() > slot->recv_window) return protocol_error("the server sent more than the window allows");
-  slot->recv_window -= static_cast<std::uint32_t>(data.size());
-  credit(*slot);
-}
-
-void Mux::on_eof(WireReader& in) {
-  WireReader start = in;
-  Slot* slot = find_for_packet(in, "EOF");
-  if (!slot) return;
-  if (!slot->answered) return protocol_error("EOF on a channel that is not open");
-  std::uint32_t number = start.u32();
-  tell_peer_ended(number, *slot);
-  apply(number, slot->ends.peer_eof(slot->in.empty()));
-}
-
-void Mux::on_close(WireReader& in) {
-  WireReader start = in;
-  Slot* slot = find_for_packet(in, "CLOSE");
-  if (!slot) return;
-  if (!slot->answered || slot->ends.peer_closed()) return protocol_error("CLOSE on a channel that is not open");
-  discard_output(*slot);
-  std::uint32_t number = start.u32();
-  tell_peer_ended(number, *slot);
-  apply(number, slot->ends.peer_close(slot->in.empty()));
-  release(number);
-}
-
-void Mux::tell_peer_ended(std::uint32_t number, Slot& slot) {
-  if (!slot.events || slot.ends.in() != HalfClose::In::kOpen) return;
-  slot.tell_peer_ended = true;
-  visit_later(number);
-}
-
-void Mux::on_channel_request(WireReader& in) {
-  Slot* slot = find_for_packet(in, "channel request");
-  if (!slot) return;
-  std::string_view name = in.text();
-  bool want_reply = in.boolean();
-  if (!in.ok() || !slot->answered) return protocol_error("bad channel request");
-  log::debug("mux: channel request {} ignored", printable(name, 64));
-  if (!want_reply || slot->ends.close_sent()) return;
-  WireWriter packet;
-  packet.u8(ssh::kChannelFailure).u32(slot->remote);
-  owe(packet.take());
-}
-
-void Mux::on_global_request(WireReader& in) {
-  std::string_view name = in.text();
-  bool want_reply = in.boolean();
-  if (!in.ok()) return protocol_error("bad global request");
-  log::debug("mux: global request {} {}", printable(name, 64), want_reply ? "refused" : "ignored");
-  if (want_reply) owe(Bytes{ssh::kRequestFailure});
-}
-
-void Mux::on_global_reply(bool success, WireReader& in) {
-  if (global_replies_.empty()) return protocol_error("a reply to a request that was not made");
-  GlobalReply reply = std::move(global_replies_.front());
-  global_replies_.pop_front();
-  reply(success, in.rest());
-}
-
-void Mux::on_peer_open(WireReader& in) {
-  std::string_view type = in.text();
-  std::uint32_t remote = in.u32();
-  if (!in.ok()) return protocol_error("bad channel open");
-  log::debug("mux: the server's open of a {} channel refused", printable(type, 64));
-  WireWriter packet;
-  packet.u8(ssh::kChannelOpenFailure).u32(remote).u32(ssh::kOpenAdministrativelyProhibited);
-  packet.string(std::string_view("not requested")).string(std::string_view());
-  owe(packet.take());
-}
-
-// --- input to owners ----------------------------------------------------------------------------------------------
+// --- input to owners
+// ----------------------------------------------------------------------------------------------
 
 void Mux::deliver(std::uint32_t number, ByteView data) {
   Slot* slot = find(number);
@@ -446,111 +212,6 @@ void Mux::deliver_held(std::uint32_t number) {
     if (!all) slot->paused = true;
   }
   if (slot && slot->in.empty()) apply(number, slot->ends.in_drained());
-}
-
-// Tops up what the peer may send to the window, in steps.
-void Mux::credit(Slot& slot) {
-  std::uint64_t granted = std::uint64_t{slot.recv_window} + slot.in.size();
-  if (granted >= slot.window || slot.ends.close_sent()) return;
-  auto more = static_cast<std::uint32_t>(slot.window - granted);
-  if (more < slot.window / kCreditParts) return;
-  WireWriter packet;
-  packet.u8(ssh::kChannelWindowAdjust).u32(slot.remote).u32(more);
-  slot.recv_window += more;
-  queue_control(packet.take());
-}
-
-// Doubles the window when a whole one came within two round trips: then it, and not the path, was the limit.
-void Mux::grow_window(Slot& slot, std::size_t arrived) {
-  slot.growth_bytes += arrived;
-  if (slot.growth_bytes < slot.window) return;
-  bool limited = round_trip_.known() && now_ - slot.growth_start <= 2 * round_trip_.base();
-  bool keeps_up = slot.in.size() < slot.window / 4;
-  if (limited && keeps_up && !governed_ && slot.window < budget_->growth_limit()) {
-    slot.window = std::min(2 * slot.window, std::max(slot.window, budget_->growth_limit()));
-    counters_.window_growths++;
-    counters_.largest_window = std::max<std::uint64_t>(counters_.largest_window, slot.window);
-  }
-  slot.growth_bytes = 0;
-  slot.growth_start = now_;
-}
-
-// --- bulk and interactive channels ----------------------------------------------------------------------------
-
-void Mux::note_traffic(std::uint32_t number, Slot& slot, std::size_t bytes) {
-  std::int64_t second = std::chrono::duration_cast<seconds>(now_.time_since_epoch()).count();
-  if (second != slot.second) {
-    slot.recent_before = second == slot.second + 1 ? slot.recent : 0;
-    slot.recent = 0;
-    slot.second = second;
-  }
-  slot.recent += bytes;
-  bool busy = slot.recent + slot.recent_before > kBulkBytes;
-  if (busy && !slot.bulk) {
-    slot.bulk = true;
-    bulk_.push_back(number);
-  }
-  if (slot.bulk) bulk_bytes_ += bytes;
-  if (!busy && bytes <= kTinyBytes) last_interactive_ = now_;
-  bool interactive = now_ - last_interactive_ < kInteractiveHold;
-  if (!bulk_.empty() && interactive && next_probe_ == TimePoint::max()) {
-    next_probe_ = now_;  // begins to measure; see on_probe_answer()
-    sink_->wake();
-  }
-}
-
-void Mux::probe(TimePoint now) {
-  if (probing_) return;
-  Status asked = global_request("keepalive@openssh.com", {}, [this](bool, ByteView) { on_probe_answer(); });
-  if (!asked) return;
-  probing_ = true;
-  probe_sent_ = now;
-}
-
-void Mux::on_probe_answer() {
-  probing_ = false;
-  round_trip_.add(now_ - probe_sent_, now_);
-  // The first answers are late: a server is busy right after a login.
-  if (round_trip_.samples() < kFirstProbes) probe(now_);
-  if (next_probe_ == TimePoint::max()) return;
-  govern();
-}
-
-// One step of the governor, at the end of a measured round trip.
-void Mux::govern() {
-  std::erase_if(bulk_, [&](std::uint32_t number) {
-    Slot* slot = find(number);
-    std::int64_t second = std::chrono::duration_cast<seconds>(now_.time_since_epoch()).count();
-    bool busy = slot && slot->phase != Phase::kEnded && second - slot->second <= 1;
-    if (slot && !busy) slot->bulk = false;
-    return !busy;
-  });
-  double delivered = static_cast<double>(std::exchange(bulk_bytes_, 0));
-  if (bulk_.empty() || now_ - last_interactive_ >= kInteractiveHold) return end_governing();
-  if (!governed_) {
-    governed_ = true;
-    governor_.start(delivered);
-  }
-  governor_.on_round_trip(round_trip_.last(), round_trip_.base(), delivered);
-  auto share = static_cast<std::uint32_t>(
-      std::clamp(governor_.window() / static_cast<double>(bulk_.size()), 2.0 * kMaxPacket,
-                 static_cast<double>(std::max(budget_->growth_limit(), WindowBudget::kInitialMin))));
-  for (std::uint32_t number : bulk_) {
-    Slot* slot = find(number);
-    slot->window = share;
-    credit(*slot);
-  }
-  next_probe_ = now_ + kProbeGap;
-}
-
-void Mux::end_governing() {
-  next_probe_ = TimePoint::max();
-  if (!std::exchange(governed_, false)) return;
-  for (std::uint32_t number : bulk_) {
-    Slot* slot = find(number);
-    slot->window = std::max(slot->window, budget_->initial_window());
-    credit(*slot);
-  }
 }
 
 void Mux::apply(std::uint32_t number, HalfClose::Actions actions) {
@@ -610,7 +271,8 @@ void Mux::release(std::uint32_t number) {
   used_--;
 }
 
-// --- output -------------------------------------------------------------------------------------------------------
+// --- output
+// -------------------------------------------------------------------------------------------------------
 
 void Mux::join_ring(std::uint32_t number) {
   Slot* slot = find(number);
@@ -655,8 +317,8 @@ bool Mux::flush_control() {
 void Mux::pump(TimePoint now) {
   if (failed_) return;
   now_ = now;
-  // What owners hear makes them write; what is written makes room that owners hear of. Two rounds settle the usual;
-  // the rest waits for the next pump, so that one turn of the loop stays short.
+  // What owners hear makes them write; what is written makes room that owners hear of. Two rounds settle the
+  // usual; the rest waits for the next pump, so that one turn of the loop stays short.
   for (int round = 0; round < 2; ++round) {
     std::vector<std::uint32_t> visits;
     visits.swap(visits_);
@@ -728,7 +390,8 @@ bool Mux::send_quantum(std::uint32_t number) {
   return true;
 }
 
-// --- ends ---------------------------------------------------------------------------------------------------------
+// --- ends
+// ---------------------------------------------------------------------------------------------------------
 
 void Mux::tick(TimePoint now) {
   now_ = now;

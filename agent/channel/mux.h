@@ -1,26 +1,30 @@
 // Mux: the SSH connection protocol (RFC 4254) over one authenticated transport, sans-IO.
 //
 //   handle_packet() ─► dispatch by channel number ─► StreamHandler::on_data() of the channel's owner
-//   Channel::write() ─► the channel's send queue ─► pump(): control packets, then channels in turn ─► PacketSink
+//   Channel::write() ─► the channel's send queue ─► pump(): control packets, then channels in turn ─►
+//   PacketSink
 //
-// Opens are pipelined: any number in flight, each with its own deadline, none waits for another. Flow control is end
-// to end: bytes the owner has not taken are not credited to the peer; bytes the peer's window has no room for stay in
-// a bounded send queue. Nothing here blocks or asks for the time, and nothing scans all channels.
+// Opens are pipelined: any number in flight, each with its own deadline, none waits for another. Flow control
+// is end to end: bytes the owner has not taken are not credited to the peer; bytes the peer's window has no
+// room for stay in a bounded send queue. Nothing here blocks or asks for the time, and nothing scans all
+// channels.
 //
-// Receive windows grow while the owner keeps up and the window is what limits (a whole window came within two round
-// trips), as far as the agent-wide WindowBudget allows. While an interactive channel is active, bulk channels are held
-// near the path's bandwidth-delay product instead (BulkGovernor), so that a keystroke does not wait behind them.
+// Receive windows grow while the owner keeps up and the window is what limits (a whole window came within two
+// round trips), as far as the agent-wide WindowBudget allows. While an interactive channel is active, bulk
+// channels are held near the path's bandwidth-delay product instead (BulkGovernor), so that a keystroke does
+// not wait behind them.
 //
-// Owners' handlers run only from handle_packet(), pump(), tick() and fail(): never from inside a Channel method.
-// The sink is used from pump(), and from write() when nothing else waits. Invariants: a channel number is free again only after both CLOSEs; a channel is
-// in the send ring at most once; the bytes held for an owner never exceed the window that was granted.
+// Owners' handlers run only from handle_packet(), pump(), tick() and fail(): never from inside a Channel
+// method. The sink is used from pump(), and from write() when nothing else waits. Invariants: a channel
+// number is free again only after both CLOSEs; a channel is in the send ring at most once; the bytes held for
+// an owner never exceed the window that was granted.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <optional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -41,7 +45,8 @@ namespace jump {
 // Where packets go.
 class PacketSink {
  public:
-  // Sends one packet: head then body, one payload. False: not now (a key exchange is on); it will be offered again.
+  // Sends one packet: head then body, one payload. False: not now (a key exchange is on); it will be offered
+  // again.
   virtual bool send_packet(ByteView head, ByteView body) = 0;
   // False once enough is queued towards the network: stop until the next pump().
   virtual bool has_room() const = 0;
@@ -53,23 +58,25 @@ class PacketSink {
 };
 
 struct MuxCounters {
-  std::uint64_t opened = 0;            // confirmed by the peer, ever
-  std::uint64_t open_failed = 0;       // refused by the peer, ever
-  std::uint64_t open_timeouts = 0;     // given up at their deadline, ever
-  std::uint64_t bytes_in = 0;          // payload
+  std::uint64_t opened = 0;         // confirmed by the peer, ever
+  std::uint64_t open_failed = 0;    // refused by the peer, ever
+  std::uint64_t open_timeouts = 0;  // given up at their deadline, ever
+  std::uint64_t bytes_in = 0;       // payload
   std::uint64_t bytes_out = 0;
-  std::uint64_t held_in = 0;           // bytes waiting for owners, now
-  std::uint64_t queued_out = 0;        // bytes waiting for windows or the network, now
-  std::uint64_t window_stalls = 0;     // times that a channel with data found the peer's window empty
-  std::uint64_t window_growths = 0;    // times that a receive window was doubled
-  std::uint64_t largest_window = 0;    // bytes, ever
+  std::uint64_t held_in = 0;         // bytes waiting for owners, now
+  std::uint64_t queued_out = 0;      // bytes waiting for windows or the network, now
+  std::uint64_t window_stalls = 0;   // times that a channel with data found the peer's window empty
+  std::uint64_t window_growths = 0;  // times that a receive window was doubled
+  std::uint64_t largest_window = 0;  // bytes, ever
 };
 
 class Mux {
  public:
-  // Credit is granted when this part of a window was taken: rarer than each packet, far earlier than half a window.
+  // Credit is granted when this part of a window was taken: rarer than each packet, far earlier than half a
+  // window.
   static constexpr std::uint32_t kCreditParts = 8;
-  // A channel that moved more than this within a second is bulk; one that moves no more at a time is interactive.
+  // A channel that moved more than this within a second is bulk; one that moves no more at a time is
+  // interactive.
   static constexpr std::uint64_t kBulkBytes = 256 * 1024;
   static constexpr std::size_t kTinyBytes = 2048;
   // So long after its last sign an interactive channel counts as active.
@@ -86,7 +93,8 @@ class Mux {
   static constexpr std::size_t kQuantum = 32 * 1024;
   // Channels, open and opening, of one connection; beyond it open() refuses.
   static constexpr std::size_t kMaxChannels = 20000;
-  // Answers owed to the peer (refusals of its requests). A peer that asks without reading answers is cut off here.
+  // Answers owed to the peer (refusals of its requests). A peer that asks without reading answers is cut off
+  // here.
   static constexpr std::size_t kMaxOwed = 10000;
   // Global requests of ours that wait for their reply.
   static constexpr std::size_t kMaxGlobalRequests = 64;
@@ -100,21 +108,23 @@ class Mux {
   // --- commands ---
   // Asks the peer for a channel. `events` may be null; both it and the later handler outlive the channel.
   // Errors: kClosed after fail(), kLimit.
-  Result<std::unique_ptr<Channel>> open(const ChannelOpen& request, TimePoint deadline, ChannelEvents* events);
-  // Sends a global request that wants a reply (RFC 4254 section 4); `reply` gets whether it succeeded and the data of
-  // the answer. Replies come in order. Errors: kClosed, kLimit.
+  Result<std::unique_ptr<Channel>> open(const ChannelOpen& request, TimePoint deadline,
+                                        ChannelEvents* events);
+  // Sends a global request that wants a reply (RFC 4254 section 4); `reply` gets whether it succeeded and the
+  // data of the answer. Replies come in order. Errors: kClosed, kLimit.
   using GlobalReply = std::function<void(bool success, ByteView data)>;
   Status global_request(std::string_view name, ByteView data, GlobalReply reply);
 
-  // Measures the round trip: asks keepalive@openssh.com, which every server answers, if only with a refusal. One such
-  // question at a time; asked again meanwhile, it does nothing.
+  // Measures the round trip: asks keepalive@openssh.com, which every server answers, if only with a refusal.
+  // One such question at a time; asked again meanwhile, it does nothing.
   void probe(TimePoint now);
 
   // --- input ---
   void handle_packet(ByteView payload, TimePoint now);
   // Opens whose deadline has passed fail; a probe that is due is sent.
   void tick(TimePoint now);
-  // Sends what can be sent and delivers what owners asked for again. Call after wake(), and when the sink has room.
+  // Sends what can be sent and delivers what owners asked for again. Call after wake(), and when the sink has
+  // room.
   void pump(TimePoint now);
   // The connection has ended: every channel hears of it. Nothing works afterwards.
   void fail(const Error& error);
@@ -193,7 +203,7 @@ class Mux {
 
   PacketSink* sink_;
   WindowBudget* budget_;
-  TimePoint now_;                            // of the last input
+  TimePoint now_;  // of the last input
   std::vector<std::unique_ptr<Slot>> slots_;
   std::vector<std::uint32_t> free_;
   std::size_t used_ = 0;
@@ -203,10 +213,10 @@ class Mux {
     Bytes packet;
     bool owed = false;  // an answer that the peer made us give
   };
-  std::deque<Control> control_;              // packets that go before any data
+  std::deque<Control> control_;  // packets that go before any data
   std::size_t owed_ = 0;
-  std::deque<std::uint32_t> ring_;           // channels with data and window, in turn
-  std::vector<std::uint32_t> visits_;        // channels whose owners wait for a delivery
+  std::deque<std::uint32_t> ring_;     // channels with data and window, in turn
+  std::vector<std::uint32_t> visits_;  // channels whose owners wait for a delivery
   std::deque<GlobalReply> global_replies_;
 
   RoundTrip round_trip_;
@@ -214,11 +224,11 @@ class Mux {
   TimePoint probe_sent_;
   TimePoint next_probe_ = TimePoint::max();
   TimePoint last_interactive_ = kLongAgo;
-  std::vector<std::uint32_t> bulk_;          // channels that are bulk now
-  std::uint64_t bulk_bytes_ = 0;             // that came for them since the last measurement
+  std::vector<std::uint32_t> bulk_;  // channels that are bulk now
+  std::uint64_t bulk_bytes_ = 0;     // that came for them since the last measurement
   BulkGovernor governor_;
   bool governed_ = false;
-  bool dispatching_ = false;                 // handle_packet() is on the stack: the sink takes nothing
+  bool dispatching_ = false;  // handle_packet() is on the stack: the sink takes nothing
   std::optional<Error> protocol_error_;
   bool failed_ = false;
   MuxCounters counters_;

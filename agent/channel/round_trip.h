@@ -1,5 +1,6 @@
 // RoundTrip: what the round trips measured so far say about the path. Time is a parameter.
-// base() is the least of the last 10 to 20 seconds: the path without queues. smoothed() follows RFC 6298 (1/8).
+// base() is the least of the last 10 to 20 seconds: the path without queues. smoothed() follows RFC 6298
+// (1/8).
 #pragma once
 
 #include <algorithm>

@@ -1,8 +1,10 @@
-// WindowBudget: how much all channels of the agent together may be sent ahead of their owners. One per agent; every Mux
-// asks it what a new channel's window may be and how far a busy one may grow, and tells it what is held.
+// WindowBudget: how much all channels of the agent together may be sent ahead of their owners. One per agent;
+// every Mux asks it what a new channel's window may be and how far a busy one may grow, and tells it what is
+// held.
 //
-// The few channels of an ordinary day get all they can use; ten thousand get little each. What is held for owners that
-// do not read counts against everybody's growth, so the cap is approached, not passed, by honest use.
+// The few channels of an ordinary day get all they can use; ten thousand get little each. What is held for
+// owners that do not read counts against everybody's growth, so the cap is approached, not passed, by honest
+// use.
 #pragma once
 
 #include <algorithm>

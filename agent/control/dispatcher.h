@@ -1,10 +1,12 @@
 // Dispatcher: the method table. A method is bound to a typed handler; JSON stays on this side of it:
 //
-//   dispatcher.bind(method::kForwardClose, [&](const ForwardCloseParams& params, Reply<ForwardCloseResult> reply) {…});
+//   dispatcher.bind(method::kForwardClose, [&](const ForwardCloseParams& params, Reply<ForwardCloseResult>
+//   reply) {…});
 //
-// A Reply answers exactly once: dropped without an answer, it answers "internal error", so no client ever waits for a
-// handler that forgot. It may be answered later, from any point of the loop; a client that has gone meanwhile is no
-// error. A handler that starts something cancellable hands it to keep(): it is cancelled when the client goes.
+// A Reply answers exactly once: dropped without an answer, it answers "internal error", so no client ever
+// waits for a handler that forgot. It may be answered later, from any point of the loop; a client that has
+// gone meanwhile is no error. A handler that starts something cancellable hands it to keep(): it is cancelled
+// when the client goes.
 #pragma once
 
 #include <functional>
@@ -62,10 +64,12 @@ class Dispatcher {
  public:
   template <class P, class R, class Handler>
   void bind(const proto::Method<P, R>& method, Handler handler) {
-    table_[method.name] = [handler = std::move(handler)](const proto::Request& request, std::shared_ptr<ReplySink> sink) {
+    table_[method.name] = [handler = std::move(handler)](const proto::Request& request,
+                                                         std::shared_ptr<ReplySink> sink) {
       Result<P> params = proto::decode_params<P>(request.params);
       if (!params) {
-        sink->answer(proto::encode_error(request.id, proto::to_rpc_error(params.error(), proto::kInvalidParams)));
+        sink->answer(
+            proto::encode_error(request.id, proto::to_rpc_error(params.error(), proto::kInvalidParams)));
         return;
       }
       handler(*params, Reply<R>(request.id, std::move(sink)));

@@ -29,7 +29,8 @@ Endpoint target_endpoint(const ForwardEnd& end) {
   return end.is_unix() ? Endpoint{{}, 0, end.path} : Endpoint{end.host, end.port, {}};
 }
 
-void connect_host(const MethodContext& context, const HostConnectParams& params, const Reply<HostConnectResult>& reply) {
+void connect_host(const MethodContext& context, const HostConnectParams& params,
+                  const Reply<HostConnectResult>& reply) {
   Result<Host*> found = context.hosts.get(params.host);
   if (!found) return reply(found.error());
   Host* host = *found;
@@ -41,16 +42,19 @@ void connect_host(const MethodContext& context, const HostConnectParams& params,
                            }));
 }
 
-void disconnect_host(const MethodContext& context, const HostDisconnectParams& params, const Reply<Empty>& reply) {
+void disconnect_host(const MethodContext& context, const HostDisconnectParams& params,
+                     const Reply<Empty>& reply) {
   Host* host = context.hosts.find(params.host);
   if (!host) {
-    return reply(Error{Errc::kNotFound, "'" + params.host + "' is not connected", "the hosts there are: jumpctl status"});
+    return reply(Error{Errc::kNotFound, "'" + params.host + "' is not connected",
+                       "the hosts there are: jumpctl status"});
   }
   host->disconnect(Error{Errc::kClosed, "disconnected by user", {}});
   reply(Empty{});
 }
 
-void open_forward(const MethodContext& context, const ForwardOpenParams& params, const Reply<ForwardOpenResult>& reply) {
+void open_forward(const MethodContext& context, const ForwardOpenParams& params,
+                  const Reply<ForwardOpenResult>& reply) {
   Result<ForwardSpec> spec = parse_forward_spec(params.spec, no_services);
   if (!spec) return reply(spec.error());
   if (spec->listen.is_unix() && spec->listen.path.front() != '/') {
@@ -67,10 +71,11 @@ void open_forward(const MethodContext& context, const ForwardOpenParams& params,
     return reply(Error{Errc::kInvalid, "prewarm is at most " + std::to_string(SpareChannels::kMax), {}});
   }
   request.timeout = login_wait(params.timeout);
-  reply.keep(context.forwards.open(request, [&io = context.io, reply](const Result<Forwards::Opened>& opened) {
-    if (!opened) return reply(opened.error());
-    reply(ForwardOpenResult{forward_status(*opened->wanted, io.now()), opened->existing});
-  }));
+  reply.keep(
+      context.forwards.open(request, [&io = context.io, reply](const Result<Forwards::Opened>& opened) {
+        if (!opened) return reply(opened.error());
+        reply(ForwardOpenResult{forward_status(*opened->wanted, io.now()), opened->existing});
+      }));
 }
 
 void close_forward(const MethodContext& context, const ForwardCloseParams& params,
@@ -103,16 +108,20 @@ void bind_methods(Dispatcher& dispatcher, const MethodContext& context) {
     hello.protocol = *version;
     reply(std::move(hello));
   });
-  dispatcher.bind(method::kStatus, [context](const Empty&, const Reply<StatusResult>& reply) { reply(status(context)); });
-  dispatcher.bind(method::kHostConnect, [context](const HostConnectParams& params, const Reply<HostConnectResult>& reply) {
-    connect_host(context, params, reply);
-  });
-  dispatcher.bind(method::kHostDisconnect, [context](const HostDisconnectParams& params, const Reply<Empty>& reply) {
-    disconnect_host(context, params, reply);
-  });
-  dispatcher.bind(method::kForwardOpen, [context](const ForwardOpenParams& params, const Reply<ForwardOpenResult>& reply) {
-    open_forward(context, params, reply);
-  });
+  dispatcher.bind(method::kStatus,
+                  [context](const Empty&, const Reply<StatusResult>& reply) { reply(status(context)); });
+  dispatcher.bind(method::kHostConnect,
+                  [context](const HostConnectParams& params, const Reply<HostConnectResult>& reply) {
+                    connect_host(context, params, reply);
+                  });
+  dispatcher.bind(method::kHostDisconnect,
+                  [context](const HostDisconnectParams& params, const Reply<Empty>& reply) {
+                    disconnect_host(context, params, reply);
+                  });
+  dispatcher.bind(method::kForwardOpen,
+                  [context](const ForwardOpenParams& params, const Reply<ForwardOpenResult>& reply) {
+                    open_forward(context, params, reply);
+                  });
   dispatcher.bind(method::kForwardClose,
                   [context](const ForwardCloseParams& params, const Reply<ForwardCloseResult>& reply) {
                     close_forward(context, params, reply);

@@ -1,5 +1,5 @@
-// The control protocol's methods, bound to what carries them out. One handler per method; PROTOCOL.md says what each
-// means to a client.
+// The control protocol's methods, bound to what carries them out. One handler per method; PROTOCOL.md says
+// what each means to a client.
 #pragma once
 
 #include <functional>
@@ -16,7 +16,7 @@ struct MethodContext {
   Io& io;
   Hosts& hosts;
   Forwards& forwards;
-  proto::HelloResult identity;     // what hello answers, but for the version of the protocol
+  proto::HelloResult identity;  // what hello answers, but for the version of the protocol
   std::function<proto::AgentStatus()> agent_status;
   std::function<void()> shutdown;  // begins the orderly end; returns at once
 };

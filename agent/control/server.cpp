@@ -1,5 +1,6 @@
 #include "control/server.h"
 
+#include <cassert>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -10,7 +11,9 @@
 
 namespace jump {
 
-// One connection to the control socket.
+// One connection to the control socket. kServing: requests are read and worked on. kDraining: nothing more is
+// read, what was asked is still answered. kClosing: all is said; it closes when it is sent. kClosed: nothing
+// goes either way.
 class ControlServer::Client final : private StreamHandler {
  public:
   Client(ControlServer& server, std::unique_ptr<ByteStream> stream, std::uint64_t id)
@@ -19,8 +22,8 @@ class ControlServer::Client final : private StreamHandler {
   }
   ~Client() { drop_requests(); }
 
-  // What is under way for this client is cancelled. Without this, each request would keep itself alive: its operation
-  // holds the reply, the reply holds the sink, and the sink holds the operation.
+  // What is under way for this client is cancelled. Without this, each request would keep itself alive: its
+  // operation holds the reply, the reply holds the sink, and the sink holds the operation.
   void drop_requests() {
     for (auto& sink : std::exchange(pending_, {})) {
       sink->client = nullptr;
@@ -29,11 +32,18 @@ class ControlServer::Client final : private StreamHandler {
   }
 
   void start() { stream_->set_handler(this); }
-  void stop_requests() { stopped_ = true; }
+  // No new requests; what is being answered still gets out.
+  void drain() {
+    if (state_ != State::kServing) return;
+    set_state(State::kDraining);
+    if (pending_.empty()) finish();
+  }
 
   std::list<std::shared_ptr<Client>>::iterator place;
 
  private:
+  enum class State { kServing, kDraining, kClosing, kClosed };
+
   // One request that is being answered.
   struct Sink final : ReplySink, std::enable_shared_from_this<Sink> {
     Client* client = nullptr;  // null once the client has gone or was answered
@@ -50,7 +60,7 @@ class ControlServer::Client final : private StreamHandler {
   };
 
   std::size_t on_data(ByteView data) override {
-    if (framer_.ended() || stopped_) return data.size();
+    if (state_ != State::kServing) return data.size();
     if (pending_.size() >= kMaxPending || framer_.buffered() > proto::kMaxLine) {
       paused_ = true;
       return 0;
@@ -62,8 +72,8 @@ class ControlServer::Client final : private StreamHandler {
 
   // Answers what is complete, a bounded number of requests per turn.
   void work() {
-    if (stopped_) return;
-    for (int left = 32; left > 0 && pending_.size() < kMaxPending && !stopped_; --left) {
+    for (int left = kRequestsPerTurn; left > 0 && pending_.size() < kMaxPending; --left) {
+      if (state_ != State::kServing) return;
       std::string_view line;
       switch (framer_.next(&line)) {
         case proto::LineFramer::Next::kLine:
@@ -74,13 +84,11 @@ class ControlServer::Client final : private StreamHandler {
           send(proto::encode_error("null", proto::line_too_long()));
           return finish();
         case proto::LineFramer::Next::kMore:
-          if (eof_ && pending_.empty()) return finish();
-          resume();
-          return;
+          if (eof_) return drain();
+          return resume();
         case proto::LineFramer::Next::kEnded:
           return;
       }
-      if (ended_) return;
     }
     if (pending_.size() < kMaxPending) work_soon_->schedule();
   }
@@ -107,15 +115,16 @@ class ControlServer::Client final : private StreamHandler {
     // The operation may be what is calling: it goes a little later.
     server_.io_.dispose(std::move(self));
     if (!sink.notification) send(line);
+    if (state_ == State::kDraining && pending_.empty()) return finish();
     work_soon_->schedule();
   }
 
   void send(const std::string& line) {
-    if (ended_) return;
+    if (state_ == State::kClosed) return;
     // Looked at before the answer is added: one answer may be longer than the bound.
     if (output_.size() > kMaxQueued) {
       log::warn("client {}: does not read its answers; cut off", id_);
-      ended_ = true;
+      set_state(State::kClosed);
       stream_->abort();
       return;
     }
@@ -130,15 +139,11 @@ class ControlServer::Client final : private StreamHandler {
       output_.consume(count);
       if (count < run.size()) return;
     }
-    if (finishing_) {
-      finishing_ = false;
-      stream_->close();
-    }
+    if (state_ == State::kClosing) stream_->close();
   }
 
-  // Sends what is queued and closes.
   void finish() {
-    finishing_ = true;
+    set_state(State::kClosing);
     flush();
   }
 
@@ -153,8 +158,15 @@ class ControlServer::Client final : private StreamHandler {
   }
   void on_writable() override { flush(); }
   void on_closed(const Error*) override {
-    ended_ = true;
+    if (state_ != State::kClosed) set_state(State::kClosed);
     server_.remove(*this);
+  }
+
+  void set_state(State next) {
+    static constexpr const char* kNames[] = {"serving", "draining", "closing", "closed"};
+    log::trace("client {}: {} -> {}", id_, kNames[static_cast<int>(state_)], kNames[static_cast<int>(next)]);
+    assert(next > state_);
+    state_ = next;
   }
 
   ControlServer& server_;
@@ -164,11 +176,9 @@ class ControlServer::Client final : private StreamHandler {
   proto::LineFramer framer_;
   ByteQueue output_;
   std::list<std::shared_ptr<Sink>> pending_;
-  bool paused_ = false;     // on_data() took less than it was offered
-  bool eof_ = false;
-  bool finishing_ = false;  // close once output_ is out
-  bool ended_ = false;
-  bool stopped_ = false;
+  State state_ = State::kServing;
+  bool paused_ = false;  // on_data() took less than it was offered
+  bool eof_ = false;     // the client has sent all; the last of it may still be in framer_
 };
 
 ControlServer::ControlServer(Io& io, const Dispatcher& dispatcher) : io_(io), dispatcher_(dispatcher) {}
@@ -179,7 +189,8 @@ Status ControlServer::listen(const std::string& path) {
   ListenOptions options;
   options.at.path = path;
   options.own_user_only = true;
-  auto listener = io_.listen(options, [this](std::unique_ptr<ByteStream> stream) { on_accepted(std::move(stream)); });
+  auto listener =
+      io_.listen(options, [this](std::unique_ptr<ByteStream> stream) { on_accepted(std::move(stream)); });
   if (!listener) return listener.error();
   listener_ = *std::move(listener);
   return {};
@@ -192,13 +203,16 @@ std::uint64_t ControlServer::refused() const {
 void ControlServer::stop() {
   stopped_ = true;
   listener_.reset();
-  for (auto& client : clients_) client->stop_requests();
+  // A client may go while it drains.
+  auto clients = clients_;
+  for (auto& client : clients) client->drain();
 }
 
 void ControlServer::on_accepted(std::unique_ptr<ByteStream> stream) {
   if (clients_.size() >= kMaxClients || stopped_) {
     refused_++;
-    Error full{Errc::kLimit, "the agent has " + std::to_string(kMaxClients) + " clients already", "close some of them"};
+    Error full{Errc::kLimit, "the agent has " + std::to_string(kMaxClients) + " clients already",
+               "close some of them"};
     stream->write(as_bytes(proto::encode_error("null", proto::to_rpc_error(full))));
     stream->close();
     io_.dispose(std::shared_ptr<ByteStream>(std::move(stream)));

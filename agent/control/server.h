@@ -1,10 +1,10 @@
-// ControlServer: the agent's Unix socket. It accepts clients, frames their lines and hands requests to the methods;
-// what the methods do is not its business (see methods.h).
+// ControlServer: the agent's Unix socket. It accepts clients, frames their lines and hands requests to the
+// methods; what the methods do is not its business (see methods.h).
 //
 //   bytes ─► LineFramer ─► Request ─► Dispatcher::dispatch() ─► Reply ─► bytes
 //
-// Invariants: one client's garbage, silence or slowness costs only that client; every request gets exactly one answer
-// while its client lives; what is buffered per client is bounded both ways.
+// Invariants: one client's garbage, silence or slowness costs only that client; every request gets exactly
+// one answer while its client lives; what is buffered per client is bounded both ways.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +25,8 @@ class ControlServer {
   static constexpr std::size_t kMaxQueued = 4 * 1024 * 1024;
   // Requests of one client that are being worked on; reading pauses beyond it.
   static constexpr std::size_t kMaxPending = 64;
+  // Requests of one client that are begun in one turn of the loop: others get their turn in between.
+  static constexpr int kRequestsPerTurn = 32;
 
   ControlServer(Io& io, const Dispatcher& dispatcher);
   ~ControlServer();

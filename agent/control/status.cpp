@@ -5,20 +5,30 @@ namespace {
 
 const char* state_name(const Host& host) {
   switch (host.state()) {
-    case Host::State::kIdle: return "idle";
-    case Host::State::kResolving: return "resolving";
-    case Host::State::kReady: return "ready";
-    case Host::State::kDown: return "down";
-    case Host::State::kConnecting: break;
+    case Host::State::kIdle:
+      return "idle";
+    case Host::State::kResolving:
+      return "resolving";
+    case Host::State::kReady:
+      return "ready";
+    case Host::State::kDown:
+      return "down";
+    case Host::State::kConnecting:
+      break;
   }
   if (!host.hop()) return "connecting";
   switch (host.hop()->state()) {
     case Hop::State::kPreparing:
-    case Hop::State::kConnecting: return "connecting";
-    case Hop::State::kExchanging: return "exchanging";
-    case Hop::State::kAuthenticating: return "authenticating";
-    case Hop::State::kReady: return "ready";
-    case Hop::State::kClosed: return "closing";
+    case Hop::State::kConnecting:
+      return "connecting";
+    case Hop::State::kExchanging:
+      return "exchanging";
+    case Hop::State::kAuthenticating:
+      return "authenticating";
+    case Hop::State::kReady:
+      return "ready";
+    case Hop::State::kClosed:
+      return "closing";
   }
   return "connecting";
 }
@@ -26,10 +36,14 @@ const char* state_name(const Host& host) {
 const char* state_name(const WantedForward& wanted) {
   if (!wanted.established) return "starting";
   switch (wanted.forward->state()) {
-    case LocalForward::State::kStarting: return "starting";
-    case LocalForward::State::kActive: return "active";
-    case LocalForward::State::kWaiting: return "waiting";
-    case LocalForward::State::kDegraded: return "degraded";
+    case LocalForward::State::kStarting:
+      return "starting";
+    case LocalForward::State::kActive:
+      return "active";
+    case LocalForward::State::kWaiting:
+      return "waiting";
+    case LocalForward::State::kDegraded:
+      return "degraded";
   }
   return "starting";
 }

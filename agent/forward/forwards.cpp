@@ -103,11 +103,13 @@ Result<WantedForward*> Forwards::find_or_listen(const ForwardRequest& request, H
 }
 
 WantedForward* Forwards::find_same(const ForwardRequest& request, const Host& host) {
-  bool any_port = !request.listen.is_unix() && request.listen.port == 0;  // each such request is a new forward
+  bool any_port =
+      !request.listen.is_unix() && request.listen.port == 0;  // each such request is a new forward
   if (any_port) return nullptr;
   for (WantedForward& each : forwards_) {
     const LocalForward& forward = *each.forward;
-    if (forward.wanted() == request.listen && forward.target() == request.target && &forward.host() == &host) {
+    if (forward.wanted() == request.listen && forward.target() == request.target &&
+        &forward.host() == &host) {
       return &each;
     }
   }
@@ -146,10 +148,12 @@ Error Forwards::explain_conflict(const Endpoint& listen, Error error) const {
 Result<const WantedForward*> Forwards::find(const std::string& what) const {
   const WantedForward* by_spec = nullptr;
   for (const WantedForward& each : forwards_) {
-    if (each.forward->id() == what || (!what.empty() && each.name == what)) return &each;  // no name looks like an id
+    if (each.forward->id() == what || (!what.empty() && each.name == what))
+      return &each;  // no name looks like an id
     if (each.spec != what) continue;
     if (by_spec) {
-      return Error{Errc::kInvalid, "several forwards were asked for as '" + what + "'", "name one by its id: jumpctl list"};
+      return Error{Errc::kInvalid, "several forwards were asked for as '" + what + "'",
+                   "name one by its id: jumpctl list"};
     }
     by_spec = &each;
   }

@@ -16,9 +16,9 @@ namespace jump {
 struct ForwardRequest {
   Endpoint listen;
   Endpoint target;
-  std::string spec;   // what the user wrote, in canonical form
-  std::string via;    // empty: the only connected host
-  std::string name;   // optional; unique
+  std::string spec;                // what the user wrote, in canonical form
+  std::string via;                 // empty: the only connected host
+  std::string name;                // optional; unique
   std::size_t prewarm = 0;         // spare channels to the target
   Duration timeout = seconds(60);  // for the login that it may take
 };
@@ -41,9 +41,9 @@ class Forwards {
     const WantedForward* wanted = nullptr;
     bool existing = false;
   };
-  // Binds the listener, then connects the host. If either fails there is no forward. The same forward again is the
-  // existing one, also while it is being opened. `done` may come at once. The returned operation, if any, must be kept until `done`; destroying it
-  // withdraws the request.
+  // Binds the listener, then connects the host. If either fails there is no forward. The same forward again
+  // is the existing one, also while it is being opened. `done` may come at once. The returned operation, if
+  // any, must be kept until `done`; destroying it withdraws the request.
   using OpenDone = std::function<void(Result<Opened>)>;
   std::unique_ptr<Operation> open(const ForwardRequest& request, OpenDone done);
 

@@ -6,10 +6,12 @@
 
 namespace jump {
 
-// One accepted connection. Ladder: waiting for the host → opening the channel (its first bytes flow already) → carried.
+// One accepted connection. Ladder: waiting for the host → opening the channel (its first bytes flow already)
+// → carried.
 class LocalForward::Connection final : private ChannelEvents {
  public:
-  Connection(LocalForward& forward, std::unique_ptr<ByteStream> stream) : forward_(forward), stream_(std::move(stream)) {}
+  Connection(LocalForward& forward, std::unique_ptr<ByteStream> stream)
+      : forward_(forward), stream_(std::move(stream)) {}
 
   void start() {
     waiting_ = forward_.host_.acquire(Host::Asker::kConnection, forward_.limits_.host_wait,
@@ -63,7 +65,7 @@ class LocalForward::Connection final : private ChannelEvents {
   }
 
   LocalForward& forward_;
-  std::unique_ptr<ByteStream> stream_;   // until spliced
+  std::unique_ptr<ByteStream> stream_;  // until spliced
   std::unique_ptr<Operation> waiting_;
   std::unique_ptr<Splice> splice_;
   bool opened_ = false;
@@ -78,7 +80,8 @@ LocalForward::LocalForward(Io& io, Host& host, std::string id, Endpoint listen, 
       target_(std::move(target)),
       limits_(limits),
       since_(io.now()) {
-  if (prewarm > 0) spares_ = std::make_unique<SpareChannels>(io_, host_, request(), prewarm, limits_.open_timeout);
+  if (prewarm > 0)
+    spares_ = std::make_unique<SpareChannels>(io_, host_, request(), prewarm, limits_.open_timeout);
 }
 
 LocalForward::~LocalForward() = default;
@@ -95,7 +98,8 @@ void LocalForward::prewarm() {
 Status LocalForward::listen() {
   ListenOptions options;
   options.at = listen_;
-  auto listener = io_.listen(options, [this](std::unique_ptr<ByteStream> stream) { on_accepted(std::move(stream)); });
+  auto listener =
+      io_.listen(options, [this](std::unique_ptr<ByteStream> stream) { on_accepted(std::move(stream)); });
   if (!listener) return listener.error();
   listener_ = *std::move(listener);
   return {};
@@ -113,7 +117,8 @@ void LocalForward::on_accepted(std::unique_ptr<ByteStream> stream) {
   past_.connections_total++;
   if (connections_.size() >= limits_.max_connections) {
     past_.refused++;
-    last_error_ = Error{Errc::kLimit, "more than " + std::to_string(limits_.max_connections) + " connections at once", {}};
+    last_error_ = Error{
+        Errc::kLimit, "more than " + std::to_string(limits_.max_connections) + " connections at once", {}};
     error_time_ = io_.now();
     stream->abort();
     return;

@@ -1,10 +1,11 @@
-// LocalForward: a listener here and a target there, as `ssh -L` has it; a wish that stays granted until closed. The
-// listener stays bound while the bastion is away; a connection that arrives then waits, bounded, for it to come back.
+// LocalForward: a listener here and a target there, as `ssh -L` has it; a wish that stays granted until
+// closed. The listener stays bound while the bastion is away; a connection that arrives then waits, bounded,
+// for it to come back.
 //
 //   listener ─► connection: wait for the host ─► open a channel ─► splice until both ends are done
 //
-// Invariants: every accepted connection is either spliced or ended promptly and counted as refused with the reason kept;
-// destroying the forward ends all its connections.
+// Invariants: every accepted connection is either spliced or ended promptly and counted as refused with the
+// reason kept; destroying the forward ends all its connections.
 #pragma once
 
 #include <cstdint>
@@ -23,11 +24,11 @@
 namespace jump {
 
 struct ForwardCounters {
-  std::uint64_t connections = 0;        // now
+  std::uint64_t connections = 0;  // now
   std::uint64_t connections_total = 0;
   std::uint64_t refused = 0;
-  std::uint64_t bytes_in = 0;           // from the target
-  std::uint64_t bytes_out = 0;          // to the target
+  std::uint64_t bytes_in = 0;   // from the target
+  std::uint64_t bytes_out = 0;  // to the target
 };
 
 struct ForwardLimits {
@@ -38,8 +39,9 @@ struct ForwardLimits {
 
 class LocalForward {
  public:
-  // kStarting: not listening yet. kActive: ready. kWaiting: listening, the host is away. kDegraded: the host is there,
-  // and the target refused the last connection. The other states of the protocol belong to what comes later.
+  // kStarting: not listening yet. kActive: ready. kWaiting: listening, the host is away. kDegraded: the host
+  // is there, and the target refused the last connection. The other states of the protocol belong to what
+  // comes later.
   enum class State { kStarting, kActive, kWaiting, kDegraded };
 
   // `prewarm`: how many spare channels to the target are kept open; 0: none.
@@ -56,8 +58,8 @@ class LocalForward {
 
   const std::string& id() const { return id_; }
   Host& host() const { return host_; }
-  const Endpoint& wanted() const { return listen_; }   // as asked for, port 0 and all
-  Endpoint local() const;                              // as bound
+  const Endpoint& wanted() const { return listen_; }  // as asked for, port 0 and all
+  Endpoint local() const;                             // as bound
   const Endpoint& target() const { return target_; }
   State state() const;
   const std::optional<Error>& last_error() const { return last_error_; }
@@ -82,11 +84,11 @@ class LocalForward {
   const Endpoint target_;
   const ForwardLimits limits_;
   const TimePoint since_;
-  std::unique_ptr<SpareChannels> spares_;   // null without prewarming
+  std::unique_ptr<SpareChannels> spares_;  // null without prewarming
   std::unique_ptr<Listener> listener_;
   std::list<std::shared_ptr<Connection>> connections_;
-  ForwardCounters past_;   // of connections that have ended
-  bool refused_last_ = false;   // the target (not the host) refused the last connection
+  ForwardCounters past_;       // of connections that have ended
+  bool refused_last_ = false;  // the target (not the host) refused the last connection
   std::optional<Error> last_error_;
   TimePoint error_time_;
 };

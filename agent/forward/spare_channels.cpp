@@ -46,8 +46,13 @@ class SpareChannels::Spare final : private ChannelEvents, private StreamHandler 
   bool ready_ = false;
 };
 
-SpareChannels::SpareChannels(Io& io, Host& host, ChannelOpen request, std::size_t wanted, Duration open_timeout)
-    : io_(io), host_(host), request_(std::move(request)), wanted_(std::min(wanted, kMax)), open_timeout_(open_timeout) {
+SpareChannels::SpareChannels(Io& io, Host& host, ChannelOpen request, std::size_t wanted,
+                             Duration open_timeout)
+    : io_(io),
+      host_(host),
+      request_(std::move(request)),
+      wanted_(std::min(wanted, kMax)),
+      open_timeout_(open_timeout) {
   refill_timer_ = io_.timer([this] { refill(); });
 }
 

@@ -1,10 +1,11 @@
-// SpareChannels: channels to one target that are open before anybody connects, so that the next connection starts
-// without the round trip of an open. Asked for by `--prewarm N`; the target sees N idle connections.
+// SpareChannels: channels to one target that are open before anybody connects, so that the next connection
+// starts without the round trip of an open. Asked for by `--prewarm N`; the target sees N idle connections.
 //
-//   refill() ─► opening ─► ready ─► take()          the target ends a spare ─► dropped, replaced after kReplaceGap
+//   refill() ─► opening ─► ready ─► take()          the target ends a spare ─► dropped, replaced after
+//   kReplaceGap
 //
-// Invariant: take() never gives out a channel that its target has ended. What a target says first (a greeting) is kept
-// by the channel and comes to whoever takes it.
+// Invariant: take() never gives out a channel that its target has ended. What a target says first (a
+// greeting) is kept by the channel and comes to whoever takes it.
 #pragma once
 
 #include <cstdint>

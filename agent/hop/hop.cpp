@@ -17,18 +17,29 @@ constexpr std::string_view kHostKeyAlgorithms =
 
 std::string_view hop_state_name(Hop::State state) {
   switch (state) {
-    case Hop::State::kPreparing: return "preparing";
-    case Hop::State::kConnecting: return "connecting";
-    case Hop::State::kExchanging: return "exchanging";
-    case Hop::State::kAuthenticating: return "authenticating";
-    case Hop::State::kReady: return "ready";
-    case Hop::State::kClosed: return "closed";
+    case Hop::State::kPreparing:
+      return "preparing";
+    case Hop::State::kConnecting:
+      return "connecting";
+    case Hop::State::kExchanging:
+      return "exchanging";
+    case Hop::State::kAuthenticating:
+      return "authenticating";
+    case Hop::State::kReady:
+      return "ready";
+    case Hop::State::kClosed:
+      return "closed";
   }
   return "closed";
 }
 
 Hop::Hop(Io& io, WindowBudget& budget, HopSpec spec, std::string id, std::function<void()> changed)
-    : io_(io), budget_(budget), spec_(std::move(spec)), id_(std::move(id)), changed_(std::move(changed)), since_(io.now()) {
+    : io_(io),
+      budget_(budget),
+      spec_(std::move(spec)),
+      id_(std::move(id)),
+      changed_(std::move(changed)),
+      since_(io.now()) {
   drive_soon_ = io_.deferred([this] { drive(); });
   changed_soon_ = io_.deferred([this] { changed_(); });
   connect_timer_ = io_.timer([this] { on_connect_timeout(); });
@@ -41,21 +52,20 @@ Hop::Hop(Io& io, WindowBudget& budget, HopSpec spec, std::string id, std::functi
 
 Hop::~Hop() = default;
 
-// --- the ladder ---------------------------------------------------------------------------------------------------
+// --- the ladder
+// ---------------------------------------------------------------------------------------------------
 
 void Hop::start() {
   log::info("{}: connecting to {}", id_, spec_.describe());
   connect_timer_->start(spec_.connect_timeout);
   // Reading files may hang (a home directory over NFS), so it is done elsewhere.
   auto loaded = std::make_shared<std::shared_ptr<KnownHosts>>();
-  operation_ = io_.in_pool(
-      [files = spec_.known_hosts_files, loaded] {
-        *loaded = std::make_shared<KnownHosts>(KnownHosts::load(files));
-      },
-      [this, loaded] {
-        known_hosts_ = std::move(*loaded);
-        dial();
-      });
+  operation_ = io_.in_pool([files = spec_.known_hosts_files,
+                            loaded] { *loaded = std::make_shared<KnownHosts>(KnownHosts::load(files)); },
+                           [this, loaded] {
+                             known_hosts_ = std::move(*loaded);
+                             dial();
+                           });
 }
 
 void Hop::dial() {
@@ -64,7 +74,8 @@ void Hop::dial() {
   options.target = Endpoint{spec_.host, spec_.port, {}};
   options.timeout = spec_.connect_timeout;
   options.quick_ack = true;
-  operation_ = io_.dial(options, [this](Result<std::unique_ptr<ByteStream>> result) { on_dialed(std::move(result)); });
+  operation_ =
+      io_.dial(options, [this](Result<std::unique_ptr<ByteStream>> result) { on_dialed(std::move(result)); });
 }
 
 void Hop::on_dialed(Result<std::unique_ptr<ByteStream>> result) {
@@ -99,7 +110,8 @@ bool Hop::step() {
       login_->advance();
       if (const auto& outcome = login_->outcome(); outcome && !*outcome) fail(outcome->error());
       if (state_ == State::kClosed) return false;
-      // Sends the attempt that login_ has begun; its answer may be here already, in bytes that were fed before.
+      // Sends the attempt that login_ has begun; its answer may be here already, in bytes that were fed
+      // before.
       bool moved_on = transport_->advance() != Transport::State::kUserauth;
       return login_->advance() || moved_on;
     }
@@ -143,8 +155,8 @@ bool Hop::judge_host_key() {
   const HostKey& key = transport_->host_key();
   HostKeyVerdict verdict = known_hosts_->check(spec_.known_hosts_name(), spec_.known_hosts_port(), key);
   if (verdict.kind != HostKeyVerdict::Kind::kKnown) {
-    HostKeyQuestion question{spec_.alias, spec_.known_hosts_name(), spec_.known_hosts_port(), spec_.ssh_command,
-                             known_hosts_->first_file()};
+    HostKeyQuestion question{spec_.alias, spec_.known_hosts_name(), spec_.known_hosts_port(),
+                             spec_.ssh_command, known_hosts_->first_file()};
     Error error = host_key_error(question, verdict, key);
     for (const std::string& note : known_hosts_->notes()) error.message += "; could not read " + note;
     fail(std::move(error));
@@ -156,7 +168,8 @@ bool Hop::judge_host_key() {
 
 void Hop::begin_login() {
   set_state(State::kAuthenticating);
-  // ssh's ConnectTimeout ends with the key exchange; a login may wait for a touch or a slow directory service.
+  // ssh's ConnectTimeout ends with the key exchange; a login may wait for a touch or a slow directory
+  // service.
   connect_timer_->start(kLoginTimeout);
   LoginSpec login;
   login.user = spec_.user;
@@ -181,15 +194,17 @@ void Hop::begin_service() {
 void Hop::on_connect_timeout() {
   bool login = state_ == State::kAuthenticating;
   long limit = static_cast<long>(to_seconds(login ? kLoginTimeout : spec_.connect_timeout));
-  std::string message = fmt::format("{} within {} s", login ? "login did not finish" : "no SSH connection", limit);
+  std::string message =
+      fmt::format("{} within {} s", login ? "login did not finish" : "no SSH connection", limit);
   if (login && login_ && !login_->tried().empty()) message += "; tried " + login_->tried();
   fail(Error{Errc::kTimeout, std::move(message), {}});
 }
 
-// --- signs of life ------------------------------------------------------------------------------------------------
+// --- signs of life
+// ------------------------------------------------------------------------------------------------
 
-// Every interval: if the server has said nothing meanwhile, ask; after count_max intervals without a word it is dead. The
-// questions right after login measure the round trip.
+// Every interval: if the server has said nothing meanwhile, ask; after count_max intervals without a word it
+// is dead. The questions right after login measure the round trip.
 void Hop::on_alive_timer() {
   if (state_ != State::kReady) return;
   Duration interval = spec_.alive_interval > Duration::zero() ? spec_.alive_interval : kDefaultAliveInterval;
@@ -206,7 +221,8 @@ void Hop::on_alive_timer() {
   alive_timer_->start(interval);
 }
 
-// --- bytes --------------------------------------------------------------------------------------------------------
+// --- bytes
+// --------------------------------------------------------------------------------------------------------
 
 std::size_t Hop::on_data(ByteView data) {
   if (state_ == State::kClosed) return data.size();
@@ -236,7 +252,8 @@ void Hop::on_closed(const Error* error) {
   // What came before the break may tell more ("Too many authentication failures") than the break itself.
   transport_->feed_eof();
   drive();
-  if (state_ != State::kClosed) fail(error ? *error : Error{Errc::kClosed, "the server closed the connection", {}});
+  if (state_ != State::kClosed)
+    fail(error ? *error : Error{Errc::kClosed, "the server closed the connection", {}});
 }
 
 bool Hop::send_packet(ByteView head, ByteView body) {
@@ -264,12 +281,14 @@ void Hop::arm_channel_timer() {
   channel_timer_->start(std::max(mux_->next_deadline() - io_.now(), Duration(milliseconds(1))));
 }
 
-// --- ends ---------------------------------------------------------------------------------------------------------
+// --- ends
+// ---------------------------------------------------------------------------------------------------------
 
 void Hop::close(Error reason) {
   if (state_ == State::kClosed) return;
   if (state_ == State::kReady) {
-    // SSH_MSG_DISCONNECT, "by application" (RFC 4253 section 11.1), so that the server's log tells it from a break.
+    // SSH_MSG_DISCONNECT, "by application" (RFC 4253 section 11.1), so that the server's log tells it from a
+    // break.
     WireWriter packet;
     packet.u8(1).u32(11).string(std::string_view("disconnected by user")).string(std::string_view());
     transport_->send_packet(packet.view(), {});

@@ -1,14 +1,15 @@
-// Hop: one live SSH connection to one server, from dialing to its end. It owns the byte stream below, the transport,
-// the login and the channels' Mux, and moves bytes between them:
+// Hop: one live SSH connection to one server, from dialing to its end. It owns the byte stream below, the
+// transport, the login and the channels' Mux, and moves bytes between them:
 //
-//   stream.on_data → transport.feed/advance → mux.handle_packet        mux.pump → transport.send → stream.write
+//   stream.on_data → transport.feed/advance → mux.handle_packet        mux.pump → transport.send →
+//   stream.write
 //
 // The ladder: kPreparing (known hosts are read) → kConnecting → kExchanging (key exchange, host key) →
 // kAuthenticating → kReady → kClosed. Any step may fall to kClosed, with error(); a Hop is never reused.
 //
-// Invariants: nothing is read from the network faster than it is handled; no channel exists before kReady; every wait
-// has a deadline; once kClosed, every channel has heard of it. The owner is told of each change through `changed`,
-// from the loop, and may destroy the hop there only through Io::dispose().
+// Invariants: nothing is read from the network faster than it is handled; no channel exists before kReady;
+// every wait has a deadline; once kClosed, every channel has heard of it. The owner is told of each change
+// through `changed`, from the loop, and may destroy the hop there only through Io::dispose().
 #pragma once
 
 #include <functional>
@@ -31,8 +32,8 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
  public:
   enum class State { kPreparing, kConnecting, kExchanging, kAuthenticating, kReady, kClosed };
 
-  // Bytes that may wait between the channels and the socket: enough to fill one write, short enough that a keystroke
-  // does not wait behind it.
+  // Bytes that may wait between the channels and the socket: enough to fill one write, short enough that a
+  // keystroke does not wait behind it.
   static constexpr std::size_t kOutputMax = 128 * 1024;
   // Without ServerAliveInterval: a silent server is asked for a sign of life this often.
   static constexpr Duration kDefaultAliveInterval = seconds(15);
@@ -47,17 +48,18 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   Hop& operator=(const Hop&) = delete;
 
   void start();
-  // Ends it, with the reason for those who use it; error() is then this one. kClosed follows at once, `changed` later.
+  // Ends it, with the reason for those who use it; error() is then this one. kClosed follows at once,
+  // `changed` later.
   void close(Error reason);
 
   State state() const { return state_; }
-  const Error& error() const { return error_; }       // in kClosed
+  const Error& error() const { return error_; }  // in kClosed
   const HopSpec& spec() const { return spec_; }
-  Mux& mux() { return *mux_; }                        // from kReady on
+  Mux& mux() { return *mux_; }  // from kReady on
   const Mux& mux() const { return *mux_; }
-  TimePoint since() const { return since_; }          // when the state began
-  std::optional<Duration> round_trip() const;         // smoothed
-  std::string algorithms() const;                     // empty before the key exchange
+  TimePoint since() const { return since_; }   // when the state began
+  std::optional<Duration> round_trip() const;  // smoothed
+  std::string algorithms() const;              // empty before the key exchange
   std::uint64_t rekeys() const { return transport_ ? transport_->rekeys() : 0; }
   std::size_t output_size() const { return transport_ ? transport_->output().size() : 0; }
 
@@ -99,11 +101,11 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   State state_ = State::kPreparing;
   TimePoint since_;
   Error error_;
-  bool driving_ = false;   // drive() is on the stack: whoever wants it again is served by its loop
+  bool driving_ = false;  // drive() is on the stack: whoever wants it again is served by its loop
   bool again_ = false;
 
   std::shared_ptr<KnownHosts> known_hosts_;
-  std::unique_ptr<Operation> operation_;   // reading known hosts, then dialing
+  std::unique_ptr<Operation> operation_;  // reading known hosts, then dialing
   std::unique_ptr<ByteStream> stream_;
   std::unique_ptr<Transport> transport_;
   std::unique_ptr<Userauth> userauth_;

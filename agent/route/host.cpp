@@ -15,7 +15,8 @@ class Host::Waiter final : public Operation {
     place_ = host.waiters_.insert(host.waiters_.end(), this);
     timer_ = host.io_.timer([this] {
       std::string message = host_->name_ + " was not connected in time";
-      if (host_->last_error_ && host_->error_time_ >= since_) message += " (" + host_->last_error_->message + ")";
+      if (host_->last_error_ && host_->error_time_ >= since_)
+        message += " (" + host_->last_error_->message + ")";
       answer(Error{Errc::kTimeout, std::move(message), {}});
     });
     timer_->start(timeout);
@@ -56,7 +57,8 @@ Host::~Host() {
 }
 
 std::unique_ptr<Operation> Host::acquire(Asker asker, Duration timeout, Acquired done) {
-  if (hop_ && hop_->state() == Hop::State::kClosed) on_hop_changed();  // it has ended, and says so a moment later
+  if (hop_ && hop_->state() == Hop::State::kClosed)
+    on_hop_changed();  // it has ended, and says so a moment later
   auto waiter = std::make_unique<Waiter>(*this, asker, timeout, std::move(done));
   bool away = state_ == State::kIdle || state_ == State::kDown;
   if (state_ == State::kReady || (away && asker == Asker::kConnection && needs_person())) {
@@ -75,8 +77,10 @@ bool Host::needs_person() const {
   switch (last_error_->code) {
     case Errc::kUnreachable:
     case Errc::kTimeout:
-    case Errc::kClosed: return false;
-    default: return true;
+    case Errc::kClosed:
+      return false;
+    default:
+      return true;
   }
 }
 
@@ -147,8 +151,9 @@ void Host::go_down(Error error) {
   if (!waiters_.empty()) retry_timer_->start(next_dial_ - io_.now());
 }
 
-// Answers those who wait now; null: with the ready connection. After a failure that may mend itself, connections wait on.
-// Those who ask again meanwhile are not answered here, so that a request repeated on refusal cannot spin.
+// Answers those who wait now; null: with the ready connection. After a failure that may mend itself,
+// connections wait on. Those who ask again meanwhile are not answered here, so that a request repeated on
+// refusal cannot spin.
 void Host::answer_all(const Error* error) {
   bool patient = error && state_ == State::kDown && !needs_person();
   auto due = [patient](const Waiter* waiter) { return !patient || waiter->asker() == Asker::kUser; };

@@ -1,11 +1,12 @@
-// Host: one server as the user named it, whether connected or not. It is asked for a ready connection as often as
-// anybody wants one; those who ask meanwhile join the login that is under way.
+// Host: one server as the user named it, whether connected or not. It is asked for a ready connection as
+// often as anybody wants one; those who ask meanwhile join the login that is under way.
 //
 //   idle/down ── acquire() ─► resolving ─► connecting … authenticating ─► ready ── break ─► down
 //
-// Invariants: at most one hop at a time; every acquire() is answered once, within its timeout, or cancelled. A user's
-// request hears of the first failure; a connection waits on while the host is away, and makes it dial again. A failed login
-// that a person has to mend (wrong key, unknown host key) is not tried again by a mere connection.
+// Invariants: at most one hop at a time; every acquire() is answered once, within its timeout, or cancelled.
+// A user's request hears of the first failure; a connection waits on while the host is away, and makes it
+// dial again. A failed login that a person has to mend (wrong key, unknown host key) is not tried again by a
+// mere connection.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +29,8 @@ class Host {
   enum class State { kIdle, kResolving, kConnecting, kReady, kDown };
   // Who asks.
   enum class Asker { kUser, kConnection };
-  // After a failure that may mend itself, connections that wait are worth another dial, but not sooner than this.
+  // After a failure that may mend itself, connections that wait are worth another dial, but not sooner than
+  // this.
   static constexpr Duration kRetryGap = seconds(1);
 
   Host(Io& io, WindowBudget& budget, SshConfig& config, std::string name);
@@ -36,8 +38,9 @@ class Host {
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
 
-  // Calls `done` with the ready connection's Mux (good for that call: open channels at once), or with the reason why
-  // there is none within `timeout`. Destroying the operation withdraws the request; the login goes on.
+  // Calls `done` with the ready connection's Mux (good for that call: open channels at once), or with the
+  // reason why there is none within `timeout`. Destroying the operation withdraws the request; the login goes
+  // on.
   using Acquired = std::function<void(Result<Mux*>)>;
   std::unique_ptr<Operation> acquire(Asker asker, Duration timeout, Acquired done);
   // Ends the connection; those who wait are refused.
@@ -48,7 +51,7 @@ class Host {
   bool ready() const { return state_ == State::kReady; }
   const Hop* hop() const { return hop_.get(); }
   Mux* mux() const { return ready() && hop_ ? &hop_->mux() : nullptr; }  // null unless connected
-  const std::optional<HopSpec>& spec() const { return spec_; }   // once resolved
+  const std::optional<HopSpec>& spec() const { return spec_; }           // once resolved
   const std::optional<Error>& last_error() const { return last_error_; }
   TimePoint error_time() const { return error_time_; }
   TimePoint since() const { return since_; }
@@ -77,12 +80,12 @@ class Host {
   std::optional<HopSpec> spec_;
   std::optional<Error> last_error_;
   TimePoint error_time_;
-  TimePoint next_dial_;    // for those that wait: at once after a lost session, kRetryGap after a failed dial
+  TimePoint next_dial_;  // for those that wait: at once after a lost session, kRetryGap after a failed dial
   std::uint64_t logins_ = 0;
   std::uint64_t attempts_ = 0;
   std::unique_ptr<Operation> resolving_;
   std::shared_ptr<Hop> hop_;
-  std::list<Waiter*> waiters_;             // in the order of their coming; each belongs to its asker
+  std::list<Waiter*> waiters_;  // in the order of their coming; each belongs to its asker
   std::unique_ptr<Deferred> answer_soon_;
   std::unique_ptr<Timer> retry_timer_;
 };

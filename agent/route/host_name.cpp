@@ -30,7 +30,8 @@ Result<HostName> HostName::parse(std::string_view text) {
     name.user = rest.substr(0, at);
     rest.remove_prefix(at + 1);
     if (name.user.empty()) return invalid(text, "the user before '@' is empty");
-    if (name.user.front() == '-' || !plain(name.user)) return invalid(text, "the user has characters that ssh refuses");
+    if (name.user.front() == '-' || !plain(name.user))
+      return invalid(text, "the user has characters that ssh refuses");
   }
   std::string_view port;
   bool has_port = false;

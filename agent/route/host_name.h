@@ -1,5 +1,5 @@
-// What a user may write where a HOST is wanted: [user@]host[:port], with IPv6 addresses in brackets, or an alias of
-// ssh_config. Pure.
+// What a user may write where a HOST is wanted: [user@]host[:port], with IPv6 addresses in brackets, or an
+// alias of ssh_config. Pure.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@
 namespace jump {
 
 struct HostName {
-  std::string user;                   // empty: not given
-  std::string host;                   // alias, name or address, without brackets
+  std::string user;  // empty: not given
+  std::string host;  // alias, name or address, without brackets
   std::optional<std::uint16_t> port;
 
   static constexpr std::size_t kMaxLength = 512;  // a DNS name has 255 bytes; the rest is for user and port

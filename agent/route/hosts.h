@@ -1,4 +1,5 @@
-// Hosts: every host that was ever asked for, by the name the user gave it. Owns them for the life of the agent.
+// Hosts: every host that was ever asked for, by the name the user gave it. Owns them for the life of the
+// agent.
 #pragma once
 
 #include <map>

@@ -85,22 +85,43 @@ std::string expand(std::string_view text, const HopSpec& spec, const LocalUser& 
       continue;
     }
     switch (char token = text[++i]) {
-      case '%': out += '%'; break;
-      case 'd': out += user.home; break;
-      case 'h': out += spec.host; break;
-      case 'i': out += std::to_string(getuid()); break;
-      case 'n': out += spec.alias; break;
-      case 'p': out += std::to_string(spec.port); break;
-      case 'r': out += spec.user; break;
-      case 'u': out += user.name; break;
-      case 'k': out += spec.known_hosts_name(); break;
-      default: out += {'%', token}; break;
+      case '%':
+        out += '%';
+        break;
+      case 'd':
+        out += user.home;
+        break;
+      case 'h':
+        out += spec.host;
+        break;
+      case 'i':
+        out += std::to_string(getuid());
+        break;
+      case 'n':
+        out += spec.alias;
+        break;
+      case 'p':
+        out += std::to_string(spec.port);
+        break;
+      case 'r':
+        out += spec.user;
+        break;
+      case 'u':
+        out += user.name;
+        break;
+      case 'k':
+        out += spec.known_hosts_name();
+        break;
+      default:
+        out += {'%', token};
+        break;
     }
   }
   return out;
 }
 
-std::vector<std::string> expand_all(const std::vector<std::string>& files, const HopSpec& spec, const LocalUser& user) {
+std::vector<std::string> expand_all(const std::vector<std::string>& files, const HopSpec& spec,
+                                    const LocalUser& user) {
   std::vector<std::string> out;
   for (const std::string& file : files) {
     if (file != "none") out.push_back(expand(file, spec, user));
@@ -159,7 +180,8 @@ Result<HopSpec> parse_ssh_config_dump(std::string_view dump, std::string_view al
   spec.alias = alias;
   spec.host = one(options, "hostname");
   if (spec.host.empty()) return Error{Errc::kProtocol, "`ssh -G` named no host for " + spec.alias, {}};
-  if (spec.host.front() == '[' && spec.host.back() == ']') spec.host = spec.host.substr(1, spec.host.size() - 2);
+  if (spec.host.front() == '[' && spec.host.back() == ']')
+    spec.host = spec.host.substr(1, spec.host.size() - 2);
   spec.port = number<std::uint16_t>(options, "port", 22);
   spec.user = one(options, "user");
   if (spec.user.empty()) spec.user = user.name;
@@ -175,19 +197,25 @@ Result<HopSpec> parse_ssh_config_dump(std::string_view dump, std::string_view al
     }
   }
   if (std::string file = one(options, "revokedhostkeys"); !file.empty() && file != "none") {
-    return Error{Errc::kUnsupported, spec.alias + ": RevokedHostKeys is not supported yet, and ignoring it would be unsafe",
+    return Error{Errc::kUnsupported,
+                 spec.alias + ": RevokedHostKeys is not supported yet, and ignoring it would be unsafe",
                  "mark the keys as @revoked in known_hosts instead"};
   }
   std::string methods = "," + one(options, "preferredauthentications") + ",";
-  if (one(options, "pubkeyauthentication") == "false" || (methods != ",," && methods.find(",publickey,") == std::string::npos)) {
-    return Error{Errc::kUnsupported, spec.alias + ": your ssh_config rules out public keys for it, and jumpagent cannot log in otherwise yet",
-                 "allow them: PubkeyAuthentication, PreferredAuthentications"};
+  if (one(options, "pubkeyauthentication") == "false" ||
+      (methods != ",," && methods.find(",publickey,") == std::string::npos)) {
+    return Error{
+        Errc::kUnsupported,
+        spec.alias +
+            ": your ssh_config rules out public keys for it, and jumpagent cannot log in otherwise yet",
+        "allow them: PubkeyAuthentication, PreferredAuthentications"};
   }
   if (int limit = number<int>(options, "connecttimeout", 0); limit > 0) spec.connect_timeout = seconds(limit);
   spec.alive_interval = seconds(std::max(0, number<int>(options, "serveraliveinterval", 0)));
   spec.alive_count_max = std::max(1, number<int>(options, "serveralivecountmax", 3));
 
-  for (auto [option, name] : {std::pair{"proxyjump", "ProxyJump"}, std::pair{"proxycommand", "ProxyCommand"}}) {
+  for (auto [option, name] :
+       {std::pair{"proxyjump", "ProxyJump"}, std::pair{"proxycommand", "ProxyCommand"}}) {
     std::string value = one(options, option);
     if (value.empty() || value == "none") continue;
     return Error{Errc::kUnsupported,
@@ -219,7 +247,8 @@ std::unique_ptr<Operation> SshConfig::resolve(const std::string& text, Resolved 
   if (!name->user.empty()) command.argv.insert(command.argv.end(), {"-l", name->user});
   command.argv.insert(command.argv.end(), {"--", name->host});
   command.timeout = kResolveTimeout;
-  return io_.run(command, [name = *name, text, ssh, user = user_, done = std::move(done)](Result<CommandOutput> result) {
+  return io_.run(command, [name = *name, text, ssh, user = user_,
+                           done = std::move(done)](Result<CommandOutput> result) {
     if (!result && result.error().code == Errc::kNotFound) {
       log::warn("there is no `ssh` program: {} is reached with defaults, ssh_config is not read", text);
       HopSpec spec = defaults(name, user);
@@ -229,7 +258,8 @@ std::unique_ptr<Operation> SshConfig::resolve(const std::string& text, Resolved 
     if (!result) return done(result.error().context("ssh -G " + text));
     if (result->exit_status != 0) {
       std::string said = last_line(result->err);
-      return done(Error{Errc::kInvalid, "ssh does not accept '" + text + "': " + (said.empty() ? "no reason given" : said),
+      return done(Error{Errc::kInvalid,
+                        "ssh does not accept '" + text + "': " + (said.empty() ? "no reason given" : said),
                         "try: " + ssh});
     }
     Result<HopSpec> spec = parse_ssh_config_dump(result->out, name.host, user);

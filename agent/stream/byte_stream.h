@@ -1,16 +1,21 @@
-// ByteStream: the one interface for bytes both ways. A TCP or Unix socket, an SSH channel, a child's stdio and a
-// test's pipe are all ByteStreams; nobody above needs to know which, and there may be no descriptor behind it.
+// ByteStream: the one interface for bytes both ways. A TCP or Unix socket, an SSH channel, a child's stdio
+// and a test's pipe are all ByteStreams; nobody above needs to know which, and there may be no descriptor
+// behind it.
 //
 // Contract
-//   * Handlers are called from the owner's event processing only, never from inside a method of the same stream,
-//     so a caller's own state is settled when a handler runs. A handler may call any method of any stream and may
-//     destroy other streams; it must not destroy the stream that is calling it (hand it to Io::dispose()).
-//   * Flow control: on_data() says how many bytes it took. If fewer than offered, the stream keeps the rest, stops
-//     reading its source, and offers again only after resume_reading(). write() takes what there is room for; after
-//     a short write on_writable() is called once when there is room again.
-//   * Ends: on_eof() comes after the last byte was taken; shutdown_write() takes effect after the last accepted byte.
-//     When both directions have ended, or something broke, on_closed() is the last call ever made. Until then the
-//     owner keeps the stream; destroying it earlier aborts it.
+//   * Handlers are called from the owner's event processing only, never from inside a method of the same
+//   stream,
+//     so a caller's own state is settled when a handler runs. A handler may call any method of any stream and
+//     may destroy other streams; it must not destroy the stream that is calling it (hand it to
+//     Io::dispose()).
+//   * Flow control: on_data() says how many bytes it took. If fewer than offered, the stream keeps the rest,
+//   stops
+//     reading its source, and offers again only after resume_reading(). write() takes what there is room for;
+//     after a short write on_writable() is called once when there is room again.
+//   * Ends: on_eof() comes after the last byte was taken; shutdown_write() takes effect after the last
+//   accepted byte.
+//     When both directions have ended, or something broke, on_closed() is the last call ever made. Until then
+//     the owner keeps the stream; destroying it earlier aborts it.
 #pragma once
 
 #include <cstddef>
@@ -43,7 +48,8 @@ class ByteStream {
   ByteStream(const ByteStream&) = delete;
   ByteStream& operator=(const ByteStream&) = delete;
 
-  // Begins delivery to `handler`, which outlives the stream or the next set_handler(). nullptr pauses delivery.
+  // Begins delivery to `handler`, which outlives the stream or the next set_handler(). nullptr pauses
+  // delivery.
   virtual void set_handler(StreamHandler* handler) = 0;
 
   // Accepts up to data.size() bytes and returns how many; fewer means: wait for on_writable(). After
@@ -53,8 +59,8 @@ class ByteStream {
   virtual void resume_reading() = 0;
   // Ends our direction, after all accepted bytes. The other direction goes on.
   virtual void shutdown_write() = 0;
-  // Ends both directions in good order: accepted bytes are still sent, nothing more is read. on_closed() follows; when
-  // the peer has paused, not before it goes on: bound it with abort() where that matters.
+  // Ends both directions in good order: accepted bytes are still sent, nothing more is read. on_closed()
+  // follows; when the peer has paused, not before it goes on: bound it with abort() where that matters.
   virtual void close() = 0;
   // Ends it now, so that the peer can tell that it is incomplete (TCP: RST). on_closed() follows.
   virtual void abort() = 0;

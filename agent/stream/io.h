@@ -2,7 +2,8 @@
 // simulation tests implement them over memory streams and a clock of their own. No type here knows either.
 //
 // Every callback runs on the loop thread, from the loop itself: never from inside the call that was given it.
-// Objects returned here are owned by the caller; destroying one cancels it, and its callback is then never called.
+// Objects returned here are owned by the caller; destroying one cancels it, and its callback is then never
+// called.
 #pragma once
 
 #include <functional>
@@ -24,8 +25,8 @@ class Timer {
   virtual void stop() = 0;
 };
 
-// Work to be done soon, outside of whatever is going on now: any number of schedule() calls make one run, in the
-// same loop turn or the next one.
+// Work to be done soon, outside of whatever is going on now: any number of schedule() calls make one run, in
+// the same loop turn or the next one.
 class Deferred {
  public:
   virtual ~Deferred() = default;
@@ -38,7 +39,8 @@ class Operation {
   virtual ~Operation() = default;
 };
 
-// Where to connect or listen: a TCP host and port, or the path of a Unix socket (then host and port are unused).
+// Where to connect or listen: a TCP host and port, or the path of a Unix socket (then host and port are
+// unused).
 struct Endpoint {
   std::string host;
   std::uint16_t port = 0;
@@ -53,17 +55,18 @@ struct DialOptions {
   Endpoint target;
   Duration timeout = seconds(30);  // for name lookup and all addresses together
   bool keep_alive = true;          // TCP keepalive probes
-  // Acknowledge what arrives at once. sshd leaves Nagle's algorithm on for forwarded connections: its next small packet
-  // waits for our acknowledgement, which a kernel delays by 40 ms.
+  // Acknowledge what arrives at once. sshd leaves Nagle's algorithm on for forwarded connections: its next
+  // small packet waits for our acknowledgement, which a kernel delays by 40 ms.
   bool quick_ack = false;
 };
 
 struct ListenOptions {
-  // host: "" or "localhost" (127.0.0.1, and ::1 if possible), "*" (all addresses), or a literal address; no names.
-  // port 0: the system chooses.
+  // host: "" or "localhost" (127.0.0.1, and ::1 if possible), "*" (all addresses), or a literal address; no
+  // names. port 0: the system chooses.
   Endpoint at;
   int backlog = 1024;
-  // Unix sockets: peers of another uid (but root) are turned away; a stale name is replaced. Mode 0600 in any case.
+  // Unix sockets: peers of another uid (but root) are turned away; a stale name is replaced. Mode 0600 in any
+  // case.
   bool own_user_only = false;
 };
 
@@ -76,18 +79,19 @@ struct ListenerStats {
 class Listener {
  public:
   virtual ~Listener() = default;
-  virtual Endpoint local() const = 0;  // as bound: a literal address with the port that the system chose, or a path
+  virtual Endpoint local()
+      const = 0;  // as bound: a literal address with the port that the system chose, or a path
   virtual ListenerStats stats() const { return {}; }
 };
 
 // A child process, run to its end. Output beyond the limit is an error.
 struct Command {
-  std::vector<std::string> argv;                     // argv[0] is looked up in PATH
+  std::vector<std::string> argv;  // argv[0] is looked up in PATH
   Duration timeout = seconds(10);
-  std::size_t output_limit = 1 << 20;                // bytes of stdout, and of stderr
+  std::size_t output_limit = 1 << 20;  // bytes of stdout, and of stderr
 };
 struct CommandOutput {
-  int exit_status = 0;   // 128 + N when signal N ended it
+  int exit_status = 0;  // 128 + N when signal N ended it
   std::string out;
   std::string err;
 };
@@ -104,17 +108,18 @@ class Io {
   using DialResult = std::function<void(Result<std::unique_ptr<ByteStream>>)>;
   virtual std::unique_ptr<Operation> dial(const DialOptions& options, DialResult done) = 0;
 
-  // Bound and listening on return. Errors: kInUse, kInvalid, kRefused (not allowed), kUnreachable (no such address),
-  // kNotFound (no such directory). `accepted` may destroy the listener.
+  // Bound and listening on return. Errors: kInUse, kInvalid, kRefused (not allowed), kUnreachable (no such
+  // address), kNotFound (no such directory). `accepted` may destroy the listener.
   using Accepted = std::function<void(std::unique_ptr<ByteStream>)>;
   virtual Result<std::unique_ptr<Listener>> listen(const ListenOptions& options, Accepted accepted) = 0;
 
-  // Errors: kNotFound (no such program), kTimeout, kLimit. stdin is /dev/null. Killed and reaped when cancelled.
+  // Errors: kNotFound (no such program), kTimeout, kLimit. stdin is /dev/null. Killed and reaped when
+  // cancelled.
   using CommandDone = std::function<void(Result<CommandOutput>)>;
   virtual std::unique_ptr<Operation> run(const Command& command, CommandDone done) = 0;
 
-  // `work` runs on a pool thread and may block; then `done` on the loop thread. Cancelling only drops `done`: `work`
-  // must own everything that it touches.
+  // `work` runs on a pool thread and may block; then `done` on the loop thread. Cancelling only drops `done`:
+  // `work` must own everything that it touches.
   virtual std::unique_ptr<Operation> in_pool(std::function<void()> work, std::function<void()> done) = 0;
 
   // Destroys `object` soon, from the loop itself: the way for a handler to let go of its own caller.

@@ -1,5 +1,5 @@
-// Splice: the one copy loop. It joins two ByteStreams until both directions have ended, passing on bytes, half-closes
-// and breaks, and owns both meanwhile.
+// Splice: the one copy loop. It joins two ByteStreams until both directions have ended, passing on bytes,
+// half-closes and breaks, and owns both meanwhile.
 //
 //   left.on_data → right.write      right.on_data → left.write
 //   left.on_eof  → right.shutdown_write, and the other way round
@@ -20,12 +20,12 @@ namespace jump {
 
 class Splice {
  public:
-  // A side whose other end has gone gets this long to take what it was sent; then it is aborted. Long, as a person may
-  // have paused the reader; finite, as one that never reads must not be kept for ever.
+  // A side whose other end has gone gets this long to take what it was sent; then it is aborted. Long, as a
+  // person may have paused the reader; finite, as one that never reads must not be kept for ever.
   static constexpr Duration kLinger = seconds(600);
 
-  // `done` is called once, when both streams have ended, with the first break or null; then the owner destroys the
-  // splice (through Io::dispose(), as it is being called by one of its streams).
+  // `done` is called once, when both streams have ended, with the first break or null; then the owner
+  // destroys the splice (through Io::dispose(), as it is being called by one of its streams).
   // Splice::broke_left() tells which side that was.
   using Done = std::function<void(const Error* error)>;
   Splice(Io& io, std::unique_ptr<ByteStream> left, std::unique_ptr<ByteStream> right, Done done);
@@ -59,7 +59,7 @@ class Splice {
   Side left_, right_;
   Done done_;
   std::optional<Error> error_;
-  bool broke_left_ = false;  // with error_: the left side did
+  bool broke_left_ = false;        // with error_: the left side did
   std::unique_ptr<Timer> linger_;  // made when it is needed: idle connections are to be small
 };
 

@@ -1,5 +1,5 @@
-// Mux fed with whatever a server may say: packets cut from the input (length byte, then bytes), while channels open,
-// write, stall and go. Nothing it says may crash us or make us hold more than was granted.
+// Mux fed with whatever a server may say: packets cut from the input (length byte, then bytes), while
+// channels open, write, stall and go. Nothing it says may crash us or make us hold more than was granted.
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -41,13 +41,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       case 0: {
         if (channels.size() > 8) break;
         owners.push_back(std::make_unique<Owner>());
-        auto opened = mux.open(ChannelOpen::direct_tcpip("h", 1, "", 0), TimePoint() + seconds(command), nullptr);
+        auto opened =
+            mux.open(ChannelOpen::direct_tcpip("h", 1, "", 0), TimePoint() + seconds(command), nullptr);
         (*opened)->set_handler(owners.back().get());
         channels.push_back(*std::move(opened));
         break;
       }
       case 1:
-        if (!channels.empty()) channels[command % channels.size()]->write(in.first(std::min<std::size_t>(in.size(), command)));
+        if (!channels.empty())
+          channels[command % channels.size()]->write(in.first(std::min<std::size_t>(in.size(), command)));
         break;
       case 2:
         if (!channels.empty()) channels[command % channels.size()]->shutdown_write();

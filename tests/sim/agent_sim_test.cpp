@@ -1,5 +1,5 @@
-// The agent from control socket to SSH server, on memory streams and a clock of the test's: every step is exact, so
-// cuts can be made at every byte and waits measured to the millisecond.
+// The agent from control socket to SSH server, on memory streams and a clock of the test's: every step is
+// exact, so cuts can be made at every byte and waits measured to the millisecond.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -29,8 +29,9 @@ class AgentSim : public testing::Test {
         output.err = "ssh: nobody knows this\n";
         return output;
       }
-      output.out = "host prod\nuser alice\nhostname 10.0.0.5\nport 22\nuserknownhostsfile " + known_hosts +
-                   "\nglobalknownhostsfile none\nidentityagent none\nserveraliveinterval 5\nserveralivecountmax 2\n";
+      output.out =
+          "host prod\nuser alice\nhostname 10.0.0.5\nport 22\nuserknownhostsfile " + known_hosts +
+          "\nglobalknownhostsfile none\nidentityagent none\nserveraliveinterval 5\nserveralivecountmax 2\n";
       return output;
     });
     io.on_dial("10.0.0.5:22", [this](std::unique_ptr<ByteStream> stream) {
@@ -42,7 +43,8 @@ class AgentSim : public testing::Test {
       prepare_sshd();
     });
     prepare_sshd();
-    MethodContext context{io, *hosts, *forwards, proto::HelloResult{}, [] { return proto::AgentStatus{}; }, [] {}};
+    MethodContext context{io,   *hosts, *forwards, proto::HelloResult{}, [] { return proto::AgentStatus{}; },
+                          [] {}};
     bind_methods(dispatcher, context);
     EXPECT_TRUE(server->listen("/control"));
   }
@@ -57,7 +59,8 @@ class AgentSim : public testing::Test {
   // The server that the next dial() meets; known_hosts knows it already.
   void prepare_sshd() {
     next_sshd = std::make_unique<SimSshd>();
-    std::ofstream(known_hosts) << "10.0.0.5 ssh-ed25519 " << base64_encode(next_sshd->host_key_blob()) << "\n";
+    std::ofstream(known_hosts) << "10.0.0.5 ssh-ed25519 " << base64_encode(next_sshd->host_key_blob())
+                               << "\n";
   }
 
   // A control client: sends lines, keeps what comes back.
@@ -273,7 +276,8 @@ TEST_F(AgentSim, ConnectionsWaitForABastionThatIsAwayAndAreRefusedWhenTheirTimeI
 TEST_F(AgentSim, AClientThatGoesAwayDuringTheLoginWithdrawsItsRequest) {
   hang_next = true;
   Client asker = client();
-  asker.send(R"({"jsonrpc":"2.0","id":1,"method":"forward.open","params":{"spec":"8001:svc:1","via":"prod"}})" "\n");
+  asker.send(R"({"jsonrpc":"2.0","id":1,"method":"forward.open","params":{"spec":"8001:svc:1","via":"prod"}})"
+             "\n");
   io.settle();
   EXPECT_TRUE(io.connect("localhost:8001"));
   asker.stream->abort();
@@ -298,7 +302,8 @@ TEST_F(AgentSim, ANameIsNeverTakenForAnId) {
     json answer = call("forward.open", {{"spec", "8001:svc:1"}, {"via", "prod"}, {"name", name}});
     EXPECT_EQ(answer["error"]["data"]["kind"], "invalid") << answer.dump();
   }
-  EXPECT_TRUE(call("forward.open", {{"spec", "8001:svc:1"}, {"via", "prod"}, {"name", "web"}}).contains("result"));
+  EXPECT_TRUE(
+      call("forward.open", {{"spec", "8001:svc:1"}, {"via", "prod"}, {"name", "web"}}).contains("result"));
   EXPECT_TRUE(call("forward.close", {{"forward", "web"}}).contains("result"));
 }
 
@@ -318,7 +323,9 @@ TEST_F(AgentSim, ACutAfterAnyByteEndsEverythingCleanly) {
   for (std::size_t cut = 1; cut < 3000; cut += cut < 100 ? 7 : 41) {
     die_after = cut;
     Client asker = client();
-    asker.send(R"({"jsonrpc":"2.0","id":1,"method":"forward.open","params":{"spec":"8001:svc:1","via":"prod"}})" "\n");
+    asker.send(
+        R"({"jsonrpc":"2.0","id":1,"method":"forward.open","params":{"spec":"8001:svc:1","via":"prod"}})"
+        "\n");
     io.settle();
     ASSERT_EQ(asker.answers().size(), 1u) << "cut " << cut;
     bool opened = asker.answers()[0].contains("result");
@@ -359,8 +366,10 @@ TEST_F(AgentSim, ALoginThatFailsLeavesNoForwardAndIsNotRepeatedByMereConnections
 
 TEST_F(AgentSim, TwoWhoAskAtOnceShareOneLogin) {
   Client one = client(), two = client();
-  one.send(R"({"jsonrpc":"2.0","id":1,"method":"host.connect","params":{"host":"prod"}})" "\n");
-  two.send(R"({"jsonrpc":"2.0","id":2,"method":"forward.open","params":{"spec":"8001:svc:1","via":"prod"}})" "\n");
+  one.send(R"({"jsonrpc":"2.0","id":1,"method":"host.connect","params":{"host":"prod"}})"
+           "\n");
+  two.send(R"({"jsonrpc":"2.0","id":2,"method":"forward.open","params":{"spec":"8001:svc:1","via":"prod"}})"
+           "\n");
   io.settle();
   EXPECT_EQ(one.answers().size() + two.answers().size(), 2u);
   EXPECT_EQ(sshds.size(), 1u);
@@ -378,7 +387,8 @@ TEST_F(AgentSim, TheSameForwardTwiceIsOneForward) {
 
 TEST_F(AgentSim, AClientThatGoesAwayWithdrawsItsRequest) {
   Client asker = client();
-  asker.send(R"({"jsonrpc":"2.0","id":1,"method":"forward.open","params":{"spec":"8001:svc:1","via":"prod"}})" "\n");
+  asker.send(R"({"jsonrpc":"2.0","id":1,"method":"forward.open","params":{"spec":"8001:svc:1","via":"prod"}})"
+             "\n");
   asker.stream->abort();
   asker.stream.reset();
   io.settle();
@@ -412,7 +422,8 @@ TEST_F(AgentSim, GarbageCostsOnlyItsClient) {
   ASSERT_EQ(endless.answers().size(), 1u);
   EXPECT_TRUE(endless.answers()[0].contains("error"));
 
-  good.send(R"({"jsonrpc":"2.0","id":7,"method":"status"})" "\n");
+  good.send(R"({"jsonrpc":"2.0","id":7,"method":"status"})"
+            "\n");
   io.settle();
   ASSERT_EQ(good.answers().size(), 1u);
   EXPECT_TRUE(good.answers()[0].contains("result"));
@@ -422,7 +433,9 @@ TEST_F(AgentSim, AClientThatDoesNotReadIsCutOffAndOthersGoOn) {
   Client deaf = client();
   deaf.got->set_appetite(0);
   std::string asks;
-  for (int i = 0; i < 500; ++i) asks += R"({"jsonrpc":"2.0","id":"0123456789012345678901234567890123456789","method":"status"})" "\n";
+  for (int i = 0; i < 500; ++i)
+    asks += R"({"jsonrpc":"2.0","id":"0123456789012345678901234567890123456789","method":"status"})"
+            "\n";
   for (int round = 0; round < 2000 && server->clients() == 1; ++round) {
     deaf.stream->write(as_bytes(asks));
     io.settle();
@@ -433,12 +446,14 @@ TEST_F(AgentSim, AClientThatDoesNotReadIsCutOffAndOthersGoOn) {
 
 TEST_F(AgentSim, RequestsInPiecesAndManyAtOnceAreAnsweredInTheirOrder) {
   Client pieces = client();
-  for (char c : std::string(R"({"jsonrpc":"2.0","id":1,"method":"forward.list"})" "\r\n")) {
+  for (char c : std::string(R"({"jsonrpc":"2.0","id":1,"method":"forward.list"})"
+                            "\r\n")) {
     pieces.send(std::string_view(&c, 1));
     io.settle();
   }
   std::string many;
-  for (int i = 2; i < 300; ++i) many += json{{"jsonrpc", "2.0"}, {"id", i}, {"method", "forward.list"}}.dump() + "\n";
+  for (int i = 2; i < 300; ++i)
+    many += json{{"jsonrpc", "2.0"}, {"id", i}, {"method", "forward.list"}}.dump() + "\n";
   pieces.send(many);
   io.settle();
   auto answers = pieces.answers();

@@ -1,5 +1,5 @@
-// SimSshd: a whole SSH server in memory for simulations: TestServer's transport, a login that lets everybody in (or
-// nobody), and the server's side of channels to a few targets, told apart by port:
+// SimSshd: a whole SSH server in memory for simulations: TestServer's transport, a login that lets everybody
+// in (or nobody), and the server's side of channels to a few targets, told apart by port:
 //
 //   kEcho    sends back what it gets, and EOF at EOF      kHole    never answers the open
 //   kHash    at EOF answers with a line about what it got kRefuse  refuses the open
@@ -35,7 +35,8 @@ class SimSshd final : public StreamHandler {
 
   std::size_t open_channels() const { return channels_.size(); }
   std::size_t opens() const { return opens_; }  // asked for, ever
-  // As targets do that close idle connections: a last word, EOF and CLOSE on every channel that has carried nothing.
+  // As targets do that close idle connections: a last word, EOF and CLOSE on every channel that has carried
+  // nothing.
   void end_idle_channels(std::string_view last_word) {
     for (auto& [number, channel] : channels_) {
       if (channel.got > 0) continue;
@@ -78,7 +79,7 @@ class SimSshd final : public StreamHandler {
 
  private:
   struct Channel {
-    std::uint32_t client = 0;     // the client's number
+    std::uint32_t client = 0;  // the client's number
     std::uint32_t port = 0;
     std::uint32_t send_window = 0;
     std::uint32_t recv_window = kWindow;
@@ -100,8 +101,10 @@ class SimSshd final : public StreamHandler {
       case 50:
         if (closed_to_all_) return send(WireWriter().u8(51).string("publickey").boolean(false));
         return send(WireWriter().u8(52));
-      case ssh::kGlobalRequest: return send(WireWriter().u8(ssh::kRequestFailure));
-      case ssh::kChannelOpen: return on_open(in);
+      case ssh::kGlobalRequest:
+        return send(WireWriter().u8(ssh::kRequestFailure));
+      case ssh::kChannelOpen:
+        return on_open(in);
       case ssh::kChannelData: {
         std::uint32_t number = in.u32();
         auto found = channels_.find(number);
@@ -114,7 +117,10 @@ class SimSshd final : public StreamHandler {
         channel.got += data.size();
         if (channel.port == kEcho) channel.out += as_text(data);
         if (channel.recv_window < kWindow / 2) {
-          send(WireWriter().u8(ssh::kChannelWindowAdjust).u32(channel.client).u32(kWindow - channel.recv_window));
+          send(WireWriter()
+                   .u8(ssh::kChannelWindowAdjust)
+                   .u32(channel.client)
+                   .u32(kWindow - channel.recv_window));
           channel.recv_window = kWindow;
         }
         return;
@@ -138,7 +144,8 @@ class SimSshd final : public StreamHandler {
         channels_.erase(number);
         return;
       }
-      default: return;
+      default:
+        return;
     }
   }
 
@@ -153,17 +160,31 @@ class SimSshd final : public StreamHandler {
     channel.port = in.u32();
     if (channel.port == kHole) return;
     if (channel.port == kRefuse) {
-      return send(WireWriter().u8(ssh::kChannelOpenFailure).u32(channel.client).u32(2).string("Connection refused").string(""));
+      return send(WireWriter()
+                      .u8(ssh::kChannelOpenFailure)
+                      .u32(channel.client)
+                      .u32(2)
+                      .string("Connection refused")
+                      .string(""));
     }
     std::uint32_t number = next_++;
-    send(WireWriter().u8(ssh::kChannelOpenConfirmation).u32(channel.client).u32(number).u32(kWindow).u32(32768));
+    send(WireWriter()
+             .u8(ssh::kChannelOpenConfirmation)
+             .u32(channel.client)
+             .u32(number)
+             .u32(kWindow)
+             .u32(32768));
     channels_[number] = channel;
   }
 
   void push(Channel& channel) {
     while (!channel.out.empty() && channel.send_window > 0) {
-      std::size_t count = std::min({channel.out.size(), std::size_t{channel.send_window}, std::size_t{32000}});
-      send(WireWriter().u8(ssh::kChannelData).u32(channel.client).string(std::string_view(channel.out).substr(0, count)));
+      std::size_t count =
+          std::min({channel.out.size(), std::size_t{channel.send_window}, std::size_t{32000}});
+      send(WireWriter()
+               .u8(ssh::kChannelData)
+               .u32(channel.client)
+               .string(std::string_view(channel.out).substr(0, count)));
       channel.out.erase(0, count);
       channel.send_window -= static_cast<std::uint32_t>(count);
     }

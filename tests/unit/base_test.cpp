@@ -17,7 +17,8 @@ TEST(ByteQueue, GivesBackWhatWentInWhateverThePieces) {
     std::string in, out;
     for (int step = 0; step < 300; ++step) {
       if (random() % 2) {
-        std::string piece(random() % (random() % 10 == 0 ? 100000 : 700), static_cast<char>('a' + random() % 26));
+        std::string piece(random() % (random() % 10 == 0 ? 100000 : 700),
+                          static_cast<char>('a' + random() % 26));
         in += piece;
         queue.append(as_bytes(piece));
       } else {
@@ -44,7 +45,12 @@ TEST(ByteQueue, GivesBackWhatWentInWhateverThePieces) {
 
 TEST(Wire, ReadsBackWhatWasWritten) {
   WireWriter out;
-  out.u8(7).boolean(true).u32(0xdeadbeef).u64(0x0123456789abcdef).string(std::string_view("text")).raw(as_bytes("tail"));
+  out.u8(7)
+      .boolean(true)
+      .u32(0xdeadbeef)
+      .u64(0x0123456789abcdef)
+      .string(std::string_view("text"))
+      .raw(as_bytes("tail"));
   WireReader in(out.view());
   EXPECT_EQ(in.u8(), 7);
   EXPECT_TRUE(in.boolean());

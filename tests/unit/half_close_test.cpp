@@ -56,7 +56,8 @@ TEST(HalfClose, CloseOfThePeerIsAnsweredAtOnceButTheOwnerStillGetsItsBytes) {
   EXPECT_FALSE(actions.send_close);
 }
 
-// Any order of events: each message at most once, EOF never after CLOSE, one finish, and none before both have ended.
+// Any order of events: each message at most once, EOF never after CLOSE, one finish, and none before both
+// have ended.
 TEST(HalfClose, NoOrderOfEventsSaysAnythingTwice) {
   for (unsigned seed = 0; seed < 20000; ++seed) {
     std::mt19937 random(seed);
@@ -87,10 +88,18 @@ TEST(HalfClose, NoOrderOfEventsSaysAnythingTwice) {
           if (!peer_closed) count(ends.peer_close(empty));
           peer_closed = true;
           break;
-        case 2: count(ends.in_drained()); break;
-        case 3: count(ends.owner_shutdown(empty)); break;
-        case 4: count(ends.owner_close(empty)); break;
-        case 5: count(ends.out_drained()); break;
+        case 2:
+          count(ends.in_drained());
+          break;
+        case 3:
+          count(ends.owner_shutdown(empty));
+          break;
+        case 4:
+          count(ends.owner_close(empty));
+          break;
+        case 5:
+          count(ends.out_drained());
+          break;
         case 6:
           if (random() % 4 == 0) count(ends.owner_abort());
           break;

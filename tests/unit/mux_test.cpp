@@ -114,7 +114,8 @@ class MuxTest : public testing::Test {
     mux->handle_packet(bytes, start);
     mux->pump(start);
   }
-  std::unique_ptr<Channel> open_and_confirm(Owner& owner, std::uint32_t remote, std::uint32_t window = 1 << 20) {
+  std::unique_ptr<Channel> open_and_confirm(Owner& owner, std::uint32_t remote,
+                                            std::uint32_t window = 1 << 20) {
     auto channel = open(owner);
     confirm(last_open(), remote, window);
     EXPECT_TRUE(owner.opened);

@@ -14,10 +14,11 @@ TEST(HostName, GoodOnes) {
     const char* host;
     int port;  // 0: none
   };
-  for (const Case& each : {Case{"prod", "", "prod", 0}, Case{"me@prod", "me", "prod", 0}, Case{"prod:22", "", "prod", 22},
-                           Case{"me@10.0.0.1:2222", "me", "10.0.0.1", 2222}, Case{"[::1]:22", "", "::1", 22},
-                           Case{"fe80::1", "", "fe80::1", 0}, Case{"[fe80::1%eth0]", "", "fe80::1%eth0", 0},
-                           Case{"user@realm@host", "user@realm", "host", 0}, Case{"h:65535", "", "h", 65535}}) {
+  for (const Case& each :
+       {Case{"prod", "", "prod", 0}, Case{"me@prod", "me", "prod", 0}, Case{"prod:22", "", "prod", 22},
+        Case{"me@10.0.0.1:2222", "me", "10.0.0.1", 2222}, Case{"[::1]:22", "", "::1", 22},
+        Case{"fe80::1", "", "fe80::1", 0}, Case{"[fe80::1%eth0]", "", "fe80::1%eth0", 0},
+        Case{"user@realm@host", "user@realm", "host", 0}, Case{"h:65535", "", "h", 65535}}) {
     auto name = HostName::parse(each.text);
     ASSERT_TRUE(name) << each.text << ": " << name.error().message;
     EXPECT_EQ(name->user, each.user) << each.text;
@@ -27,8 +28,8 @@ TEST(HostName, GoodOnes) {
 }
 
 TEST(HostName, BadOnesAreRefusedWithTheReason) {
-  for (const char* text : {"", "@host", "user@", "-oProxyCommand=x", "a b", "host:", "host:0", "host:65536", "host:2x", "[::1",
-                           "[::1]x", "h;rm", "$(x)", "a\nb", "-l@host", "[]:22"}) {
+  for (const char* text : {"", "@host", "user@", "-oProxyCommand=x", "a b", "host:", "host:0", "host:65536",
+                           "host:2x", "[::1", "[::1]x", "h;rm", "$(x)", "a\nb", "-l@host", "[]:22"}) {
     auto name = HostName::parse(text);
     ASSERT_FALSE(name) << text;
     EXPECT_EQ(name.error().code, Errc::kInvalid);
@@ -49,7 +50,8 @@ TEST(SshConfigDump, BecomesASpec) {
   EXPECT_EQ(spec->alias, "prod");
   EXPECT_EQ(spec->describe(), "prod (deploy@10.0.0.5:2222)");
   EXPECT_EQ(spec->identity_files, (std::vector<std::string>{"/home/alice/.ssh/id_10.0.0.5", "/a b/%key"}));
-  EXPECT_EQ(spec->known_hosts_files, (std::vector<std::string>{"/tmp/a b/kh", "/home/alice/.ssh/known_hosts2"}));
+  EXPECT_EQ(spec->known_hosts_files,
+            (std::vector<std::string>{"/tmp/a b/kh", "/home/alice/.ssh/known_hosts2"}));
   EXPECT_TRUE(spec->identities_only);
   EXPECT_EQ(spec->identity_agent, "/tmp/alice.sock");
   EXPECT_EQ(spec->connect_timeout, seconds(9));
@@ -70,8 +72,9 @@ TEST(SshConfigDump, TheAgentIsTheEnvironmentsUnlessSaidOtherwise) {
 }
 
 TEST(SshConfigDump, WhatWouldChangeTheWayThereIsRefusedNotIgnored) {
-  for (const char* line : {"proxyjump gate\n", "proxycommand nc %h %p\n", "revokedhostkeys /etc/ssh/revoked\n",
-                           "pubkeyauthentication false\n", "preferredauthentications password\n"}) {
+  for (const char* line :
+       {"proxyjump gate\n", "proxycommand nc %h %p\n", "revokedhostkeys /etc/ssh/revoked\n",
+        "pubkeyauthentication false\n", "preferredauthentications password\n"}) {
     auto spec = parse_ssh_config_dump(std::string("hostname h\n") + line, "h", alice());
     ASSERT_FALSE(spec);
     EXPECT_EQ(spec.error().code, Errc::kUnsupported);

@@ -8,8 +8,12 @@
 namespace jump {
 namespace {
 
-TimePoint at(double s) { return TimePoint() + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(s)); }
-Duration ms(double m) { return std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(m)); }
+TimePoint at(double s) {
+  return TimePoint() + std::chrono::duration_cast<Duration>(std::chrono::duration<double>(s));
+}
+Duration ms(double m) {
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(m));
+}
 
 TEST(RoundTrip, BaseIsTheLeastOfTheLastTwentySecondsAndForgets) {
   RoundTrip trip;
@@ -46,7 +50,8 @@ TEST(WindowBudget, WhatIsHeldForSlowReadersCountsAgainstGrowth) {
   EXPECT_EQ(budget.growth_limit(), before);
 }
 
-// A bottleneck: `rate` bytes per second, `base` seconds of round trip, a queue as long as the window makes it.
+// A bottleneck: `rate` bytes per second, `base` seconds of round trip, a queue as long as the window makes
+// it.
 struct Path {
   double rate, base;
   double round_trip(double window) const { return std::max(base, window / rate); }
@@ -68,8 +73,10 @@ TEST(BulkGovernor, FillsThePathAndKeepsTheQueueShortWhereverItBegins) {
     for (double start : {64e3, 2e6, 16e6}) {
       double window = settle(path, start, 100);
       double product = path.rate * path.base;
-      EXPECT_GE(window, product) << path.rate << " " << path.base << " from " << start << ": the path is not full";
-      EXPECT_LE(path.round_trip(window), 1.25 * path.base) << path.rate << " " << path.base << " from " << start;
+      EXPECT_GE(window, product) << path.rate << " " << path.base << " from " << start
+                                 << ": the path is not full";
+      EXPECT_LE(path.round_trip(window), 1.25 * path.base)
+          << path.rate << " " << path.base << " from " << start;
     }
   }
 }

@@ -1,0 +1,115 @@
+// Mux, how much may be under way: credit and growth of receive windows, the measured round trip, and bulk
+// that is held back while an interactive channel is active.
+#include <algorithm>
+#include <utility>
+
+#include "base/wire.h"
+#include "channel/messages.h"
+#include "channel/mux_slot.h"
+
+namespace jump {
+
+// Tops up what the peer may send to the window, in steps.
+void Mux::credit(Slot& slot) {
+  std::uint64_t granted = std::uint64_t{slot.recv_window} + slot.in.size();
+  if (granted >= slot.window || slot.ends.close_sent()) return;
+  auto more = static_cast<std::uint32_t>(slot.window - granted);
+  if (more < slot.window / kCreditParts) return;
+  WireWriter packet;
+  packet.u8(ssh::kChannelWindowAdjust).u32(slot.remote).u32(more);
+  slot.recv_window += more;
+  queue_control(packet.take());
+}
+
+// Doubles the window when a whole one came within two round trips: then it, and not the path, was the limit.
+void Mux::grow_window(Slot& slot, std::size_t arrived) {
+  slot.growth_bytes += arrived;
+  if (slot.growth_bytes < slot.window) return;
+  bool limited = round_trip_.known() && now_ - slot.growth_start <= 2 * round_trip_.base();
+  bool keeps_up = slot.in.size() < slot.window / 4;
+  if (limited && keeps_up && !governed_ && slot.window < budget_->growth_limit()) {
+    slot.window = std::min(2 * slot.window, std::max(slot.window, budget_->growth_limit()));
+    counters_.window_growths++;
+    counters_.largest_window = std::max<std::uint64_t>(counters_.largest_window, slot.window);
+  }
+  slot.growth_bytes = 0;
+  slot.growth_start = now_;
+}
+
+void Mux::note_traffic(std::uint32_t number, Slot& slot, std::size_t bytes) {
+  std::int64_t second = std::chrono::duration_cast<seconds>(now_.time_since_epoch()).count();
+  if (second != slot.second) {
+    slot.recent_before = second == slot.second + 1 ? slot.recent : 0;
+    slot.recent = 0;
+    slot.second = second;
+  }
+  slot.recent += bytes;
+  bool busy = slot.recent + slot.recent_before > kBulkBytes;
+  if (busy && !slot.bulk) {
+    slot.bulk = true;
+    bulk_.push_back(number);
+  }
+  if (slot.bulk) bulk_bytes_ += bytes;
+  if (!busy && bytes <= kTinyBytes) last_interactive_ = now_;
+  bool interactive = now_ - last_interactive_ < kInteractiveHold;
+  if (!bulk_.empty() && interactive && next_probe_ == TimePoint::max()) {
+    next_probe_ = now_;  // begins to measure; see on_probe_answer()
+    sink_->wake();
+  }
+}
+
+void Mux::probe(TimePoint now) {
+  if (probing_) return;
+  Status asked = global_request("keepalive@openssh.com", {}, [this](bool, ByteView) { on_probe_answer(); });
+  if (!asked) return;
+  probing_ = true;
+  probe_sent_ = now;
+}
+
+void Mux::on_probe_answer() {
+  probing_ = false;
+  round_trip_.add(now_ - probe_sent_, now_);
+  // The first answers are late: a server is busy right after a login.
+  if (round_trip_.samples() < kFirstProbes) probe(now_);
+  if (next_probe_ == TimePoint::max()) return;
+  govern();
+}
+
+// One step of the governor, at the end of a measured round trip.
+void Mux::govern() {
+  std::erase_if(bulk_, [&](std::uint32_t number) {
+    Slot* slot = find(number);
+    std::int64_t second = std::chrono::duration_cast<seconds>(now_.time_since_epoch()).count();
+    bool busy = slot && slot->phase != Phase::kEnded && second - slot->second <= 1;
+    if (slot && !busy) slot->bulk = false;
+    return !busy;
+  });
+  double delivered = static_cast<double>(std::exchange(bulk_bytes_, 0));
+  if (bulk_.empty() || now_ - last_interactive_ >= kInteractiveHold) return end_governing();
+  if (!governed_) {
+    governed_ = true;
+    governor_.start(delivered);
+  }
+  governor_.on_round_trip(round_trip_.last(), round_trip_.base(), delivered);
+  auto share = static_cast<std::uint32_t>(
+      std::clamp(governor_.window() / static_cast<double>(bulk_.size()), 2.0 * kMaxPacket,
+                 static_cast<double>(std::max(budget_->growth_limit(), WindowBudget::kInitialMin))));
+  for (std::uint32_t number : bulk_) {
+    Slot* slot = find(number);
+    slot->window = share;
+    credit(*slot);
+  }
+  next_probe_ = now_ + kProbeGap;
+}
+
+void Mux::end_governing() {
+  next_probe_ = TimePoint::max();
+  if (!std::exchange(governed_, false)) return;
+  for (std::uint32_t number : bulk_) {
+    Slot* slot = find(number);
+    slot->window = std::max(slot->window, budget_->initial_window());
+    credit(*slot);
+  }
+}
+
+}  // namespace jump

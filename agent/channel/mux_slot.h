@@ -1,0 +1,43 @@
+// Mux::Slot: the protocol's side of one channel. Private to the three sources of Mux.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "base/byte_queue.h"
+#include "channel/mux.h"
+
+namespace jump {
+
+// `handler` and `channel` are the owner's side; both null once it has gone.
+struct Mux::Slot {
+  Phase phase = Phase::kOpening;
+  bool answered = false;  // the peer has confirmed or refused the open
+  bool in_ring = false;
+  bool visit = false;       // listed in visits_
+  bool paused = false;      // the owner took less than was offered; wait for resume_reading()
+  bool wants_room = false;  // the owner was given a short write
+  bool tell_opened = false, tell_peer_ended = false, tell_room = false, tell_eof = false, tell_end = false;
+  HalfClose ends;
+
+  Channel* channel = nullptr;
+  StreamHandler* handler = nullptr;
+  ChannelEvents* events = nullptr;
+  std::unique_ptr<Error> end_error;  // with tell_end: why; null for an orderly end
+
+  std::uint32_t remote = 0;  // the peer's channel number
+  std::uint32_t remote_max_packet = 0;
+  std::uint32_t send_window = 0;   // bytes the peer still allows
+  std::uint32_t window = 0;        // what the peer may have under way and we may hold, together
+  std::uint32_t recv_window = 0;   // bytes we still allow
+  std::uint64_t growth_bytes = 0;  // that came since growth_start
+  TimePoint growth_start;
+  std::int64_t second = -1;                     // which second of the clock `recent` counts
+  std::uint64_t recent = 0, recent_before = 0;  // bytes both ways in that second, and in the one before
+  bool bulk = false;                            // listed in bulk_
+  ByteQueue in;                                 // for the owner
+  ByteQueue out;                                // for the peer
+  TimePoint deadline;
+};
+
+}  // namespace jump
