@@ -25,6 +25,8 @@ class BulkGovernor {
   static constexpr double kQueueShare = 0.08;
   // As long as the round trip is within this of the base, the path is not full: grow fast.
   static constexpr double kClear = 1.06;
+  // Per round trip then: 64 KiB become a fast path's window within a second, and the overshoot at the end is short.
+  static constexpr double kGrowth = 1.12;
 
   // Takes over with what was under way during the last round trip.
   void start(double under_way) { window_ = std::clamp(under_way, kMin, kMax); }
@@ -34,7 +36,7 @@ class BulkGovernor {
     double rtt = std::max(to_seconds(sample), 1e-6), least = std::max(to_seconds(base), 1e-6);
     bool limited = delivered > window_ / 3;  // a window that is not used is not a measurement
     if (rtt <= least * kClear) {
-      if (limited) window_ *= 1.25;
+      if (limited) window_ *= kGrowth;
     } else {
       double queue_target = std::max(kMin / 4, delivered * (least / rtt) * kQueueShare);
       window_ = 0.5 * window_ + 0.5 * (window_ * least / rtt + queue_target);

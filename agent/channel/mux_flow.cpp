@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/log.h"
 #include "base/wire.h"
 #include "channel/messages.h"
 #include "channel/mux_slot.h"
@@ -54,6 +55,7 @@ void Mux::note_traffic(std::uint32_t number, Slot& slot, std::size_t bytes) {
   bool interactive = now_ - last_interactive_ < kInteractiveHold;
   if (!bulk_.empty() && interactive && next_probe_ == TimePoint::max()) {
     next_probe_ = now_;  // begins to measure; see on_probe_answer()
+    bulk_bytes_ = 0;
     sink_->wake();
   }
 }
@@ -91,6 +93,9 @@ void Mux::govern() {
     governor_.start(delivered);
   }
   governor_.on_round_trip(round_trip_.last(), round_trip_.base(), delivered);
+  log::trace("mux: round trip {:.1f} of {:.1f} ms, {} bulk channels, {} bytes: window {}",
+             1000 * to_seconds(round_trip_.last()), 1000 * to_seconds(round_trip_.base()), bulk_.size(), delivered,
+             governor_.window());
   auto share = static_cast<std::uint32_t>(
       std::clamp(governor_.window() / static_cast<double>(bulk_.size()), 2.0 * kMaxPacket,
                  static_cast<double>(std::max(budget_->growth_limit(), WindowBudget::kInitialMin))));

@@ -117,6 +117,8 @@ bool Hop::step() {
     }
     case Transport::State::kConnection:
       if (state_ != State::kReady) begin_service();
+      // Not left to the timer alone: a busy hop starts it anew all the time.
+      if (TimePoint now = io_.now(); mux_->next_deadline() <= now) mux_->tick(now);
       mux_->pump(io_.now());
       if (mux_->error()) fail(*mux_->error());
       return transport_->state() == Transport::State::kFailed;  // found out while sending

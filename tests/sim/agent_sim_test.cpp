@@ -201,6 +201,24 @@ TEST_F(AgentSim, ABlackHoleEndsAtItsDeadlineWhileOthersAreServed) {
   EXPECT_NE(list[0]["error"].get<std::string>().find("svc:3"), std::string::npos);
 }
 
+// A busy connection looks at its deadlines itself: a timer that each packet starts anew would never fire.
+TEST_F(AgentSim, DeadlinesHoldWhileOthersAreBusy) {
+  open_forward(SimSshd::kHole);
+  open_forward(SimSshd::kEcho);
+  auto hole = connect(SimSshd::kHole);
+  Collector hole_got(*hole);
+  auto busy = connect(SimSshd::kEcho);
+  Collector busy_got(*busy);
+  io.advance(ForwardLimits{}.open_timeout - milliseconds(5));
+  EXPECT_FALSE(hole_got.closed);
+  for (int i = 0; i < 20; ++i) {
+    busy->write(as_bytes("x"));
+    io.advance(std::chrono::microseconds(500));
+  }
+  EXPECT_TRUE(hole_got.closed);
+  EXPECT_EQ(busy_got.received.size(), 20u);
+}
+
 TEST_F(AgentSim, ARefusedTargetEndsTheConnectionAtOnceWithTheServersWords) {
   open_forward(SimSshd::kRefuse);
   auto stream = connect(SimSshd::kRefuse);
