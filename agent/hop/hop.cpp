@@ -4,7 +4,6 @@
 
 #include "auth/host_key_error.h"
 #include "base/log.h"
-#include "base/wire.h"
 
 namespace jump {
 namespace {
@@ -289,11 +288,7 @@ void Hop::arm_channel_timer() {
 void Hop::close(Error reason) {
   if (state_ == State::kClosed) return;
   if (state_ == State::kReady) {
-    // SSH_MSG_DISCONNECT, "by application" (RFC 4253 section 11.1), so that the server's log tells it from a
-    // break.
-    WireWriter packet;
-    packet.u8(1).u32(11).string(std::string_view("disconnected by user")).string(std::string_view());
-    transport_->send_packet(packet.view(), {});
+    transport_->disconnect();  // so that the server's log tells it from a break
     flush();
   }
   end(std::move(reason));
