@@ -51,7 +51,8 @@ std::optional<Socket> Socket::connect_tcp(std::uint16_t port, Duration deadline)
     int error = 0;
     socklen_t length = sizeof error;
     ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &length);
-    if (error != 0) return std::nullopt;
+    // Reset: it was connected, and has been ended since. Reading will say so.
+    if (error != 0 && error != ECONNRESET) return std::nullopt;
   }
   return Socket(std::move(fd));
 }
