@@ -16,6 +16,10 @@ std::string_view errc_name(Errc code) {
       return "unreachable";
     case Errc::kTimeout:
       return "timeout";
+    case Errc::kNeedsPerson:
+      return "needs_person";
+    case Errc::kCancelled:
+      return "cancelled";
     case Errc::kAuth:
       return "auth";
     case Errc::kHostKey:

@@ -21,6 +21,8 @@ enum class Errc {
   kUnreachable,  // no way there: DNS, routing, connection refused
   kTimeout,      // a deadline passed
   kAuth,         // login failed
+  kNeedsPerson,  // a question waits for an answer, and nobody is there to give it
+  kCancelled,    // the person who was asked declined
   kHostKey,      // the server's key is unknown, changed or revoked
   kProtocol,     // the peer does not speak the protocol
   kClosed,       // it ended meanwhile

@@ -1,6 +1,4 @@
-// Transport::Impl: drives one libssh2 session over the bytes that were fed, one step at a time, and judges
-// each packet before libssh2 sees it (on_packet()).
-#include "transport/transport.h"
+// Transport::Impl: setting up, bytes, progress, sending, failure; and the public face.
 
 #include <errno.h>
 #include <fmt/core.h>
@@ -12,36 +10,11 @@
 
 #include "base/log.h"
 #include "base/wire.h"
-#include "transport/algorithms.h"
-#include "transport/kexinit.h"
-#include "base/printable.h"
-#include "transport/seam.h"
-#include "transport/version_exchange.h"
+#include "transport/transport_impl.h"
 
 namespace jump {
 
 namespace {
-
-enum Message : std::uint8_t {
-  kDisconnect = 1,
-  kIgnore = 2,
-  kUnimplemented = 3,
-  kDebug = 4,
-  kServiceAccept = 6,
-  kExtInfo = 7,
-  kKexInit = 20,
-  kNewKeys = 21,
-  kKexMethodFirst = 30,
-  kKexMethodLast = 49,
-  kUserauthRequest = 50,
-  kUserauthFailure = 51,
-  kUserauthSuccess = 52,
-  kUserauthBanner = 53,
-  kUserauthPkOk = 60,
-  kUserauthLast = 79,
-  kConnectionFirst = 80,
-  kConnectionLast = 127,
-};
 
 // libssh2 asks fcntl() about this number, which fails, and then leaves it alone.
 constexpr int kNoDescriptor = INT_MAX;
@@ -50,29 +23,12 @@ constexpr long kNoReadTimeout = 10L * 365 * 86400;
 // libssh2 may ask for more input before it uses what it has; each time brings it a step further. More of
 // these in a row mean that it is stuck.
 constexpr int kMaxIdleSteps = 16;
-// Of a server's text, in an error message.
-constexpr std::size_t kQuoted = 200;
 constexpr char kVersionLine[] = "SSH-2.0-jumpagent";
-constexpr char kUserauthSignAlgorithms[] = "rsa-sha2-512,rsa-sha2-256";
-constexpr std::string_view kCertificateSuffix = "-cert-v01@openssh.com";
 
 void init_libssh2() {
   static std::once_flag once;
   std::call_once(once, [] { libssh2_init(0); });
 }
-
-// "ssh-ed25519-cert-v01@openssh.com" → "ssh-ed25519", "sk-ssh-ed25519-cert-v01@…" →
-// "sk-ssh-ed25519@openssh.com".
-std::string signature_algorithm(std::string_view name) {
-  if (!name.ends_with(kCertificateSuffix)) return std::string(name);
-  std::string plain(name.substr(0, name.size() - kCertificateSuffix.size()));
-  return plain.starts_with("sk-") ? plain + "@openssh.com" : plain;
-}
-
-bool is_rsa(std::string_view key_type) { return signature_algorithm(key_type) == "ssh-rsa"; }
-
-// Those libssh2 hands on as they are: signature, then flags and counter.
-bool is_security_key(std::string_view algorithm) { return algorithm.starts_with("sk-"); }
 
 std::vector<std::string> supported_methods(LIBSSH2_SESSION* session, int kind) {
   const char** names = nullptr;
@@ -100,135 +56,6 @@ std::string_view state_name(Transport::State state) {
 }
 
 }  // namespace
-
-// Chunks that the output queue keeps for the next packets: what is written to a socket in one go.
-constexpr std::size_t kOutputSpare = 4;
-
-class Transport::Impl final : public seam::Owner {
- public:
-  explicit Impl(PacketHandler* handler) : handler_(handler) {}
-
-  Status open(const TransportOptions& options);
-
-  void feed(ByteView data) { input_.append(data); }
-  void feed_eof() { eof_ = true; }
-  State advance(ByteView fresh);
-  State state() const { return state_; }
-  const Error& error() const { return error_; }
-  ByteQueue& output() { return output_; }
-
-  const HostKey& host_key() const { return host_key_; }
-  void accept_host_key();
-  std::string server_banner() const { return version_.version(); }
-  std::string describe_algorithms() const;
-  std::string take_userauth_banner() { return std::exchange(banner_text_, {}); }
-
-  void start_none(const std::string& user);
-  void start_publickey(const std::string& user, ByteView blob);
-  std::optional<SignRequest> take_sign_request() { return std::exchange(sign_request_, std::nullopt); }
-  void provide_signature(Result<Bytes> signature);
-  std::optional<AuthOutcome> take_outcome() { return std::exchange(outcome_, std::nullopt); }
-
-  bool send_packet(ByteView head, ByteView body);
-  void disconnect();
-  std::uint64_t rekeys() const { return key_exchanges_ > 0 ? key_exchanges_ - 1 : 0; }
-
- private:
-  // The one userauth attempt that may be under way, step by step.
-  enum class Attempt {
-    kNone,       // none is
-    kRequest,    // request_ is to be sent ("none")
-    kReply,      // the server is to answer it
-    kPublicKey,  // libssh2 runs it, up to the server's answer to the key
-    kSign,       // the owner is to provide_signature()
-    kSigned,     // libssh2 runs it, up to the server's answer to the signature
-  };
-
-  // seam::Owner
-  Verdict on_packet(ByteView payload) override;
-  void on_bad_packet(std::string_view why) override;
-  void on_memory_limit() override;
-
-  // libssh2's callbacks
-  static ssize_t send_callback(libssh2_socket_t, const void* data, size_t size, int, void** abstract);
-  static ssize_t recv_callback(libssh2_socket_t, void* buffer, size_t size, int, void** abstract);
-  static int sign_callback(LIBSSH2_SESSION*, unsigned char** signature, size_t* size,
-                           const unsigned char* data, size_t data_size, void** abstract);
-
-  Status prefer(const char* kind, int method, int method_back, const std::string& wanted,
-                std::string* chosen);
-  ssize_t receive(std::uint8_t* buffer, std::size_t size);
-  ssize_t receive_version(std::uint8_t* buffer);
-  std::size_t take_input(std::span<std::uint8_t> out);
-
-  int step();
-  int step_userauth();
-  int run_publickey();
-  void end_attempt(AuthOutcome outcome);
-  void enter_host_key();
-  void check_key_exchange(bool again);
-
-  Verdict on_kexinit(ByteView payload);
-  Verdict on_newkeys();
-  Verdict on_userauth(std::uint8_t type, ByteView payload);
-  Verdict on_failure(ByteView payload);
-  Verdict on_success();
-  Verdict on_pk_ok(ByteView payload);
-  Verdict on_banner(ByteView payload);
-  Verdict on_connection(ByteView payload);
-  void on_disconnect(ByteView payload);
-  void on_ext_info(ByteView payload);
-  bool awaits_reply() const;
-  int want_signature(ByteView data);
-  int use_signature(unsigned char** signature, size_t* size);
-
-  Verdict reject(Errc code, std::string message);
-  void note(Errc code, std::string message);
-  void note_failure(int rc);
-  void fail();
-  void set_state(State state);
-  Error closed_error() const;
-  Error error_of(int rc) const;
-
-  PacketHandler* const handler_;
-  State state_ = State::kExchange;
-  Error error_;
-  std::optional<Error> first_error_;  // libssh2 replaces reasons by consequences: the first reason counts
-
-  std::size_t available() const { return input_.size() + fresh_.size(); }
-
-  ByteQueue input_;
-  ByteView fresh_;  // behind input_, and the caller's: good until advance() returns
-  ByteQueue output_{kOutputSpare};
-  bool eof_ = false;
-  bool starved_ = false;   // libssh2 asked for input during this step and there was none
-  bool may_read_ = false;  // only advance() may use up input, and so call the handler
-
-  VersionExchange version_;
-  Algorithms algorithms_;
-  std::optional<Agreement> agreement_;  // of the first key exchange; later ones must come to the same
-  bool key_exchange_on_ = false;        // from the server's KEXINIT to its NEWKEYS
-  std::uint64_t key_exchanges_ = 0;     // the server's NEWKEYS
-  std::uint64_t checked_exchanges_ = 0;
-  HostKey host_key_;
-
-  Attempt attempt_ = Attempt::kNone;
-  std::string user_;
-  Bytes public_key_;
-  Bytes request_;
-  std::string sign_algorithm_;
-  std::optional<SignRequest> sign_request_;
-  std::optional<Result<Bytes>> signature_;
-  std::optional<AuthOutcome> reply_;    // the server's, seen passing; what libssh2 makes of it is less
-  std::optional<AuthOutcome> outcome_;  // for the owner
-  bool key_accepted_ = false;
-  bool authenticated_ = false;  // USERAUTH_SUCCESS has passed: connection packets may follow
-  std::optional<std::string> server_sign_algorithms_;
-  std::string banner_text_;
-  std::size_t banner_bytes_ = 0;
-
-  seam::SessionPtr session_;  // last: it goes first, and may still call the callbacks
-};
 
 // --- setting up --------------------------------------------------------------------------------------------
 
@@ -424,249 +251,6 @@ void Transport::Impl::check_key_exchange(bool again) {
   }
 }
 
-// --- packets, before libssh2 sees them ---------------------------------------------------------------------
-
-seam::Owner::Verdict Transport::Impl::on_packet(ByteView payload) {
-  const std::uint8_t type = payload[0];
-  if (type == kDisconnect) on_disconnect(payload);
-  if (type == kDisconnect || type == kIgnore || type == kDebug) return Verdict::kPass;
-  if (type == kKexInit) return on_kexinit(payload);
-  if (type == kNewKeys) return on_newkeys();
-  if (type >= kKexMethodFirst && type <= kKexMethodLast) {
-    return key_exchange_on_ ? Verdict::kPass : reject(Errc::kProtocol, "an unexpected key exchange message");
-  }
-  // Until the first keys are there only libssh2 may judge what else comes (strict key exchange), and whatever
-  // it does not want it keeps: nothing has a place there.
-  if (key_exchanges_ == 0) {
-    return type == kUnimplemented ? Verdict::kPass
-                                  : reject(Errc::kProtocol, fmt::format("message {} before any keys", type));
-  }
-  if (type == kExtInfo) {
-    on_ext_info(payload);
-    return Verdict::kPass;
-  }
-  if (type == kServiceAccept && state_ == State::kExchange) return Verdict::kPass;
-  if (type >= kUserauthRequest && type <= kUserauthLast) return on_userauth(type, payload);
-  if (type >= kConnectionFirst && type <= kConnectionLast) return on_connection(payload);
-  if (type == kUnimplemented && !authenticated_) {
-    return reject(Errc::kProtocol, "the server does not implement what a login needs");
-  }
-  return Verdict::kTaken;  // nobody would ever read it
-}
-
-seam::Owner::Verdict Transport::Impl::on_connection(ByteView payload) {
-  if (!authenticated_) {
-    return reject(Errc::kProtocol, fmt::format("connection message {} before login", payload[0]));
-  }
-  handler_->on_packet(payload);
-  return Verdict::kTaken;
-}
-
-seam::Owner::Verdict Transport::Impl::on_kexinit(ByteView payload) {
-  if (key_exchange_on_) return reject(Errc::kProtocol, "a second KEXINIT in one key exchange");
-  Result<Agreement> agreement = negotiate(algorithms_, payload);
-  if (!agreement) {
-    if (!first_error_) first_error_ = std::move(agreement).error();
-    return Verdict::kReject;
-  }
-  if (agreement_ && *agreement_ != *agreement) {
-    return reject(Errc::kProtocol, "the server wants other ciphers in a key re-exchange");
-  }
-  agreement_ = *agreement;
-  key_exchange_on_ = true;
-  return Verdict::kPass;
-}
-
-seam::Owner::Verdict Transport::Impl::on_newkeys() {
-  if (!key_exchange_on_) return reject(Errc::kProtocol, "NEWKEYS without a key exchange");
-  key_exchange_on_ = false;
-  ++key_exchanges_;
-  return Verdict::kPass;
-}
-
-void Transport::Impl::on_disconnect(ByteView payload) {
-  constexpr std::uint32_t kNoMoreAuthMethods = 14;
-  WireReader reader(payload.subspan(1));
-  const std::uint32_t reason = reader.u32();
-  const std::string text = printable(reader.text(), kQuoted);
-  const bool login = reason == kNoMoreAuthMethods || state_ == State::kUserauth;
-  note(login ? Errc::kAuth : Errc::kClosed,
-       fmt::format("server disconnected: {}", text.empty() ? fmt::format("reason {}", reason) : text));
-}
-
-void Transport::Impl::on_ext_info(ByteView payload) {
-  WireReader reader(payload.subspan(1));
-  std::uint32_t count = reader.u32();
-  while (count-- > 0 && reader.ok()) {
-    const std::string_view name = reader.text();
-    const std::string_view value = reader.text();
-    if (reader.ok() && name == "server-sig-algs") server_sign_algorithms_ = std::string(value);
-  }
-}
-
-bool Transport::Impl::awaits_reply() const {
-  const bool asked =
-      attempt_ == Attempt::kReply || attempt_ == Attempt::kPublicKey || attempt_ == Attempt::kSigned;
-  return asked && !reply_;
-}
-
-seam::Owner::Verdict Transport::Impl::on_userauth(std::uint8_t type, ByteView payload) {
-  if (type == kUserauthBanner) return on_banner(payload);
-  if (authenticated_) return Verdict::kTaken;  // RFC 4252 section 5.3: to be ignored
-  if (!awaits_reply()) return reject(Errc::kProtocol, fmt::format("unexpected login message {}", type));
-  switch (type) {
-    case kUserauthFailure:
-      return on_failure(payload);
-    case kUserauthSuccess:
-      return on_success();
-    case kUserauthPkOk:
-      return on_pk_ok(payload);
-    default:
-      return reject(Errc::kProtocol, fmt::format("unexpected login message {}", type));
-  }
-}
-
-seam::Owner::Verdict Transport::Impl::on_failure(ByteView payload) {
-  WireReader reader(payload.subspan(1));
-  AuthOutcome reply;
-  for (std::string_view method : split_names(reader.text())) reply.can_continue.emplace_back(method);
-  reply.kind = reader.boolean() ? AuthOutcome::Kind::kPartial : AuthOutcome::Kind::kFailure;
-  if (!reader.ok()) return reject(Errc::kProtocol, "a malformed answer to a login attempt");
-  reply_ = std::move(reply);
-  // libssh2 knows nothing of "none" requests: those are sent here.
-  return attempt_ == Attempt::kReply ? Verdict::kTaken : Verdict::kPass;
-}
-
-seam::Owner::Verdict Transport::Impl::on_success() {
-  authenticated_ = true;
-  AuthOutcome reply;
-  reply.kind = AuthOutcome::Kind::kSuccess;
-  reply_ = std::move(reply);
-  return attempt_ == Attempt::kReply ? Verdict::kTaken : Verdict::kPass;
-}
-
-seam::Owner::Verdict Transport::Impl::on_pk_ok(ByteView payload) {
-  WireReader reader(payload.subspan(1));
-  reader.text();  // algorithm
-  const ByteView blob = reader.string();
-  const bool ours = reader.ok() && as_text(blob) == as_text(public_key_);
-  if (attempt_ != Attempt::kPublicKey || key_accepted_ || !ours) {
-    return reject(Errc::kProtocol, "the server accepted a key that was not offered");
-  }
-  key_accepted_ = true;
-  return Verdict::kPass;
-}
-
-seam::Owner::Verdict Transport::Impl::on_banner(ByteView payload) {
-  WireReader reader(payload.subspan(1));
-  const std::string_view text = reader.text().substr(0, kMaxBannerText - banner_bytes_);
-  banner_bytes_ += text.size();
-  banner_text_ += text;
-  return Verdict::kTaken;
-}
-
-void Transport::Impl::on_bad_packet(std::string_view why) {
-  note(Errc::kProtocol, fmt::format("the connection is corrupted: {}", why));
-}
-
-void Transport::Impl::on_memory_limit() {
-  note(Errc::kLimit,
-       fmt::format("the server made libssh2 want more than {} KiB", SessionMemory::kLimit / 1024));
-}
-
-// --- userauth ----------------------------------------------------------------------------------------------
-
-void Transport::Impl::accept_host_key() {
-  if (state_ == State::kHostKey) set_state(State::kUserauth);
-}
-
-void Transport::Impl::start_none(const std::string& user) {
-  if (state_ != State::kUserauth || attempt_ != Attempt::kNone) return;
-  // Not libssh2_userauth_list(): it confuses itself over more than one banner.
-  request_ = WireWriter().u8(kUserauthRequest).string(user).string("ssh-connection").string("none").take();
-  user_ = user;
-  key_accepted_ = false;
-  attempt_ = Attempt::kRequest;
-}
-
-void Transport::Impl::start_publickey(const std::string& user, ByteView blob) {
-  if (state_ != State::kUserauth || attempt_ != Attempt::kNone) return;
-  user_ = user;
-  public_key_ = to_bytes(blob);
-  key_accepted_ = false;
-  attempt_ = Attempt::kPublicKey;
-  WireReader reader(blob);
-  const std::string_view type = reader.text();
-  AuthOutcome refused;
-  if (!reader.ok() || type.empty()) {
-    refused.note = "the public key is malformed";
-  } else if (is_rsa(type) &&
-             (!server_sign_algorithms_ || agree(kUserauthSignAlgorithms, *server_sign_algorithms_).empty())) {
-    // libssh2 would sign with SHA-1 here, or fail and then offer the next key under this one's name.
-    refused.note = "the server takes RSA signatures with SHA-1 only";
-  }
-  if (!refused.note.empty()) end_attempt(std::move(refused));
-}
-
-void Transport::Impl::provide_signature(Result<Bytes> signature) {
-  if (attempt_ != Attempt::kSign) return;
-  signature_ = std::move(signature);
-  sign_request_.reset();
-  attempt_ = Attempt::kSigned;
-}
-
-// Called twice per attempt: to say what is to be signed, and, once provide_signature() was called, for the
-// signature.
-int Transport::Impl::sign_callback(LIBSSH2_SESSION* session, unsigned char** signature, size_t* size,
-                                   const unsigned char* data, size_t data_size, void**) {
-  auto* self = static_cast<Impl*>(static_cast<seam::Owner*>(*libssh2_session_abstract(session)));
-  if (self->attempt_ == Attempt::kPublicKey) return self->want_signature({data, data_size});
-  return self->use_signature(signature, size);
-}
-
-int Transport::Impl::want_signature(ByteView data) {
-  WireReader reader(data);  // RFC 4252 section 7
-  reader.string();          // session id
-  reader.u8();
-  for (int i = 0; i < 3; ++i) reader.string();  // user, service, method
-  reader.boolean();
-  sign_algorithm_ = signature_algorithm(reader.text());
-  if (!reader.ok() || sign_algorithm_ == "ssh-rsa") {
-    AuthOutcome refused;
-    refused.note = "the server wants an RSA signature with SHA-1";
-    reply_ = std::move(refused);
-    return LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED;
-  }
-  sign_request_ = SignRequest{sign_algorithm_, to_bytes(data)};
-  attempt_ = Attempt::kSign;
-  return LIBSSH2_ERROR_EAGAIN;
-}
-
-int Transport::Impl::use_signature(unsigned char** signature, size_t* size) {
-  const auto refuse = [this](std::string note) {
-    AuthOutcome refused;
-    refused.note = std::move(note);
-    reply_ = std::move(refused);
-    return LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED;
-  };
-  if (!signature_) return refuse("there is no signature");
-  if (!*signature_) return refuse(signature_->error().message);
-  WireReader reader(**signature_);
-  const std::string_view algorithm = reader.text();
-  const ByteView inner = is_security_key(sign_algorithm_) ? reader.rest() : reader.string();
-  if (!reader.at_end() || inner.empty()) return refuse("the signature is malformed");
-  if (algorithm != sign_algorithm_) {
-    return refuse(fmt::format("the key signed with {} where {} was wanted", printable(algorithm, kQuoted),
-                              sign_algorithm_));
-  }
-  auto* copy = static_cast<unsigned char*>(memory().allocate(inner.size()));
-  if (copy == nullptr) return refuse("the signature is too large");
-  std::copy(inner.begin(), inner.end(), copy);
-  *signature = copy;
-  *size = inner.size();
-  return 0;
-}
-
 // --- sending -----------------------------------------------------------------------------------------------
 
 bool Transport::Impl::send_packet(ByteView head, ByteView body) {
@@ -684,8 +268,12 @@ bool Transport::Impl::send_packet(ByteView head, ByteView body) {
 void Transport::Impl::disconnect() {
   if (state_ == State::kExchange || state_ == State::kFailed || key_exchange_on_) return;
   constexpr std::uint32_t kByApplication = 11;
-  const Bytes message =
-      WireWriter().u8(kDisconnect).u32(kByApplication).string("disconnected by user").string("").take();
+  const Bytes message = WireWriter()
+                            .u8(message::kDisconnect)
+                            .u32(kByApplication)
+                            .string("disconnected by user")
+                            .string("")
+                            .take();
   seam::send(session_.get(), message, {});
 }
 

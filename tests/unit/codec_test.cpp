@@ -88,7 +88,7 @@ TEST(Codec, WritesEveryField) {
       encode(full_forward()).dump(),
       R"({"age":7.0,"bytes_in":5,"bytes_out":6,"connections":2,"connections_total":3,"error":"refused",)"
       R"("error_age":1.0,"id":"f1","kind":"local","listen":"127.0.0.1:8080","name":"web",)"
-            R"("prewarm":0,"prewarmed":0,"refused":4,)"
+      R"("prewarm":0,"prewarmed":0,"refused":4,)"
       R"("spec":"8080:svc:80","state":"active","target":"svc:80","via":"prod"})");
   EXPECT_EQ(encode(full_agent()).dump(),
             R"({"clients":3,"clients_refused":4,"descriptors":7,"instance":"i","loop_lag_max":0.5,)"
@@ -278,9 +278,10 @@ TEST(Json, ShowsNoControlCharactersOnATerminal) {
 }
 
 TEST(ErrorKinds, MapBothWays) {
-  for (const Errc code : {Errc::kInvalid, Errc::kNotFound, Errc::kInUse, Errc::kRefused, Errc::kUnreachable,
-                          Errc::kTimeout, Errc::kAuth, Errc::kHostKey, Errc::kProtocol, Errc::kClosed,
-                          Errc::kLimit, Errc::kUnsupported, Errc::kInternal}) {
+  for (const Errc code :
+       {Errc::kInvalid, Errc::kNotFound, Errc::kInUse, Errc::kRefused, Errc::kUnreachable, Errc::kTimeout,
+        Errc::kAuth, Errc::kHostKey, Errc::kProtocol, Errc::kClosed, Errc::kNeedsPerson, Errc::kCancelled,
+        Errc::kLimit, Errc::kUnsupported, Errc::kInternal}) {
     EXPECT_EQ(errc_of_kind(errc_name(code)), code) << errc_name(code);
   }
   EXPECT_EQ(errc_of_kind("of_a_newer_agent"), Errc::kRefused);
