@@ -183,18 +183,37 @@ void Mux::deliver(std::uint32_t number, ByteView data) {
   Slot* slot = find(number);
   if (slot->ends.in() == HalfClose::In::kClosed) return credit(*slot);  // the owner wants none of it
   if (slot->ends.in() == HalfClose::In::kDraining) return protocol_error("data after EOF");
-  if (slot->in.empty() && slot->handler && !slot->paused && !slot->tell_opened) {
-    std::size_t count = std::min(slot->handler->on_data(data), data.size());
-    slot = find(number);
-    if (!slot) return;
-    data = data.subspan(count);
-    if (data.empty() || slot->ends.in() == HalfClose::In::kClosed) return credit(*slot);
+  bool direct = slot->in.empty() && slot->handler && !slot->paused && !slot->tell_opened;
+  if (!direct) return hold(*slot, data);
+  run_number_ = number;
+  run_.push_back(data);
+}
+
+// Offers the run to the owner, and holds what it does not take.
+void Mux::deliver_run() {
+  if (run_.empty()) return;
+  std::vector<ByteView> run = std::move(run_);
+  std::uint32_t number = run_number_;
+  Slot* slot = find(number);
+  std::size_t taken = slot && slot->handler ? slot->handler->on_data_parts(run) : 0;
+  slot = find(number);
+  for (ByteView part : run) {
+    std::size_t count = std::min(taken, part.size());
+    taken -= count;
+    if (!slot || count == part.size() || slot->ends.in() == HalfClose::In::kClosed) continue;
     slot->paused = true;
+    hold(*slot, part.subspan(count));
   }
-  slot->in.append(data);
+  if (slot) credit(*slot);
+  run.clear();
+  run_ = std::move(run);  // for its capacity
+}
+
+void Mux::hold(Slot& slot, ByteView data) {
+  slot.in.append(data);
   counters_.held_in += data.size();
   budget_->held(data.size());
-  credit(*slot);
+  credit(slot);
 }
 
 void Mux::deliver_held(std::uint32_t number) {
@@ -424,6 +443,7 @@ void Mux::fail(const Error& error) {
   }
   ring_.clear();
   control_.clear();
+  run_.clear();
   owed_ = 0;
   global_replies_.clear();
 }

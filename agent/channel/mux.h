@@ -120,7 +120,11 @@ class Mux {
   void probe(TimePoint now);
 
   // --- input ---
-  void handle_packet(ByteView payload, TimePoint now);
+  // More::kYes: the caller has further packets at once, and this one stays good until end_packets(). Data that
+  // follow one another for the same channel then reach its owner in one go.
+  enum class More : bool { kNo, kYes };
+  void handle_packet(ByteView payload, TimePoint now, More more = More::kNo);
+  void end_packets();
   // Opens whose deadline has passed fail; a probe that is due is sent.
   void tick(TimePoint now);
   // Sends what can be sent and delivers what owners asked for again. Call after wake(), and when the sink has
@@ -176,6 +180,8 @@ class Mux {
 
   // Steps.
   void deliver(std::uint32_t number, ByteView data);
+  void deliver_run();
+  void hold(Slot& slot, ByteView data);
   void deliver_held(std::uint32_t number);
   void credit(Slot& slot);
   void note_traffic(std::uint32_t number, Slot& slot, std::size_t bytes);
@@ -228,6 +234,10 @@ class Mux {
   std::uint64_t bulk_bytes_ = 0;     // that came for them since the last measurement
   BulkGovernor governor_;
   bool governed_ = false;
+  // Data packets of one channel, on their way to its owner. Only within handle_packet() … end_packets().
+  static constexpr std::size_t kRunMax = 8;
+  std::vector<ByteView> run_;
+  std::uint32_t run_number_ = 0;
   bool dispatching_ = false;  // handle_packet() is on the stack: the sink takes nothing
   std::optional<Error> protocol_error_;
   bool failed_ = false;

@@ -14,11 +14,19 @@ constexpr std::size_t kMaxServerText = 256;  // of a server's reason, in our err
 
 }  // namespace
 
-void Mux::handle_packet(ByteView payload, TimePoint now) {
+void Mux::handle_packet(ByteView payload, TimePoint now, More more) {
   if (failed_ || protocol_error_ || payload.empty()) return;
   now_ = now;
   dispatching_ = true;
+  if (payload[0] != ssh::kChannelData) deliver_run();
   dispatch(payload);
+  if (more == More::kNo || run_.size() >= kRunMax) deliver_run();
+  dispatching_ = false;
+}
+
+void Mux::end_packets() {
+  dispatching_ = true;
+  deliver_run();
   dispatching_ = false;
 }
 
@@ -149,6 +157,7 @@ void Mux::on_window_adjust(WireReader& in) {
 
 void Mux::on_data(WireReader& in) {
   WireReader start = in;
+  if (WireReader peek = in; peek.u32() != run_number_) deliver_run();
   Slot* slot = find_for_packet(in, "data");
   if (!slot) return;
   ByteView data = in.string();

@@ -237,8 +237,10 @@ std::size_t Hop::on_data(ByteView data) {
 void Hop::on_packet(ByteView payload) {
   // The first connection packets may come in the same read as the login's success.
   if (!mux_) mux_ = std::make_unique<Mux>(static_cast<PacketSink*>(this), &budget_, last_heard_);
-  mux_->handle_packet(payload, last_heard_);
+  mux_->handle_packet(payload, last_heard_, Mux::More::kYes);
 }
+
+void Hop::on_packets_end() { mux_->end_packets(); }
 
 void Hop::on_eof() {
   if (state_ == State::kClosed) return;

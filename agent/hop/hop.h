@@ -66,6 +66,7 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
  private:
   // PacketHandler
   void on_packet(ByteView payload) override;
+  void on_packets_end() override;
   // PacketSink
   bool send_packet(ByteView head, ByteView body) override;
   bool has_room() const override;

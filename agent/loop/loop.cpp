@@ -1,7 +1,9 @@
 #include "loop/loop.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <stdexcept>
+#include <utility>
 
 #include "base/log.h"
 #include "loop/handle_block.h"
@@ -12,8 +14,6 @@ namespace {
 
 // Four threads, libuv's default, are gone when four keys wait for a touch.
 constexpr const char* kPoolThreads = "16";
-
-Duration total_wait(uv_loop_t* loop) { return std::chrono::nanoseconds(uv_metrics_idle_time(loop)); }
 
 }  // namespace
 
@@ -26,7 +26,6 @@ Loop::Loop() : uv_(std::make_unique<uv_loop_t>()), read_buffer_(std::make_unique
   // Without a loop there is no program: the one failure here that cannot be a value.
   if (status < 0) throw std::runtime_error("cannot make an event loop: " + uv_text(status));
   uv_->data = this;
-  uv_loop_configure(uv_.get(), UV_METRICS_IDLE_TIME);
 
   prepare_ = std::make_shared<Hook<uv_prepare_t>>();
   check_ = std::make_shared<Hook<uv_check_t>>();
@@ -81,30 +80,35 @@ void Loop::run() { turn(UV_RUN_DEFAULT); }
 void Loop::run_once() { turn(UV_RUN_ONCE); }
 
 void Loop::turn(uv_run_mode mode) {
-  turn_began_ = now();
-  waited_before_ = total_wait(raw());
+  woke();
   uv_run(raw(), mode);
   measure();
 }
 
 void Loop::stop() { uv_stop(raw()); }
 
-// A turn ends where the loop is about to wait, or returns: what was not waiting since it began was work, and
-// lag.
+void Loop::woke() {
+  if (awake_) return;
+  awake_ = true;
+  woke_ = now();
+}
+
+// A turn ends where the loop is about to wait, or returns: what it did since it woke was work, and lag.
 void Loop::measure() {
-  TimePoint end = now();
-  Duration waited = total_wait(raw());
-  lag_.record(end, (end - turn_began_) - (waited - waited_before_));
-  turn_began_ = end;
-  waited_before_ = waited;
+  waits_since_ = now();
+  if (std::exchange(awake_, false)) lag_.record(waits_since_, waits_since_ - woke_);
 }
 
 void Loop::before_wait() {
-  measure();
   run_deferred();
+  measure();
 }
 
-void Loop::after_wait() { run_deferred(); }
+void Loop::after_wait() {
+  // Of events whose callbacks do not call woke(), libuv knows the time, in milliseconds.
+  if (!std::exchange(awake_, true)) woke_ = std::max(waits_since_, TimePoint(milliseconds(uv_now(raw()))));
+  run_deferred();
+}
 
 void Loop::run_deferred() {
   deferred_->run();

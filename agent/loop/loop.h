@@ -41,6 +41,9 @@ class Loop {
   // For the files of this folder.
   uv_loop_t* raw() const { return uv_.get(); }
   const std::shared_ptr<DeferredQueue>& deferred_queue() const { return deferred_; }
+  // The loop has events again: from callbacks that come often, so that the lag is known precisely. (libuv's
+  // own meter costs a system call per turn.)
+  void woke();
   // Good within one read callback.
   std::span<char> read_buffer() { return {read_buffer_.get(), kReadBufferSize}; }
   // True inside ~Loop. Requests (name lookups, pool work) have no handle to close: their callbacks ask this.
@@ -66,8 +69,9 @@ class Loop {
   std::shared_ptr<DeferredQueue> deferred_;
   std::unique_ptr<char[]> read_buffer_;
   LagMeter lag_;
-  TimePoint turn_began_;
-  Duration waited_before_{};  // libuv's total of time spent waiting, when the turn began
+  bool awake_ = false;
+  TimePoint woke_;         // while awake
+  TimePoint waits_since_;  // while not
   bool ending_ = false;
 
   std::shared_ptr<Hook<uv_prepare_t>> prepare_;

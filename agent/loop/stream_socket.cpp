@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <utility>
 
@@ -24,6 +25,7 @@ StreamSocket::StreamSocket(Loop& loop, std::shared_ptr<SocketHandle> handle, std
   if (handle_->kind() == SocketHandle::Kind::kTcp) {
     int on = 1;
     setsockopt(fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    coalescer_.emplace(loop_, fd());
   }
 }
 
@@ -84,7 +86,9 @@ void StreamSocket::on_read(uv_stream_t* stream, ssize_t count, const uv_buf_t* b
   if (!self || count == 0) return;
   if (count < 0) return self->read_end(static_cast<int>(count));
   auto size = static_cast<std::size_t>(count);
-  if (self->quick_ack_) {
+  self->loop_.woke();
+  if (self->coalescer_) self->coalescer_->on_read(size);
+  if (self->quick_ack_ && size < kBulkRead) {
     int on = 1;
     setsockopt(self->fd(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
   }
@@ -167,23 +171,36 @@ void StreamSocket::discard(std::size_t count) {
 // --- output
 // ------------------------------------------------------------------------------------------------------
 
-std::size_t StreamSocket::write(ByteView data) {
-  if (state_ != State::kOpen || output_ != Output::kOpen || !usable() || data.empty()) return 0;
-  std::size_t accepted = 0;
-  if (queued() == 0) {
-    std::size_t size = std::min<std::size_t>(data.size(), INT32_MAX);
-    uv_buf_t buffer = uv_buf_init(reinterpret_cast<char*>(const_cast<std::uint8_t*>(data.data())),
-                                  static_cast<unsigned>(size));
-    int status = uv_try_write(handle_->stream(), &buffer, 1);
-    if (status < 0 && status != UV_EAGAIN) {
-      output_broke(status);
-      return 0;
-    }
-    if (status > 0) accepted = static_cast<std::size_t>(status);
+std::size_t StreamSocket::write_parts(std::span<const ByteView> parts) {
+  if (state_ != State::kOpen || output_ != Output::kOpen || !usable()) return 0;
+  std::size_t done = queued() == 0 ? write_now(parts) : 0;  // bytes that left, then those queued too
+  std::size_t size = 0;
+  for (ByteView part : parts) {
+    const std::size_t start = size;
+    size += part.size();
+    if (done < start || done >= size) continue;  // something before it did not fit, or it is out already
+    if (output_ == Output::kBroken) return 0;
+    done += queue(part.subspan(done - start));
   }
-  accepted += queue(data.subspan(accepted));
-  if (accepted < data.size()) write_was_short_ = true;
-  return output_ == Output::kBroken ? 0 : accepted;
+  if (done < size) write_was_short_ = true;
+  return output_ == Output::kBroken ? 0 : done;
+}
+
+// What the kernel takes at once.
+std::size_t StreamSocket::write_now(std::span<const ByteView> parts) {
+  std::array<uv_buf_t, kPartsMax> buffers;
+  unsigned count = 0;
+  for (ByteView part : parts.first(std::min(parts.size(), kPartsMax))) {
+    if (part.empty()) continue;
+    const std::size_t size = std::min<std::size_t>(part.size(), INT32_MAX);
+    buffers[count++] = uv_buf_init(reinterpret_cast<char*>(const_cast<std::uint8_t*>(part.data())),
+                                   static_cast<unsigned>(size));
+  }
+  if (count == 0) return 0;
+  int status = uv_try_write(handle_->stream(), buffers.data(), count);
+  if (status >= 0) return static_cast<std::size_t>(status);
+  if (status != UV_EAGAIN) output_broke(status);
+  return 0;
 }
 
 std::size_t StreamSocket::queue(ByteView data) {
@@ -284,7 +301,8 @@ void StreamSocket::linger_expired() {
   if (state_ == State::kOpen) return end(end_error_);  // after a broken write
   std::uint64_t left = unsent();
   bool moving = left > 0 && left < last_unsent_;
-  // What we still hold is lost if we let go; what the kernel holds is not. A peer that pauses is the owner's to judge.
+  // What we still hold is lost if we let go; what the kernel holds is not. A peer that pauses is the owner's
+  // to judge.
   if (moving || output_ != Output::kEnded) {
     last_unsent_ = left;
     linger_->start(kLingerMax);

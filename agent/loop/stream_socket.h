@@ -21,6 +21,7 @@
 #include "base/bytes.h"
 #include "loop/deferred.h"
 #include "loop/loop.h"
+#include "loop/read_coalescer.h"
 #include "loop/socket_handle.h"
 #include "loop/timer.h"
 #include "stream/byte_stream.h"
@@ -31,17 +32,23 @@ class StreamSocket final : public ByteStream {
  public:
   // Bytes accepted by write() and not yet taken by the kernel. As much as one turn of a fast link moves.
   static constexpr std::size_t kWriteQueueMax = 256 * 1024;
+  // Runs of bytes that one system call writes.
+  static constexpr std::size_t kPartsMax = 16;
   // How long close() waits for the peer to close, once the kernel has all we accepted.
   static constexpr seconds kLingerMax{10};
   // A peer that goes on sending this much after it got our last byte will not stop by itself.
   static constexpr std::uint64_t kDiscardMax = 4 * 1024 * 1024;
+  // Reads of this size and more are not acknowledged by hand: the kernel does it anyway, and each costs a
+  // call.
+  static constexpr std::size_t kBulkRead = 16 * 1024;
 
   // `handle` is connected. `description` is what describe() says.
   StreamSocket(Loop& loop, std::shared_ptr<SocketHandle> handle, std::string description);
   ~StreamSocket() override;
 
   void set_handler(StreamHandler* handler) override;
-  std::size_t write(ByteView data) override;
+  std::size_t write(ByteView data) override { return write_parts({&data, 1}); }
+  std::size_t write_parts(std::span<const ByteView> parts) override;
   void resume_reading() override;
   void shutdown_write() override;
   void close() override;
@@ -72,6 +79,7 @@ class StreamSocket final : public ByteStream {
   // What is due to the handler and did not come from libuv just now. Runs deferred.
   void deliver();
 
+  std::size_t write_now(std::span<const ByteView> parts);
   std::size_t queue(ByteView data);
   void send_waiting();
   void written(int status);
@@ -94,6 +102,7 @@ class StreamSocket final : public ByteStream {
   Bytes waiting_;                 // accepted, goes after handle_->sending
   bool write_was_short_ = false;  // on_writable() is owed
   bool quick_ack_ = false;
+  std::optional<ReadCoalescer> coalescer_;  // TCP has one
   std::optional<Error> end_error_;
   std::uint64_t discarded_ = 0;  // since close()
   std::uint64_t last_unsent_ = 0;

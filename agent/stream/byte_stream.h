@@ -19,6 +19,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <string>
 
 #include "base/bytes.h"
@@ -30,6 +31,16 @@ class StreamHandler {
  public:
   // Bytes arrived; returns how many were taken, 0..data.size(). The view is good until the call returns.
   virtual std::size_t on_data(ByteView data) = 0;
+  // The same for several runs of bytes that follow one another: for handlers that can take them in one go.
+  virtual std::size_t on_data_parts(std::span<const ByteView> parts) {
+    std::size_t taken = 0;
+    for (ByteView part : parts) {
+      const std::size_t count = on_data(part);
+      taken += count;
+      if (count < part.size()) break;
+    }
+    return taken;
+  }
   // The other side will send no more, and everything it sent has been taken.
   virtual void on_eof() = 0;
   // There is room to write again after a short write().
@@ -55,6 +66,16 @@ class ByteStream {
   // Accepts up to data.size() bytes and returns how many; fewer means: wait for on_writable(). After
   // shutdown_write(), close() or the end it accepts (and drops) nothing: returns 0.
   virtual std::size_t write(ByteView data) = 0;
+  // The same for several runs of bytes that follow one another.
+  virtual std::size_t write_parts(std::span<const ByteView> parts) {
+    std::size_t accepted = 0;
+    for (ByteView part : parts) {
+      const std::size_t count = write(part);
+      accepted += count;
+      if (count < part.size()) break;
+    }
+    return accepted;
+  }
   // Offers again after on_data() took fewer bytes than it was given. Harmless otherwise.
   virtual void resume_reading() = 0;
   // Ends our direction, after all accepted bytes. The other direction goes on.

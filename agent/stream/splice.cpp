@@ -21,11 +21,13 @@ void Splice::abort() {
   if (!right_.ended) right_.stream->abort();
 }
 
-std::size_t Splice::Side::on_data(ByteView data) {
-  if (other->ended) return data.size();  // nobody to give it to; our own end is on its way
-  std::size_t count = other->stream->write(data);
+std::size_t Splice::Side::on_data_parts(std::span<const ByteView> parts) {
+  std::size_t size = 0;
+  for (ByteView part : parts) size += part.size();
+  if (other->ended) return size;  // nobody to give it to; our own end is on its way
+  std::size_t count = other->stream->write_parts(parts);
   sent_on += count;
-  held = count < data.size();
+  held = count < size;
   return count;
 }
 

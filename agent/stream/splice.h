@@ -47,7 +47,8 @@ class Splice {
     bool held = false;          // this side waits for the other's on_writable()
     bool ended = false;
 
-    std::size_t on_data(ByteView data) override;
+    std::size_t on_data(ByteView data) override { return on_data_parts({&data, 1}); }
+    std::size_t on_data_parts(std::span<const ByteView> parts) override;
     void on_eof() override;
     void on_writable() override;
     void on_closed(const Error* error) override;

@@ -41,25 +41,33 @@ bool CipherAesGcm::begin_packet(const std::uint8_t* length_field) {
   return EVP_CipherUpdate(context, nullptr, &written, length_field, static_cast<int>(kLengthSize)) == 1;
 }
 
-bool CipherAesGcm::open(std::uint32_t /*seqno*/, std::uint8_t* packet, std::size_t body) {
+bool CipherAesGcm::open_to(std::uint32_t /*seqno*/, const std::uint8_t* packet, std::size_t body,
+                           std::uint8_t* out) {
   EVP_CIPHER_CTX* context = context_.get();
-  std::uint8_t* data = packet + kLengthSize;
+  const std::uint8_t* data = packet + kLengthSize;
   int written = 0;
   if (!begin_packet(packet)) return false;
-  if (EVP_CipherUpdate(context, data, &written, data, static_cast<int>(body)) != 1) return false;
-  if (EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, kTagSize, data + body) != 1) return false;
+  if (EVP_CipherUpdate(context, out, &written, data, static_cast<int>(body)) != 1) return false;
+  // OpenSSL wants it writable and only reads it.
+  auto* tag = const_cast<std::uint8_t*>(data + body);
+  if (EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, kTagSize, tag) != 1) return false;
   std::uint8_t none[kBlockSize];
   return EVP_CipherFinal_ex(context, none, &written) == 1;
 }
 
-bool CipherAesGcm::seal(std::uint32_t /*seqno*/, std::uint8_t* packet, std::size_t body) {
+bool CipherAesGcm::seal_from(std::uint32_t /*seqno*/, std::span<const ByteView> parts, std::uint8_t* packet) {
   EVP_CIPHER_CTX* context = context_.get();
-  std::uint8_t* data = packet + kLengthSize;
+  std::uint8_t* out = packet + kLengthSize;
   int written = 0;
+  store_u32(packet, static_cast<std::uint32_t>(total_size(parts)));
   if (!begin_packet(packet)) return false;
-  if (EVP_CipherUpdate(context, data, &written, data, static_cast<int>(body)) != 1) return false;
-  if (EVP_CipherFinal_ex(context, data + body, &written) != 1) return false;
-  return EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, kTagSize, data + body) == 1;
+  for (ByteView part : parts) {
+    if (EVP_CipherUpdate(context, out, &written, part.data(), static_cast<int>(part.size())) != 1)
+      return false;
+    out += part.size();
+  }
+  if (EVP_CipherFinal_ex(context, out, &written) != 1) return false;
+  return EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, kTagSize, out) == 1;
 }
 
 }  // namespace jump

@@ -22,8 +22,8 @@ class CipherAesGcm final : public PacketCipher {
   ~CipherAesGcm() override;
 
   std::optional<std::uint32_t> get_length(std::uint32_t seqno, const std::uint8_t* field) override;
-  bool open(std::uint32_t seqno, std::uint8_t* packet, std::size_t body) override;
-  bool seal(std::uint32_t seqno, std::uint8_t* packet, std::size_t body) override;
+  bool open_to(std::uint32_t seqno, const std::uint8_t* packet, std::size_t body, std::uint8_t* out) override;
+  bool seal_from(std::uint32_t seqno, std::span<const ByteView> parts, std::uint8_t* packet) override;
 
  private:
   CipherAesGcm() = default;

@@ -76,21 +76,29 @@ bool CipherChaCha20Poly1305::compute_tag(const std::uint8_t* data, std::size_t s
          EVP_MAC_final(poly1305_.get(), tag, &written, kTagSize) == 1;
 }
 
-bool CipherChaCha20Poly1305::open(std::uint32_t seqno, std::uint8_t* packet, std::size_t body) {
-  std::uint8_t* data = packet + kLengthSize;
+bool CipherChaCha20Poly1305::open_to(std::uint32_t seqno, const std::uint8_t* packet, std::size_t body,
+                                     std::uint8_t* out) {
+  const std::uint8_t* data = packet + kLengthSize;
   std::uint8_t tag[kTagSize];
   if (!begin_packet(seqno) || !compute_tag(packet, kLengthSize + body, tag)) return false;
   if (CRYPTO_memcmp(tag, data + body, kTagSize) != 0) return false;
   int written = 0;
-  return EVP_EncryptUpdate(main_.get(), data, &written, data, static_cast<int>(body)) == 1;
+  return EVP_EncryptUpdate(main_.get(), out, &written, data, static_cast<int>(body)) == 1;
 }
 
-bool CipherChaCha20Poly1305::seal(std::uint32_t seqno, std::uint8_t* packet, std::size_t body) {
-  std::uint8_t* data = packet + kLengthSize;
+bool CipherChaCha20Poly1305::seal_from(std::uint32_t seqno, std::span<const ByteView> parts,
+                                       std::uint8_t* packet) {
+  std::uint8_t* out = packet + kLengthSize;
   int written = 0;
-  return begin_packet(seqno) && crypt_length(seqno, packet, packet) &&
-         EVP_EncryptUpdate(main_.get(), data, &written, data, static_cast<int>(body)) == 1 &&
-         compute_tag(packet, kLengthSize + body, data + body);
+  store_u32(packet, static_cast<std::uint32_t>(total_size(parts)));
+  if (!begin_packet(seqno) || !crypt_length(seqno, packet, packet)) return false;
+  for (ByteView part : parts) {
+    if (EVP_EncryptUpdate(main_.get(), out, &written, part.data(), static_cast<int>(part.size())) != 1) {
+      return false;
+    }
+    out += part.size();
+  }
+  return compute_tag(packet, static_cast<std::size_t>(out - packet), out);
 }
 
 }  // namespace jump

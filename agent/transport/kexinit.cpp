@@ -2,8 +2,8 @@
 
 #include <fmt/core.h>
 
-#include "base/wire.h"
 #include "base/printable.h"
+#include "base/wire.h"
 
 namespace jump {
 

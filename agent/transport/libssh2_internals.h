@@ -42,6 +42,21 @@ struct LIBSSH2_HOSTKEY_METHOD {
   int (*dtor)(LIBSSH2_SESSION* session, void** abstract);
 };
 
+// _libssh2_endpoint_data: one direction. `remote` is what the server sends.
+struct LIBSSH2_ENDPOINT {
+  unsigned char* banner;
+  unsigned char* kexinit;
+  size_t kexinit_len;
+  const LIBSSH2_CRYPT_METHOD* crypt;
+  void* crypt_abstract;
+  const void* mac;
+  uint32_t seqno;
+  void* mac_abstract;
+  const void* comp;
+  void* comp_abstract;
+  char* prefs[4];  // cipher, MAC, compression, language
+};
+
 // The beginning of _LIBSSH2_SESSION, as far as it is needed here.
 struct LIBSSH2_SESSION_HEAD {
   void* abstract;
@@ -59,6 +74,21 @@ struct LIBSSH2_SESSION_HEAD {
   long api_timeout;
   const LIBSSH2_HOSTKEY_METHOD* hostkey;
   void* server_hostkey_abstract;
+  unsigned char* server_hostkey;
+  uint32_t server_hostkey_len;
+#ifndef OPENSSL_NO_MD5
+  unsigned char server_hostkey_md5[16];
+  int server_hostkey_md5_valid;
+#endif
+  unsigned char server_hostkey_sha1[20];
+  int server_hostkey_sha1_valid;
+  unsigned char server_hostkey_sha256[32];
+  int server_hostkey_sha256_valid;
+  char* server_sign_algorithms;
+  char* sign_algo_prefs;
+  int kex_strict;
+  LIBSSH2_ENDPOINT remote;
+  LIBSSH2_ENDPOINT local;
 };
 
 int _libssh2_transport_read(LIBSSH2_SESSION* session);

@@ -1,9 +1,14 @@
 #include "transport/seam.h"
 
+#include <openssl/rand.h>
+
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
+#include "base/wire.h"
 #include "transport/cipher_aes_gcm.h"
 #include "transport/cipher_chacha20poly1305.h"
 #include "transport/libssh2_internals.h"
@@ -14,8 +19,11 @@ namespace {
 
 constexpr int kMacInvalid = -1;          // LIBSSH2_MAC_INVALID
 constexpr long kRequiresFullPacket = 4;  // LIBSSH2_CRYPT_FLAG_REQUIRES_FULL_PACKET
+constexpr int kStateExchanging = 2;      // LIBSSH2_STATE_EXCHANGING_KEYS
 constexpr int kStateNewKeys = 4;         // LIBSSH2_STATE_NEWKEYS
 constexpr int kCryptFailed = 1;
+constexpr std::size_t kMinPadding = 4;  // RFC 4253 section 6
+constexpr std::size_t kMaxPadding = 4 + 16;
 constexpr std::size_t kMaxMethods = 32;  // libssh2 has 16 at most
 
 Owner* owner_of(LIBSSH2_SESSION* session) { return static_cast<Owner*>(*libssh2_session_abstract(session)); }
@@ -25,16 +33,18 @@ Owner* owner_of(LIBSSH2_SESSION* session) { return static_cast<Owner*>(*libssh2_
 // What a session's crypt_abstract points to while one of our ciphers is in use.
 struct KeyedCipher {
   std::unique_ptr<PacketCipher> cipher;
+  std::size_t block;
   bool seals;
+  bool opened = false;  // the packet that libssh2 reads next was opened already
 };
 
 KeyedCipher* keyed(void** abstract) { return static_cast<KeyedCipher*>(*abstract); }
 
-int install(std::unique_ptr<PacketCipher> cipher, int encrypt, int* free_iv, int* free_secret,
-            void** abstract) {
+int install(std::unique_ptr<PacketCipher> cipher, std::size_t block, int encrypt, int* free_iv,
+            int* free_secret, void** abstract) {
   *abstract = nullptr;
   if (!cipher) return LIBSSH2_ERROR_KEX_FAILURE;
-  *abstract = new KeyedCipher{std::move(cipher), encrypt != 0};
+  *abstract = new KeyedCipher{std::move(cipher), block, encrypt != 0};
   *free_iv = 1;
   *free_secret = 1;
   return 0;
@@ -45,42 +55,34 @@ int init_aes_gcm(LIBSSH2_SESSION*, const LIBSSH2_CRYPT_METHOD* method, unsigned 
   const auto direction = encrypt != 0 ? PacketCipher::Direction::kSeal : PacketCipher::Direction::kOpen;
   return install(CipherAesGcm::create(direction, {secret, static_cast<std::size_t>(method->secret_len)},
                                       {iv, CipherAesGcm::kIvSize}),
-                 encrypt, free_iv, free_secret, abstract);
+                 CipherAesGcm::kBlockSize, encrypt, free_iv, free_secret, abstract);
 }
 
 int init_chacha20poly1305(LIBSSH2_SESSION*, const LIBSSH2_CRYPT_METHOD*, unsigned char*, int* free_iv,
                           unsigned char* secret, int* free_secret, int encrypt, void** abstract) {
-  return install(CipherChaCha20Poly1305::create({secret, CipherChaCha20Poly1305::kKeySize}), encrypt, free_iv,
-                 free_secret, abstract);
+  return install(CipherChaCha20Poly1305::create({secret, CipherChaCha20Poly1305::kKeySize}),
+                 CipherChaCha20Poly1305::kBlockSize, encrypt, free_iv, free_secret, abstract);
 }
 
-// An impossible length is answered as 0, which libssh2 refuses. Were this to fail, libssh2 would free the
-// buffer of the packet before, again.
-int get_length(LIBSSH2_SESSION* session, unsigned int seqno, unsigned char* data, size_t data_size,
-               unsigned int* length, void** abstract) {
-  *length = 0;
-  KeyedCipher* self = keyed(abstract);
-  if (self == nullptr || data_size < PacketCipher::kLengthSize) return 0;
-  const std::optional<std::uint32_t> found = self->cipher->get_length(seqno, data);
-  if (found) *length = *found;
-  Owner* owner = owner_of(session);
-  if (!found && owner != nullptr) owner->on_bad_packet("impossible packet length");
+// What libssh2 reads was opened before (pass_packet()), so its length is in the clear.
+int get_length(LIBSSH2_SESSION*, unsigned int, unsigned char* data, size_t data_size, unsigned int* length,
+               void** abstract) {
+  const KeyedCipher* self = keyed(abstract);
+  // 0, which libssh2 refuses. Were this to fail, libssh2 would free the buffer of the packet before, again.
+  *length = self != nullptr && self->opened && data_size >= PacketCipher::kLengthSize ? load_u32(data) : 0;
   return 0;
 }
 
 // Sealing, `size` is length field and body, and the tag goes behind them. Opening, `packet` begins with the
 // length field too, but `size` is the body alone, and libssh2 wants the body moved to the front.
-int crypt(LIBSSH2_SESSION* session, unsigned int seqno, unsigned char* packet, size_t size, void** abstract,
-          int) {
+int crypt(LIBSSH2_SESSION*, unsigned int seqno, unsigned char* packet, size_t size, void** abstract, int) {
   KeyedCipher* self = keyed(abstract);
   if (self == nullptr) return kCryptFailed;
   if (self->seals) {
     return self->cipher->seal(seqno, packet, size - PacketCipher::kLengthSize) ? 0 : kCryptFailed;
   }
-  if (!self->cipher->open(seqno, packet, size)) {
-    if (Owner* owner = owner_of(session)) owner->on_bad_packet("a packet failed authentication");
-    return LIBSSH2_ERROR_DECRYPT;  // not 1, as libssh2's own ciphers do: it would pass for message number 1
-  }
+  // Not 1, as libssh2's own ciphers do: it would pass for message number 1.
+  if (!std::exchange(self->opened, false)) return LIBSSH2_ERROR_DECRYPT;
   std::memmove(packet, packet + PacketCipher::kLengthSize, size);
   return 0;
 }
@@ -132,6 +134,9 @@ class MethodTable {
     }
   }
   const LIBSSH2_CRYPT_METHOD** entries() { return entries_.data(); }
+  bool is_ours(const LIBSSH2_CRYPT_METHOD* method) const {
+    return method == &aes128_gcm_ || method == &aes256_gcm_ || method == &chacha20poly1305_;
+  }
 
  private:
   const LIBSSH2_CRYPT_METHOD* ours_for(const LIBSSH2_CRYPT_METHOD* theirs) const {
@@ -146,6 +151,11 @@ class MethodTable {
   const LIBSSH2_CRYPT_METHOD chacha20poly1305_ = chacha20poly1305_method("chacha20-poly1305@openssh.com");
   std::array<const LIBSSH2_CRYPT_METHOD*, kMaxMethods + 1> entries_{};  // ends with a null pointer
 };
+
+MethodTable& method_table() {
+  static MethodTable table;
+  return table;
+}
 
 // --- memory ------------------------------------------------------------------------------------------------
 
@@ -193,6 +203,82 @@ int send(LIBSSH2_SESSION* session, ByteView head, ByteView body) {
   return _libssh2_transport_send(session, head.data(), head.size(), body.data(), body.size());
 }
 
+// --- packets past libssh2 ----------------------------------------------------------------------------------
+
+namespace {
+
+LIBSSH2_SESSION_HEAD* head_of(LIBSSH2_SESSION* session) {
+  return reinterpret_cast<LIBSSH2_SESSION_HEAD*>(session);
+}
+
+// The cipher that is on; nullptr if it is none of ours.
+KeyedCipher* cipher_of(LIBSSH2_SESSION* session, LIBSSH2_ENDPOINT& direction) {
+  if ((head_of(session)->state & kStateNewKeys) == 0 || !method_table().is_ours(direction.crypt))
+    return nullptr;
+  return static_cast<KeyedCipher*>(direction.crypt_abstract);
+}
+
+// RFC 4253 section 6 wants random padding. A few bytes for each packet, out of a store that is made in one
+// go.
+ByteView random_padding(std::size_t size) {
+  static std::array<std::uint8_t, 4096> store;
+  static std::size_t used = store.size();
+  if (used + size > store.size()) {
+    if (RAND_bytes(store.data(), static_cast<int>(store.size())) != 1) return {};
+    used = 0;
+  }
+  used += size;
+  return ByteView(store).subspan(used - size, size);
+}
+
+}  // namespace
+
+Framing framing(LIBSSH2_SESSION* session) {
+  if ((head_of(session)->state & kStateNewKeys) == 0) return Framing::kClear;
+  return cipher_of(session, head_of(session)->remote) != nullptr ? Framing::kOurs : Framing::kLibssh2;
+}
+
+std::optional<std::uint32_t> body_size(LIBSSH2_SESSION* session, const std::uint8_t* length_field) {
+  LIBSSH2_ENDPOINT& remote = head_of(session)->remote;
+  return cipher_of(session, remote)->cipher->get_length(remote.seqno, length_field);
+}
+
+bool open_packet(LIBSSH2_SESSION* session, const std::uint8_t* packet, std::size_t body, std::uint8_t* out) {
+  LIBSSH2_ENDPOINT& remote = head_of(session)->remote;
+  return cipher_of(session, remote)->cipher->open_to(remote.seqno, packet, body, out);
+}
+
+void take_packet(LIBSSH2_SESSION* session) { ++head_of(session)->remote.seqno; }
+
+void pass_packet(LIBSSH2_SESSION* session) { cipher_of(session, head_of(session)->remote)->opened = true; }
+
+bool seals(LIBSSH2_SESSION* session) {
+  LIBSSH2_SESSION_HEAD* head = head_of(session);
+  return (head->state & kStateExchanging) == 0 && cipher_of(session, head->local) != nullptr;
+}
+
+std::size_t sealed_size(std::size_t payload) {
+  return PacketCipher::kLengthSize + 1 + payload + kMaxPadding + PacketCipher::kTagSize;
+}
+
+std::size_t seal(LIBSSH2_SESSION* session, ByteView head, ByteView body, std::uint8_t* out) {
+  LIBSSH2_ENDPOINT& local = head_of(session)->local;
+  KeyedCipher* self = cipher_of(session, local);
+  const std::size_t unpadded = 1 + head.size() + body.size();
+  std::size_t padding = self->block - unpadded % self->block;
+  if (padding < kMinPadding) padding += self->block;
+  // One part for all that is small, so that the cipher is not called for each of a few bytes.
+  std::array<std::uint8_t, 64> start;
+  const std::size_t start_size = std::min(head.size(), start.size() - 1);
+  start[0] = static_cast<std::uint8_t>(padding);
+  std::copy_n(head.begin(), start_size, start.begin() + 1);
+  const ByteView parts[] = {
+      {start.data(), 1 + start_size}, head.subspan(start_size), body, random_padding(padding)};
+  if (parts[3].empty() || !self->cipher->seal_from(local.seqno, parts, out)) return 0;
+  ++local.seqno;
+  return PacketCipher::kLengthSize + unpadded + padding + PacketCipher::kTagSize;
+}
+
 }  // namespace jump::seam
 
 extern "C" {
@@ -219,8 +305,7 @@ int __wrap__libssh2_packet_add(LIBSSH2_SESSION* session, unsigned char* data, si
 }
 
 const LIBSSH2_CRYPT_METHOD** __wrap_libssh2_crypt_methods(void) {
-  static jump::seam::MethodTable table;
-  return table.entries();
+  return jump::seam::method_table().entries();
 }
 
 }  // extern "C"

@@ -6,14 +6,22 @@
 //   AES-GCM and
 //                                                      ChaCha20-Poly1305 are replaced by ours
 //                                                      (packet_cipher.h)
+//   _LIBSSH2_SESSION                                   read: which cipher is on; sequence numbers are counted
+//   on
 // Public API of libssh2 is used by transport.cpp as it is.
+//
+// Packets need not go through libssh2 at all, which copies each of them three times: whole ones are opened
+// and sealed here, with the session's own keys and sequence numbers. From the server, those that libssh2 must
+// see are handed to it opened; to the server, everything may go either way.
 //
 // Invariant: every libssh2 session of this program whose `abstract` is not null was made by make_session().
 #pragma once
 
 #include <libssh2.h>
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "base/bytes.h"
@@ -61,5 +69,31 @@ int read(LIBSSH2_SESSION* session);
 // Sends one packet with the payload head + body. LIBSSH2_ERROR_EAGAIN: a key exchange is on, nothing was
 // sent.
 int send(LIBSSH2_SESSION* session, ByteView head, ByteView body);
+
+// How the server's packets are told apart now.
+enum class Framing {
+  kClear,    // no keys yet: a length, and that many bytes
+  kOurs,     // by one of our ciphers
+  kLibssh2,  // by one of libssh2's own, which nobody else can read ahead of
+};
+Framing framing(LIBSSH2_SESSION* session);
+
+// With Framing::kOurs. The size of the body of the packet that begins with these four bytes; nothing: no
+// honest peer sends that.
+std::optional<std::uint32_t> body_size(LIBSSH2_SESSION* session, const std::uint8_t* length_field);
+// Decrypts a whole packet's body to `out`, and expects to be told next what becomes of it.
+bool open_packet(LIBSSH2_SESSION* session, const std::uint8_t* packet, std::size_t body, std::uint8_t* out);
+// The opened packet is done with; libssh2 will not see it.
+void take_packet(LIBSSH2_SESSION* session);
+// The opened packet is handed to libssh2's receive callback: its length, its body, and kTagSize bytes of
+// anything.
+void pass_packet(LIBSSH2_SESSION* session);
+
+// Whether seal() can send now: with one of our ciphers, and no key exchange under way.
+bool seals(LIBSSH2_SESSION* session);
+// Room that the sealed packet of that payload needs, at most.
+std::size_t sealed_size(std::size_t payload);
+// Writes the sealed packet of head + body to `out`; returns its size, 0 when the cipher refuses.
+std::size_t seal(LIBSSH2_SESSION* session, ByteView head, ByteView body, std::uint8_t* out);
 
 }  // namespace jump::seam

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/wire.h"
+#include "transport/packet_cipher.h"
 #include "transport/transport_impl.h"
 
 namespace jump {
@@ -123,52 +124,128 @@ ssize_t Transport::Impl::receive(std::uint8_t* buffer, std::size_t size) {
     note(Errc::kProtocol, "the server sent a packet of more than 35,000 bytes");
     return -EMSGSIZE;
   }
-  if (available() == 0) {
-    if (eof_) return 0;
-    starved_ = true;
-    return -EAGAIN;
-  }
   if (!version_.done()) return receive_version(buffer);
-  return static_cast<ssize_t>(take_input({buffer, size}));
+  if (seam::framing(session_.get()) != seam::Framing::kLibssh2) return receive_packet({buffer, size});
+  return input_.size() == 0 ? starve() : static_cast<ssize_t>(input_.read({buffer, size}));
 }
 
-std::size_t Transport::Impl::take_input(std::span<std::uint8_t> out) {
-  if (!input_.empty()) return input_.read(out);
-  const std::size_t count = std::min(out.size(), fresh_.size());
-  std::memcpy(out.data(), fresh_.data(), count);
-  fresh_ = fresh_.subspan(count);
-  return count;
+ssize_t Transport::Impl::starve() {
+  told_eof_ = eof_;
+  starved_ = true;
+  return eof_ ? 0 : -EAGAIN;
 }
 
 // libssh2 reads the version line byte by byte, so that nothing behind it is taken too early.
 ssize_t Transport::Impl::receive_version(std::uint8_t* buffer) {
-  take_input({buffer, 1});
+  if (input_.read({buffer, 1}) == 0) return starve();
   if (version_.take(*buffer)) return 1;
   if (!first_error_) first_error_ = version_.error();
   return -EPROTO;
 }
 
+// Exactly one packet, so that libssh2 never holds a part of the next, which may be none of its business.
+ssize_t Transport::Impl::receive_packet(std::span<std::uint8_t> buffer) {
+  if (seam::framing(session_.get()) == seam::Framing::kClear) {
+    const std::uint8_t* length = input_.peek(PacketCipher::kLengthSize);
+    if (length == nullptr) return starve();
+    const std::size_t whole = PacketCipher::kLengthSize + std::size_t{load_u32(length)};
+    // libssh2 says what is wrong with a longer one.
+    if (whole <= buffer.size() && input_.peek(whole) == nullptr) return starve();
+    return static_cast<ssize_t>(input_.read(buffer.first(std::min(whole, buffer.size()))));
+  }
+  if (!open_next()) return first_error_ ? -EPROTO : starve();
+  const std::size_t whole = PacketCipher::kLengthSize + std::exchange(opened_, 0) + PacketCipher::kTagSize;
+  if (whole > buffer.size()) return -EMSGSIZE;
+  std::memcpy(buffer.data(), plain(), whole);
+  seam::pass_packet(session_.get());
+  return static_cast<ssize_t>(whole);
+}
+
+// Has the next packet decrypted at plain(). False: it is not whole yet, or it is bad.
+bool Transport::Impl::open_next() {
+  if (opened_ > 0) return true;
+  const std::uint8_t* length = input_.peek(PacketCipher::kLengthSize);
+  if (length == nullptr) return false;
+  const std::optional<std::uint32_t> body = seam::body_size(session_.get(), length);
+  if (!body) {
+    on_bad_packet("impossible packet length");
+    return false;
+  }
+  const std::size_t whole = PacketCipher::kLengthSize + *body + PacketCipher::kTagSize;
+  const std::uint8_t* packet = input_.peek(whole);
+  if (packet == nullptr) return false;
+  // Of places that no packet needs yet the system makes no pages.
+  if (!plain_) plain_ = std::make_unique_for_overwrite<std::uint8_t[]>(kRun * kMaxPacket);
+  store_u32(plain(), *body);
+  if (!seam::open_packet(session_.get(), packet, *body, plain() + PacketCipher::kLengthSize)) {
+    on_bad_packet("a packet failed authentication");
+    return false;
+  }
+  input_.consume(whole);
+  opened_ = *body;
+  return true;
+}
+
+// Connection packets need nothing of libssh2, but during a key exchange.
+bool Transport::Impl::past_libssh2() {
+  return state_ == State::kConnection && !key_exchange_on_ && !first_error_ &&
+         seam::framing(session_.get()) == seam::Framing::kOurs;
+}
+
+// Hands the next packet to the owner, if it is a connection packet.
+bool Transport::Impl::deliver_next() {
+  if (!past_libssh2() || !open_next()) return false;
+  const std::uint8_t* body = plain() + PacketCipher::kLengthSize;
+  const std::size_t padding = body[0];
+  if (padding + 1 >= opened_) {
+    on_bad_packet("impossible padding length");
+    return false;
+  }
+  const ByteView payload(body + 1, opened_ - 1 - padding);
+  if (payload[0] < message::kConnectionFirst || payload[0] > message::kConnectionLast) return false;
+  opened_ = 0;
+  ++place_;
+  seam::take_packet(session_.get());
+  handler_->on_packet(payload);
+  return true;
+}
+
+// Hands on what there is, in runs of a bounded size.
+void Transport::Impl::deliver_run() {
+  for (bool more = true; more;) {
+    while (place_ < kRun && (more = deliver_next())) {
+    }
+    if (place_ == 0) return;
+    handler_->on_packets_end();
+    // An opened packet that is libssh2's moves to where it is looked for.
+    if (opened_ > 0) std::memmove(plain_.get(), plain(), PacketCipher::kLengthSize + opened_);
+    place_ = 0;
+  }
+}
+
 // --- progress ----------------------------------------------------------------------------------------------
 
 Transport::State Transport::Impl::advance(ByteView fresh) {
-  fresh_ = fresh;
+  input_.begin_read(fresh);
   may_read_ = true;
   for (int idle_steps = 0; state_ != State::kFailed;) {
+    deliver_run();
+    if (past_libssh2() && opened_ == 0 && !eof_) break;
     starved_ = false;
-    const std::size_t before = available();
-    const int rc = step();
+    const std::size_t before = input_.size();
+    const int rc = first_error_ ? LIBSSH2_ERROR_PROTO : step();
     const bool again = rc == LIBSSH2_ERROR_EAGAIN;
     if (rc < 0 && !again) note_failure(rc);
     check_key_exchange(again);
-    if (again && !starved_ && available() == before && ++idle_steps > kMaxIdleSteps) {
+    if (again && !starved_ && input_.size() == before && ++idle_steps > kMaxIdleSteps) {
       note(Errc::kInternal, "libssh2 makes no progress");
     }
     if (first_error_) fail();
     if (again && starved_) break;
-    if (!again || available() != before) idle_steps = 0;
+    if (!again || input_.size() != before) idle_steps = 0;
   }
   may_read_ = false;
-  input_.append(std::exchange(fresh_, {}));  // what has to wait, as for the verdict on the host key
+  input_.end_read();  // keeps what has to wait, as for the verdict on the host key
   return state_;
 }
 
@@ -256,6 +333,15 @@ void Transport::Impl::check_key_exchange(bool again) {
 bool Transport::Impl::send_packet(ByteView head, ByteView body) {
   // From within advance() libssh2 may be half-way through anything.
   if (state_ != State::kConnection || key_exchange_on_ || may_read_) return false;
+  if (seam::seals(session_.get())) {
+    std::uint8_t* room = output_.prepare(seam::sealed_size(head.size() + body.size()));
+    const std::size_t size = seam::seal(session_.get(), head, body, room);
+    output_.commit(size);
+    if (size > 0) return true;
+    note(Errc::kInternal, "the cipher refuses to encrypt");
+    fail();
+    return false;
+  }
   const int rc = seam::send(session_.get(), head, body);
   if (rc == LIBSSH2_ERROR_EAGAIN) return false;
   if (rc < 0) {
@@ -325,7 +411,7 @@ Error Transport::Impl::error_of(int rc) const {
     default:
       break;
   }
-  if (eof_ && available() == 0) return closed_error();
+  if (told_eof_) return closed_error();
   char* text = nullptr;
   const int last = libssh2_session_last_error(session_.get(), &text, nullptr, 0);
   if (state_ == State::kExchange && version_.done()) {

@@ -31,7 +31,10 @@ namespace jump {
 // advance().
 class PacketHandler {
  public:
+  // `payload` stays good until on_packets_end().
   virtual void on_packet(ByteView payload) = 0;
+  // No further packet for now: comes after each run of on_packet()s.
+  virtual void on_packets_end() {}
 
  protected:
   ~PacketHandler() = default;

@@ -13,6 +13,7 @@
 #include "base/byte_queue.h"
 #include "transport/algorithms.h"
 #include "transport/kexinit.h"
+#include "transport/packet_input.h"
 #include "transport/seam.h"
 #include "transport/transport.h"
 #include "transport/version_exchange.h"
@@ -48,8 +49,10 @@ enum Number : std::uint8_t {
 inline constexpr std::size_t kQuoted = 200;
 inline constexpr char kUserauthSignAlgorithms[] = "rsa-sha2-512,rsa-sha2-256";
 
-// Chunks that the output queue keeps for the next packets: what is written to a socket in one go.
-inline constexpr std::size_t kOutputSpare = 4;
+// The output queue's chunks, of which it keeps some for the next packets: what is written to a socket in one
+// go. Four whole packets.
+inline constexpr std::size_t kOutputChunk = 132 * 1024;
+inline constexpr std::size_t kOutputSpare = 1;
 
 class Transport::Impl final : public seam::Owner {
  public:
@@ -106,7 +109,13 @@ class Transport::Impl final : public seam::Owner {
                 std::string* chosen);
   ssize_t receive(std::uint8_t* buffer, std::size_t size);
   ssize_t receive_version(std::uint8_t* buffer);
-  std::size_t take_input(std::span<std::uint8_t> out);
+  ssize_t receive_packet(std::span<std::uint8_t> buffer);
+  ssize_t starve();
+  bool open_next();
+  bool past_libssh2();
+  bool deliver_next();
+  void deliver_run();
+  std::uint8_t* plain() const { return plain_.get() + place_ * kMaxPacket; }
 
   int step();
   int step_userauth();
@@ -142,12 +151,19 @@ class Transport::Impl final : public seam::Owner {
   Error error_;
   std::optional<Error> first_error_;  // libssh2 replaces reasons by consequences: the first reason counts
 
-  std::size_t available() const { return input_.size() + fresh_.size(); }
+  // The largest packet that libssh2's buffer holds.
+  static constexpr std::size_t kMaxPacket = 35000;
 
-  ByteQueue input_;
-  ByteView fresh_;  // behind input_, and the caller's: good until advance() returns
-  ByteQueue output_{kOutputSpare};
+  PacketInput input_;
+  // Packets that are opened and handed on in one run, each in a place of its own.
+  static constexpr std::size_t kRun = 8;
+
+  std::unique_ptr<std::uint8_t[]> plain_;  // kRun places of kMaxPacket: length, body, room for a tag
+  std::size_t place_ = 0;                  // of the opened packet, or of the next one
+  std::size_t opened_ = 0;                 // size of its body; 0: there is none
+  ByteQueue output_{kOutputSpare, kOutputChunk};
   bool eof_ = false;
+  bool told_eof_ = false;  // libssh2 knows of it
   bool starved_ = false;   // libssh2 asked for input during this step and there was none
   bool may_read_ = false;  // only advance() may use up input, and so call the handler
 

@@ -42,6 +42,7 @@ seam::Owner::Verdict Transport::Impl::on_connection(ByteView payload) {
     return reject(Errc::kProtocol, fmt::format("connection message {} before login", payload[0]));
   }
   handler_->on_packet(payload);
+  handler_->on_packets_end();  // it is gone when libssh2 goes on
   return Verdict::kTaken;
 }
 

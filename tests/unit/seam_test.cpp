@@ -91,6 +91,10 @@ TEST(Seam, KnowsTheBeginningOfASession) {
   libssh2_session_flag(session, LIBSSH2_FLAG_COMPRESS, 1);
   libssh2_session_set_blocking(session, 0);
   libssh2_session_set_timeout(session, 1234567);
+  libssh2_session_method_pref(session, LIBSSH2_METHOD_SIGN_ALGO, "rsa-sha2-512");
+  libssh2_session_method_pref(session, LIBSSH2_METHOD_CRYPT_SC, "aes128-gcm@openssh.com");
+  libssh2_session_method_pref(session, LIBSSH2_METHOD_CRYPT_CS, "aes256-gcm@openssh.com");
+  libssh2_session_method_pref(session, LIBSSH2_METHOD_MAC_SC, "hmac-sha2-256");
   const auto* head = reinterpret_cast<const LIBSSH2_SESSION_HEAD*>(session);
   EXPECT_EQ(head->abstract, &mine);
   EXPECT_STREQ(head->kex_prefs, "ext-info-c,kex-strict-c-v00@openssh.com,curve25519-sha256");
@@ -101,6 +105,13 @@ TEST(Seam, KnowsTheBeginningOfASession) {
   EXPECT_EQ(head->api_timeout, 1234567);
   EXPECT_EQ(head->hostkey, nullptr);
   EXPECT_EQ(head->server_hostkey_abstract, nullptr);
+  EXPECT_STREQ(head->sign_algo_prefs, "rsa-sha2-512");
+  EXPECT_EQ(head->kex_strict, 0);
+  EXPECT_STREQ(head->remote.prefs[0], "aes128-gcm@openssh.com");
+  EXPECT_STREQ(head->remote.prefs[1], "hmac-sha2-256");
+  EXPECT_STREQ(head->local.prefs[0], "aes256-gcm@openssh.com");
+  EXPECT_EQ(head->remote.crypt, nullptr);
+  EXPECT_EQ(head->remote.seqno, 0U);
   libssh2_session_free(session);
 }
 
