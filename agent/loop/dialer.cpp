@@ -21,10 +21,17 @@ constexpr int kKeepAliveProbes = 4;
 // Bytes that TCP holds and has not sent: enough to keep it busy, too little to delay a keystroke.
 constexpr int kUnsentMax = 128 * 1024;
 
-void tune(int fd, bool keep_alive) {
+void tune(int fd, int family, const DialOptions& options) {
   auto set = [fd](int level, int option, int value) { setsockopt(fd, level, option, &value, sizeof(value)); };
   set(IPPROTO_TCP, TCP_NOTSENT_LOWAT, kUnsentMax);
-  if (!keep_alive) return;
+  if (options.traffic_class) {
+    if (family == AF_INET6) {
+      set(IPPROTO_IPV6, IPV6_TCLASS, *options.traffic_class);
+    } else {
+      set(IPPROTO_IP, IP_TOS, *options.traffic_class);
+    }
+  }
+  if (!options.keep_alive) return;
   set(SOL_SOCKET, SO_KEEPALIVE, 1);
   set(IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveIdle);
   set(IPPROTO_TCP, TCP_KEEPINTVL, kKeepAliveInterval);
@@ -68,7 +75,7 @@ UvDial::UvDial(Loop& loop, const DialOptions& options, Io::DialResult done)
       host_(options.target.host.empty() ? "localhost" : options.target.host),
       done_(std::move(done)),
       deadline_(loop, [this] { finish(timeout_error()); }),
-      again_(loop, [this] { options_.target.is_unix() ? connect_unix() : next_address(); }),
+      again_(loop, [this] { try_again(); }),
       continue_(loop.deferred_queue(), [this] { start(); }) {
   deadline_.start(options_.timeout);
   continue_.schedule();
@@ -78,6 +85,9 @@ UvDial::~UvDial() { cancel_all(); }
 
 void UvDial::start() {
   if (options_.target.is_unix()) return connect_unix();
+  auto source = DialSource::find(options_.bind_address, options_.bind_interface);
+  if (!source) return finish(source.error().context("cannot connect to " + host_));
+  source_ = *std::move(source);
   std::uint16_t port = options_.target.port;
   if (std::optional<SocketAddress> literal = SocketAddress::parse(host_, port)) return race({*literal});
   // RFC 6761: localhost is this machine, whatever a resolver says, and needs none.
@@ -119,7 +129,6 @@ void UvDial::looked_up(int status, const addrinfo* list) {
   }
   std::vector<SocketAddress> addresses = interleaved(list);
   for (SocketAddress& address : addresses) address.set_port(options_.target.port);
-  if (addresses.size() > kMaxAddresses) addresses.resize(kMaxAddresses);
   if (addresses.empty()) {
     return finish(Error{Errc::kUnreachable, fmt::format("cannot resolve {}: it has no address", host_), {}});
   }
@@ -130,7 +139,34 @@ void UvDial::looked_up(int status, const addrinfo* list) {
 // -----------------------------------------------------------------------------------------------
 
 void UvDial::race(std::vector<SocketAddress> addresses) {
-  untried_.assign(addresses.begin(), addresses.end());
+  int wanted = options_.family == AddressFamily::kIpv4   ? AF_INET
+               : options_.family == AddressFamily::kIpv6 ? AF_INET6
+                                                         : AF_UNSPEC;
+  std::erase_if(addresses, [this, wanted](const SocketAddress& address) {
+    return (wanted != AF_UNSPEC && address.family() != wanted) || !source_.fits(address.family());
+  });
+  if (addresses.empty()) {
+    return finish(
+        Error{Errc::kUnreachable,
+              fmt::format("{} has no address that AddressFamily, BindAddress and BindInterface allow", host_),
+              {}});
+  }
+  if (addresses.size() > kMaxAddresses) addresses.resize(kMaxAddresses);
+  addresses_ = std::move(addresses);
+  race_again();
+}
+
+void UvDial::race_again() {
+  --attempts_left_;
+  failures_.clear();
+  untried_.assign(addresses_.begin(), addresses_.end());
+  next_address();
+}
+
+// The timer: a staggered address, another attempt with all of them, or room in a backlog.
+void UvDial::try_again() {
+  if (options_.target.is_unix()) return connect_unix();
+  if (untried_.empty() && attempts_.empty()) return race_again();
   next_address();
 }
 
@@ -143,11 +179,17 @@ void UvDial::next_address() {
     attempt->handle = SocketHandle::make(loop_, SocketHandle::Kind::kTcp);
     SocketHandle& handle = *attempt->handle;
     handle.connect.data = attempt.get();
-    int status = uv_tcp_connect(&handle.connect, handle.tcp(), attempt->address.get(),
-                                [](uv_connect_t* request, int result) {
-                                  auto* self = static_cast<Attempt*>(request->data);
-                                  if (self) self->dial->connected(self, result);
-                                });
+    int status = 0;
+    if (const SocketAddress* from = source_.of(attempt->address.family())) {
+      status = uv_tcp_bind(handle.tcp(), from->get(), 0);
+    }
+    if (status == 0) {
+      status = uv_tcp_connect(&handle.connect, handle.tcp(), attempt->address.get(),
+                              [](uv_connect_t* request, int result) {
+                                auto* self = static_cast<Attempt*>(request->data);
+                                if (self) self->dial->connected(self, result);
+                              });
+    }
     if (status == 0) {
       attempts_.push_back(std::move(attempt));
       if (!untried_.empty()) again_.start(kStagger);
@@ -157,7 +199,9 @@ void UvDial::next_address() {
     handle.close();
     failures_.push_back({attempt->address.to_string(), status});
   }
-  if (attempts_.empty()) finish(failure_error());
+  if (!attempts_.empty()) return;
+  if (!options_.target.is_unix() && attempts_left_ > 0) return again_.start(kAttemptGap);
+  finish(failure_error());
 }
 
 void UvDial::connect_unix() {
@@ -192,7 +236,7 @@ void UvDial::connected(Attempt* attempt, int status) {
   handle->connect.data = nullptr;
   std::string description = options_.target.to_string();
   if (!is_unix) {
-    tune(handle->fd(), options_.keep_alive);
+    tune(handle->fd(), attempt->address.family(), options_);
     description = attempt->address.to_string();
     if (attempt->address.host() != host_) description = fmt::format("{} ({})", host_, description);
   }

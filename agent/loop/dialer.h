@@ -1,6 +1,7 @@
 // UvDial: one connection attempt by name or path. Looks the name up in the pool, then races its addresses as
 // RFC 8305 says: families alternate, a new address every kStagger or as soon as one fails, the first to
-// connect wins and the others are closed. One deadline spans it all.
+// connect wins and the others are closed; when all have failed, the whole race is run again as often as asked
+// (ConnectionAttempts). One deadline spans it all.
 // A literal address and localhost (also "") need no lookup. Invariant: `done` is called at most
 // once, last, from the loop; not at all after destruction.
 #pragma once
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "loop/deferred.h"
+#include "loop/dial_source.h"
 #include "loop/loop.h"
 #include "loop/socket_address.h"
 #include "loop/socket_handle.h"
@@ -29,6 +31,8 @@ class UvDial final : public Operation {
  private:
   // RFC 8305, "Connection Attempt Delay".
   static constexpr milliseconds kStagger{250};
+  // Between two attempts with all addresses: ssh's own.
+  static constexpr seconds kAttemptGap{1};
   // More addresses than this under one name are a mistake or an attack; each costs a descriptor.
   static constexpr std::size_t kMaxAddresses = 16;
   // A Unix listener with a full backlog refuses instead of making us wait, so we ask again.
@@ -49,6 +53,8 @@ class UvDial final : public Operation {
   void start_lookup();
   void looked_up(int status, const addrinfo* list);
   void race(std::vector<SocketAddress> addresses);
+  void race_again();
+  void try_again();
   void next_address();
   void connect_unix();
   void connected(Attempt* attempt, int status);
@@ -65,11 +71,14 @@ class UvDial final : public Operation {
   Io::DialResult done_;
   std::shared_ptr<Lookup> lookup_;
   std::optional<UnixPath> path_;
+  DialSource source_;
+  std::vector<SocketAddress> addresses_;
+  int attempts_left_ = options_.attempts;
   std::deque<SocketAddress> untried_;
   std::vector<std::unique_ptr<Attempt>> attempts_;
   std::vector<Failure> failures_;
   UvTimer deadline_;
-  UvTimer again_;        // stagger, or the full backlog
+  UvTimer again_;        // stagger, the gap between attempts, or the full backlog
   UvDeferred continue_;  // the first step, so that nothing is reported from inside dial()
 };
 

@@ -133,7 +133,9 @@ std::unique_ptr<ByteStream> UvListener::admit(Fd fd) {
     return nullptr;
   }
   ++stats_.accepted;
-  return std::make_unique<StreamSocket>(loop_, *std::move(handle), std::move(description));
+  auto stream = std::make_unique<StreamSocket>(loop_, *std::move(handle), std::move(description));
+  if (own_user_only_) stream->wipe_input();
+  return stream;
 }
 
 }  // namespace jump

@@ -9,12 +9,33 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <cstring>
 #include <utility>
 
 #include "base/log.h"
+#include "base/secret.h"
 #include "loop/uv_error.h"
 
 namespace jump {
+namespace {
+
+void drop(Bytes& bytes, bool wipe) {
+  if (wipe) Secret(std::move(bytes)).wipe();
+  Bytes().swap(bytes);
+}
+
+Bytes without_front(Bytes bytes, std::size_t count, bool wipe) {
+  const auto end = bytes.begin() + static_cast<std::ptrdiff_t>(count);
+  if (!wipe) {
+    bytes.erase(bytes.begin(), end);
+    return bytes;
+  }
+  Bytes rest(end, bytes.end());
+  drop(bytes, true);
+  return rest;
+}
+
+}  // namespace
 
 StreamSocket::StreamSocket(Loop& loop, std::shared_ptr<SocketHandle> handle, std::string description)
     : loop_(loop),
@@ -30,6 +51,7 @@ StreamSocket::StreamSocket(Loop& loop, std::shared_ptr<SocketHandle> handle, std
 }
 
 StreamSocket::~StreamSocket() {
+  drop(held_, wipe_input_);
   handle_->owner = nullptr;
   if (state_ == State::kLingering && queued() == 0) {
     handle_->close();  // all is with the kernel, which delivers it
@@ -93,7 +115,9 @@ void StreamSocket::on_read(uv_stream_t* stream, ssize_t count, const uv_buf_t* b
     setsockopt(self->fd(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
   }
   if (self->state_ == State::kLingering) return self->discard(size);
+  bool wipe = self->wipe_input_;  // the handler may destroy the socket
   self->read_bytes({reinterpret_cast<const std::uint8_t*>(buffer->base), size});
+  if (wipe) explicit_bzero(buffer->base, size);
 }
 
 void StreamSocket::read_bytes(ByteView data) {
@@ -127,13 +151,16 @@ void StreamSocket::deliver() {
     std::shared_ptr<SocketHandle> handle = handle_;
     Bytes offered = std::move(held_);  // the handler may call anything here meanwhile
     held_.clear();
+    bool wipe = wipe_input_;
     std::optional<std::size_t> taken = offer(offered);
-    if (!taken || state_ != State::kOpen) return;
-    if (*taken < offered.size()) {
-      offered.erase(offered.begin(), offered.begin() + static_cast<std::ptrdiff_t>(*taken));
-      held_ = std::move(offered);
-      // resume_reading() within on_data() has scheduled the next offer already.
+    bool goes_on = taken && state_ == State::kOpen;
+    // resume_reading() within on_data() has scheduled the next offer already.
+    if (goes_on && *taken < offered.size()) {
+      held_ = without_front(std::move(offered), *taken, wipe);
+    } else {
+      drop(offered, wipe);
     }
+    if (!goes_on) return;
   }
   update_reading();
   if (handler_) tell_writable();
@@ -287,7 +314,7 @@ void StreamSocket::shutdown_write() {
 void StreamSocket::close() {
   if (state_ != State::kOpen || !usable()) return;
   set_state(State::kLingering);
-  Bytes().swap(held_);
+  drop(held_, wipe_input_);
   if (output_ == Output::kBroken) return end(end_error_);
   if (output_ == Output::kOpen) output_ = Output::kEndWanted;
   last_unsent_ = unsent();
@@ -329,7 +356,7 @@ void StreamSocket::end(std::optional<Error> why, bool reset) {
   if (!usable()) return;
   set_state(State::kEnding);
   end_error_ = std::move(why);
-  Bytes().swap(held_);
+  drop(held_, wipe_input_);
   Bytes().swap(waiting_);
   linger_.reset();
   if (reset) {

@@ -57,6 +57,8 @@ class StreamSocket final : public ByteStream {
 
   // See DialOptions::quick_ack. The kernel forgets it again by itself, so it is said after each read.
   void acknowledge_quickly() { quick_ack_ = true; }
+  // What is read may be secret: it is wiped once it was offered, in the loop's buffer and here.
+  void wipe_input() { wipe_input_ = true; }
   // The descriptor, for options and credentials; -1 when closed. Not to be read, written or closed.
   int fd() const { return handle_->fd(); }
 
@@ -102,6 +104,7 @@ class StreamSocket final : public ByteStream {
   Bytes waiting_;                 // accepted, goes after handle_->sending
   bool write_was_short_ = false;  // on_writable() is owed
   bool quick_ack_ = false;
+  bool wipe_input_ = false;
   std::optional<ReadCoalescer> coalescer_;  // TCP has one
   std::optional<Error> end_error_;
   std::uint64_t discarded_ = 0;  // since close()

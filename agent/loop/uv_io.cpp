@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "loop/child_process.h"
+#include "loop/child_stream.h"
 #include "loop/dialer.h"
 #include "loop/fd.h"
 #include "loop/listener.h"
@@ -41,6 +42,10 @@ Result<std::unique_ptr<Listener>> UvIo::listen(const ListenOptions& options, Acc
 
 std::unique_ptr<Operation> UvIo::run(const Command& command, CommandDone done) {
   return std::make_unique<ChildProcess>(loop_, command, std::move(done));
+}
+
+Result<std::unique_ptr<ByteStream>> UvIo::spawn_stream(const StreamCommand& command) {
+  return ChildStream::start(loop_, command);
 }
 
 std::unique_ptr<Operation> UvIo::in_pool(std::function<void()> work, std::function<void()> done) {

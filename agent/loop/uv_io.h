@@ -27,6 +27,7 @@ class UvIo final : public Io {
   std::unique_ptr<Operation> dial(const DialOptions& options, DialResult done) override;
   Result<std::unique_ptr<Listener>> listen(const ListenOptions& options, Accepted accepted) override;
   std::unique_ptr<Operation> run(const Command& command, CommandDone done) override;
+  Result<std::unique_ptr<ByteStream>> spawn_stream(const StreamCommand& command) override;
   std::unique_ptr<Operation> in_pool(std::function<void()> work, std::function<void()> done) override;
   void dispose(std::shared_ptr<void> object) override;
 

@@ -8,4 +8,8 @@ std::string Endpoint::to_string() const {
   return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
+Result<std::unique_ptr<ByteStream>> Io::spawn_stream(const StreamCommand& command) {
+  return Error{Errc::kUnsupported, command.description + ": no processes can be started here", {}};
+}
+
 }  // namespace jump

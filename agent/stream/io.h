@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,13 +52,21 @@ struct Endpoint {
   bool operator==(const Endpoint&) const = default;
 };
 
+enum class AddressFamily { kAny, kIpv4, kIpv6 };
+
 struct DialOptions {
   Endpoint target;
-  Duration timeout = seconds(30);  // for name lookup and all addresses together
+  Duration timeout = seconds(30);  // for name lookup and all addresses together, all attempts included
   bool keep_alive = true;          // TCP keepalive probes
   // Acknowledge what arrives at once. sshd leaves Nagle's algorithm on for forwarded connections: its next
   // small packet waits for our acknowledgement, which a kernel delays by 40 ms.
   bool quick_ack = false;
+  // --- TCP only ---
+  AddressFamily family = AddressFamily::kAny;
+  std::string bind_address{};          // the local address, a literal one; empty: the system's choice
+  std::string bind_interface{};        // the interface whose address is used; bind_address is preferred
+  std::optional<int> traffic_class{};  // the TOS byte (IPv6: traffic class) of what we send
+  int attempts = 1;                    // all addresses are tried so often, a second apart
 };
 
 struct ListenOptions {
@@ -65,8 +74,8 @@ struct ListenOptions {
   // names. port 0: the system chooses.
   Endpoint at;
   int backlog = 1024;
-  // Unix sockets: peers of another uid (but root) are turned away; a stale name is replaced. Mode 0600 in any
-  // case.
+  // Unix sockets: peers of another uid (but root) are turned away; a stale name is replaced, and
+  // what they send is wiped once it was offered. Mode 0600 in any case.
   bool own_user_only = false;
 };
 
@@ -96,6 +105,12 @@ struct CommandOutput {
   std::string err;
 };
 
+// A child process whose stdin and stdout are a stream.
+struct StreamCommand {
+  std::vector<std::string> argv;  // argv[0] is looked up in PATH
+  std::string description;        // for messages: "ProxyCommand 'nc proxy 22'"
+};
+
 class Io {
  public:
   virtual ~Io() = default;
@@ -117,6 +132,11 @@ class Io {
   // cancelled.
   using CommandDone = std::function<void(Result<CommandOutput>)>;
   virtual std::unique_ptr<Operation> run(const Command& command, CommandDone done) = 0;
+
+  // The child runs when this returns, in a process group of its own, which is ended (asked, then killed) and
+  // reaped with the stream. When it ends before the stream was closed or its write side shut down, on_closed()
+  // says how, with its last words on stderr. Errors: kNotFound (no such program), kLimit.
+  virtual Result<std::unique_ptr<ByteStream>> spawn_stream(const StreamCommand& command);
 
   // `work` runs on a pool thread and may block; then `done` on the loop thread. Cancelling only drops `done`:
   // `work` must own everything that it touches.
