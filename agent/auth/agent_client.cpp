@@ -71,6 +71,7 @@ void AgentClient::dial() {
 void AgentClient::on_dialed(Result<std::unique_ptr<ByteStream>> dialed) {
   if (!dialed) return fail_all(dialed.error());
   set_state(State::kConnected);
+  served_ = false;
   stream_ = std::move(dialed).value();
   stream_->set_handler(this);
   deferred_->schedule();
@@ -106,6 +107,7 @@ void AgentClient::deliver_replies() {
     finished_.emplace_back(std::move(queue_.front()), std::move(*message));
     queue_.pop_front();
     front_begun_ = false;
+    served_ = true;
     deferred_->schedule();
   }
 }
@@ -116,7 +118,9 @@ void AgentClient::on_writable() { write_more(); }
 void AgentClient::on_eof() { on_closed(nullptr); }
 
 void AgentClient::on_closed(const Error* error) {
-  if (!front_begun_) {
+  // Between two requests an agent may hang up, and is dialled again. One that does so before it answered
+  // anything would do so for ever.
+  if (!front_begun_ && (queue_.empty() || served_)) {
     drop_stream();
     if (!queue_.empty()) deferred_->schedule();
     return;

@@ -15,11 +15,15 @@ struct HostKeyQuestion {
   std::string host;  // as the user calls it: "prod"
   std::string name;  // as looked up in known_hosts: HostName or HostKeyAlias, with the port used there
   std::uint16_t port = 22;
-  std::string ssh_command;     // that asks for the key's confirmation: "ssh -F FILE prod"
+  std::string ssh_command;       // that asks for the key's confirmation: "ssh -F FILE prod"
   std::string known_hosts_file;  // where ssh would add the key; may be empty
 };
 
 // `verdict` is not kKnown. Code kHostKey.
 Error host_key_error(const HostKeyQuestion& question, const HostKeyVerdict& verdict, const HostKey& offered);
+
+// The file of RevokedHostKeys has the key. `name` is what known_hosts calls the host.
+Error revoked_host_key_error(const std::string& host, const std::string& name, const HostKey& offered,
+                             const std::string& file);
 
 }  // namespace jump

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "auth/base64.h"
 #include "auth/host_pattern.h"
 #include "auth/small_file.h"
 
@@ -90,6 +91,18 @@ std::vector<KnownHosts::Entry> KnownHosts::entries_for(std::string_view name) co
   return entries;
 }
 
+std::vector<KnownHostsEntry> KnownHosts::all_entries(std::string_view name) const {
+  std::vector<KnownHostsEntry> entries;
+  for (const Line& line : lines_) {
+    HostMatch match = match_host_column(name, line.hosts);
+    Result<PublicKey> key = parse_public_key_line(line.key);
+    if (match == HostMatch::kBroken || !key) continue;
+    bool marked = line.marker != Marker::kNone;
+    entries.push_back({match == HostMatch::kYes, marked, line.number, line.hosts, std::move(key).value()});
+  }
+  return entries;
+}
+
 KnownHostsLine KnownHosts::describe(const Entry& entry) const {
   return {files_[entry.line->text], entry.line->number, entry.key.type, entry.key.fingerprint()};
 }
@@ -102,17 +115,41 @@ HostKeyVerdict KnownHosts::judge(const std::vector<Entry>& entries, const HostKe
 
   const Entry* other = nullptr;  // a key for this host, but not this one
   const Entry* match = nullptr;
+  const Entry* authority = nullptr;
+  HostKeyVerdict verdict;
   for (const Entry& entry : entries) {
-    if (entry.line->marker == Marker::kRevoked && entry.key.blob == blob)
-      return {Kind::kRevoked, describe(entry)};
+    if (entry.line->marker == Marker::kRevoked && entry.key.blob == blob) {
+      verdict.kind = Kind::kRevoked;
+      verdict.line = describe(entry);
+      return verdict;
+    }
+    if (entry.line->marker == Marker::kAuthority && authority == nullptr) authority = &entry;
     if (entry.line->marker != Marker::kNone) continue;
     if (match == nullptr && entry.key.blob == blob) match = &entry;
     // ssh names the last line; one of the offered type tells more.
     if (other == nullptr || entry.key.type == type || other->key.type != type) other = &entry;
   }
-  if (match != nullptr) return {Kind::kKnown, describe(*match)};
-  if (other != nullptr) return {Kind::kChanged, describe(*other)};
-  return {Kind::kUnknown, std::nullopt};
+  if (match != nullptr) {
+    verdict.kind = Kind::kKnown;
+    verdict.line = describe(*match);
+    return verdict;
+  }
+  if (other != nullptr) return changed(entries, *other);
+  if (authority != nullptr) verdict.authority = describe(*authority);
+  return verdict;
+}
+
+HostKeyVerdict KnownHosts::changed(const std::vector<Entry>& entries, const Entry& named) const {
+  HostKeyVerdict verdict;
+  verdict.kind = HostKeyVerdict::Kind::kChanged;
+  verdict.line = describe(named);
+  for (const Entry& entry : entries) {
+    const std::string& file = files_[entry.line->text];
+    if (entry.line->marker != Marker::kNone) continue;
+    if (std::find(verdict.files.begin(), verdict.files.end(), file) == verdict.files.end())
+      verdict.files.push_back(file);
+  }
+  return verdict;
 }
 
 HostKeyVerdict KnownHosts::check(std::string_view name, std::uint16_t port, const HostKey& key) const {
@@ -120,7 +157,25 @@ HostKeyVerdict KnownHosts::check(std::string_view name, std::uint16_t port, cons
   HostKeyVerdict verdict = judge(entries_for(known_hosts_name(name, port)), key);
   if (verdict.kind != Kind::kUnknown || port == kDefaultPort) return verdict;
   HostKeyVerdict plain = judge(entries_for(known_hosts_name(name, kDefaultPort)), key);
+  plain.without_port = true;
   return plain.kind == Kind::kKnown || plain.kind == Kind::kRevoked ? plain : verdict;
+}
+
+std::vector<std::string> KnownHosts::other_names(std::string_view name, std::uint16_t port,
+                                                 const HostKey& key) const {
+  const std::string own = known_hosts_name(name, port);
+  const std::string encoded = base64_encode(key.blob);
+  std::vector<std::string> names;
+  for (const Line& line : lines_) {
+    // The text first: parsing every key of a large file would take the loop's time.
+    if (line.marker != Marker::kNone || line.key.find(encoded) == std::string_view::npos) continue;
+    if (match_host_column(own, line.hosts) != HostMatch::kNo) continue;
+    Result<PublicKey> parsed = parse_public_key_line(line.key);
+    if (!parsed || parsed->blob != key.blob) continue;
+    std::string hosts = line.hosts.starts_with("|1|") ? "[hashed name]" : std::string(line.hosts);
+    names.push_back(files_[line.text] + ":" + std::to_string(line.number) + ": " + hosts);
+  }
+  return names;
 }
 
 std::vector<std::string> KnownHosts::known_types(std::string_view name, std::uint16_t port) const {

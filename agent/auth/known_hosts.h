@@ -1,6 +1,5 @@
 // KnownHosts: judges a server's host key by the user's known_hosts files, exactly as OpenSSH's client does
-// with the same files, CheckHostIP being off (its default since 8.5). Read-only: nothing is ever added to a
-// file here.
+// with the same files. Read-only: adding and removing lines is for host_key_record.h.
 //
 // What ssh does and this follows (each case runs against stock ssh in
 // tests/integration/known_hosts_test.cpp):
@@ -41,6 +40,22 @@ struct HostKeyVerdict {
   // The line that decided; none when unknown. Changed: a line with a key of the offered type, if there is
   // one.
   std::optional<KnownHostsLine> line;
+  // Known, but only under the name without the port.
+  bool without_port = false;
+  // Changed: every file with a key for the host, in order, each once: all of them have to be mended.
+  std::vector<std::string> files;
+  // Unknown: an @cert-authority line for the host. Its certificates cannot be verified here (libssh2 has no
+  // host certificates), so the server shows a plain key.
+  std::optional<KnownHostsLine> authority;
+};
+
+// A line with a key, for those who edit files. Views are good as long as the KnownHosts.
+struct KnownHostsEntry {
+  bool matches = false;  // the name that was asked for
+  bool marked = false;   // @revoked, @cert-authority
+  std::size_t line = 0;  // from 1
+  std::string_view hosts;
+  PublicKey key;
 };
 
 class KnownHosts {
@@ -66,6 +81,14 @@ class KnownHosts {
   // Types of the keys known for the host ("ssh-ed25519", "ssh-rsa", …), each once, revoked ones left out.
   std::vector<std::string> known_types(std::string_view name, std::uint16_t port) const;
 
+  // Lines that hold this very key under other names, as ssh lists them: "FILE:LINE: HOSTS", or "[hashed
+  // name]" in place of the hosts. Not sanitised.
+  std::vector<std::string> other_names(std::string_view name, std::uint16_t port, const HostKey& key) const;
+
+  // Every line of all files whose key can be read, in order. `known_hosts_name`: see host_pattern.h. Parses
+  // every key: for a pool thread where files may be large.
+  std::vector<KnownHostsEntry> all_entries(std::string_view known_hosts_name) const;
+
   // "FILE: permission denied": files that should have been read and could not be.
   const std::vector<std::string>& notes() const { return notes_; }
   // Where ssh would add a key: the first file named; empty if none was.
@@ -88,6 +111,7 @@ class KnownHosts {
   static bool parse_line(std::string_view raw, Line* out);
   std::vector<Entry> entries_for(std::string_view known_hosts_name) const;
   HostKeyVerdict judge(const std::vector<Entry>& entries, const HostKey& key) const;
+  HostKeyVerdict changed(const std::vector<Entry>& entries, const Entry& named) const;
   KnownHostsLine describe(const Entry& entry) const;
 
   std::vector<std::string> files_, texts_;

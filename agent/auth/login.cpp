@@ -1,3 +1,4 @@
+// Login: the ladder, and publickey.
 #include "auth/login.h"
 
 #include <fmt/core.h>
@@ -5,36 +6,21 @@
 
 #include <algorithm>
 #include <cassert>
+#include <ctime>
 
 #include "auth/fingerprint.h"
+#include "auth/prompt_text.h"
 #include "base/log.h"
 
 namespace jump {
-namespace {
 
-constexpr std::string_view kNone = "none";
-constexpr std::string_view kPublickey = "publickey";
-constexpr std::string_view kDefaultNames[] = {"id_rsa",        "id_ecdsa", "id_ecdsa_sk", "id_ed25519",
-                                              "id_ed25519_sk", "id_xmss",  "id_dsa"};
-
-// ssh names these by itself; that they are missing is no news.
-bool is_default_file(std::string_view path) {
-  std::size_t slash = path.rfind('/');
-  if (slash == std::string_view::npos || !path.substr(0, slash).ends_with("/.ssh")) return false;
-  return std::find(std::begin(kDefaultNames), std::end(kDefaultNames), path.substr(slash + 1)) !=
-         std::end(kDefaultNames);
-}
-
-std::string keys(std::size_t count) { return count == 1 ? "1 key" : fmt::format("{} keys", count); }
-
-}  // namespace
-
-Login::Login(Io& io, Userauth& userauth, LoginSpec spec, std::function<void()> wake)
+Login::Login(Io& io, Userauth& userauth, LoginSpec spec, std::function<void()> wake, Prompter* prompter)
     : io_(io),
       userauth_(userauth),
       spec_(std::move(spec)),
       wake_(std::move(wake)),
-      files_(std::make_shared<std::vector<KeyFile>>()) {}
+      person_(io, prompter, spec_),
+      identities_(io, spec_, wake_) {}
 
 Login::~Login() = default;
 
@@ -42,15 +28,19 @@ void Login::start() {
   assert(state_ == State::kNew);
   set_state(State::kNone);
   userauth_.start_none(spec_.user);
-  gather();
+  if (spec_.pubkey_authentication) identities_.gather();  // while the server thinks about "none"
 }
 
 bool Login::advance() {
-  const State before = state_;
-  const std::size_t next = next_;
-  while (step()) {
-  }
-  return state_ != before || next_ != next;
+  show_banner();
+  bool moved = false;
+  while (step()) moved = true;
+  return moved;
+}
+
+void Login::show_banner() {
+  std::string text = readable_text(userauth_.take_banner(), Transport::kMaxBannerText);
+  if (!text.empty()) person_.show(std::move(text));
 }
 
 bool Login::step() {
@@ -58,16 +48,20 @@ bool Login::step() {
     case State::kNone:
       return on_none_answer();
     case State::kGathering:
-      if (!agent_answer_ || !files_loaded_) return false;
-      plan();
+      if (!identities_.is_ready()) return false;
+      identities_.plan(std::time(nullptr));
       set_state(State::kChoosing);
       return true;
     case State::kChoosing:
       return begin_next();
+    case State::kUnlocking:
+      return on_unlock_progress();
     case State::kAttempt:
       return on_attempt_progress();
     case State::kSigning:
       return on_signing_progress();
+    case State::kAsking:
+      return on_answers();
     case State::kNew:
     case State::kDone:
       return false;
@@ -76,137 +70,67 @@ bool Login::step() {
 }
 
 void Login::set_state(State state) {
-  static constexpr const char* kNames[] = {"new",     "none",    "gathering", "choosing",
-                                           "attempt", "signing", "done"};
+  static constexpr const char* kNames[] = {"new",     "none",    "gathering", "choosing", "unlocking",
+                                           "attempt", "signing", "asking",    "done"};
   log::trace("login {}: {} -> {}", spec_.user, kNames[static_cast<int>(state_)],
              kNames[static_cast<int>(state)]);
   assert(state_ != State::kDone);
   assert(state != State::kSigning || state_ == State::kAttempt);
-  assert(state != State::kAttempt || state_ == State::kChoosing || state_ == State::kSigning);
+  assert(state != State::kUnlocking || state_ == State::kChoosing);
+  assert(state != State::kAsking || state_ == State::kChoosing || state_ == State::kAttempt ||
+         state_ == State::kAsking);
   state_ = state;
 }
 
-// --- what there is to try
-// ---------------------------------------------------------------------------------------
-
-void Login::gather() {
-  if (spec_.identity_agent.empty() || spec_.identity_agent == kNone) {
-    agent_answer_ = std::vector<AgentIdentity>{};
-  } else {
-    agent_ = std::make_unique<AgentClient>(io_, spec_.identity_agent);
-    agent_->list([this](Result<std::vector<AgentIdentity>> answer) {
-      agent_answer_ = std::move(answer);
-      wake_();
-    });
-  }
-  auto load = [paths = spec_.identity_files, files = files_] {
-    for (const std::string& path : paths) {
-      if (path != kNone) files->push_back(load_key_file(path));
-    }
-  };
-  loading_ = io_.in_pool(std::move(load), [this] {
-    files_loaded_ = true;
-    wake_();
-  });
-}
-
-void Login::plan() {
-  file_notes_.resize(files_->size());
-  file_in_agent_.resize(files_->size());
-  if (!agent_answer_->ok()) {
-    agent_without_keys_ = agent_answer_->error().message;
-  } else {
-    plan_agent_keys(**agent_answer_);
-    std::size_t count = (*agent_answer_)->size();
-    agent_without_keys_ = count == 0 ? "no keys" : fmt::format("{}, none to be used", keys(count));
-  }
-  plan_files();
-  for (const Candidate& candidate : candidates_) {
-    log::debug("login {}: will try {} ({})", spec_.user, fingerprint(candidate.blob),
-               candidate.in_agent ? "agent" : "file");
-  }
-}
-
-void Login::plan_agent_keys(const std::vector<AgentIdentity>& identities) {
-  std::vector<Candidate> others;
-  for (const AgentIdentity& identity : identities) {
-    Result<PublicKey> key = parse_public_key_blob(identity.blob);
-    if (!key) continue;  // of a type that we do not know, as ssh does
-    bool named = false;
-    for (std::size_t i = 0; i < files_->size(); ++i) {
-      const std::optional<PublicKey>& half = (*files_)[i].public_key;
-      if (!half || half->blob != key->blob) continue;
-      named = true;
-      file_in_agent_[i] = true;
-    }
-    Candidate candidate{identity.blob, true, 0};
-    if (named) {
-      candidates_.push_back(std::move(candidate));
-    } else if (!spec_.identities_only) {
-      others.push_back(std::move(candidate));
-    }
-  }
-  std::move(others.begin(), others.end(), std::back_inserter(candidates_));
-}
-
-void Login::plan_files() {
-  for (std::size_t i = 0; i < files_->size(); ++i) {
-    const KeyFile& file = (*files_)[i];
-    if (file_in_agent_[i]) continue;
-    if (file.private_key) {
-      const Bytes& blob = file.private_key->public_key().blob;
-      bool twice = std::any_of(candidates_.begin(), candidates_.end(),
-                               [&](const Candidate& candidate) { return candidate.blob == blob; });
-      if (!twice) candidates_.push_back({blob, false, i});
-    } else if (file.problem) {
-      file_notes_[i] = file.problem->message;
-    } else if (file.public_key) {
-      file_notes_[i] = "only a public key, and the agent does not have it";
-    } else if (file.missing && !is_default_file(file.path)) {
-      file_notes_[i] = "no such file";
-    }
-  }
-}
-
-// --- attempts
-// ---------------------------------------------------------------------------------------------------
+// --- the ladder --------------------------------------------------------------------------------------------
 
 bool Login::on_none_answer() {
   std::optional<AuthOutcome> answer = userauth_.take_outcome();
   if (!answer) return false;
   if (answer->kind == AuthOutcome::Kind::kSuccess) {
-    outcome_ = Status();
-    set_state(State::kDone);
-    return false;
+    finish({});
+    return true;
   }
   learn_methods(*answer);
   log::debug("login {}: the server accepts {}", spec_.user, fmt::join(methods_, ","));
-  if (!accepts(kPublickey)) {
-    fail();
-    return false;
-  }
-  set_state(State::kGathering);
+  set_state(State::kChoosing);
   return true;
 }
 
 bool Login::begin_next() {
-  if (!accepts(kPublickey) || next_ == candidates_.size()) {
-    fail();
-    return false;
+  if (spec_.preferred_authentications.empty()) {
+    for (std::string_view method : kLoginMethods) {
+      if (begin(method)) return true;
+    }
   }
-  const Candidate& candidate = candidates_[next_++];
-  log::debug("login {}: offering {}", spec_.user, fingerprint(candidate.blob));
-  signature_error_.clear();
-  set_state(State::kAttempt);
-  userauth_.start_publickey(spec_.user, candidate.blob);
+  for (const std::string& method : spec_.preferred_authentications) {
+    if (begin(method)) return true;
+  }
+  fail();
   return true;
+}
+
+// False: the method is not accepted, not allowed, unknown, or used up.
+bool Login::begin(std::string_view method) {
+  if (!accepts(method)) return false;
+  if (method == "publickey") return spec_.pubkey_authentication && begin_publickey();
+  if (method == "keyboard-interactive") {
+    return spec_.kbd_interactive_authentication && begin_keyboard_interactive();
+  }
+  return method == "password" && spec_.password_authentication && begin_password();
 }
 
 bool Login::on_attempt_progress() {
   if (std::optional<SignRequest> request = userauth_.take_sign_request()) {
+    signing_ = std::make_unique<Signing>(io_, person_, identities_, *current_, std::move(*request),
+                                         spec_.number_of_password_prompts, wake_);
     set_state(State::kSigning);
-    begin_signature(std::move(*request));
-    return false;
+    signing_->start();
+    return true;
+  }
+  if (std::optional<AuthQuestion> question = userauth_.take_question()) {
+    on_question(std::move(*question));
+    return true;
   }
   std::optional<AuthOutcome> answer = userauth_.take_outcome();
   if (!answer) return false;
@@ -214,66 +138,26 @@ bool Login::on_attempt_progress() {
   return true;
 }
 
-void Login::begin_signature(SignRequest request) {
-  const Candidate& candidate = current();
-  log::debug("login {}: signing with {} ({})", spec_.user, fingerprint(candidate.blob), request.algorithm);
-  signature_.reset();
-  if (candidate.in_agent) {
-    agent_->sign(candidate.blob, request.algorithm, request.data,
-                 [this](Result<Bytes> signature) { on_signature(std::move(signature)); });
-    return;
-  }
-  auto result = std::make_shared<std::optional<Result<Bytes>>>();
-  auto work = [files = files_, index = candidate.file, request = std::move(request), result] {
-    *result = (*files)[index].private_key->sign(request.algorithm, request.data);
-  };
-  signing_ = io_.in_pool(std::move(work), [this, result] { on_signature(std::move(**result)); });
-}
-
-void Login::on_signature(Result<Bytes> signature) {
-  signature_ = std::move(signature);
-  wake_();
-}
-
-bool Login::on_signing_progress() {
-  // The attempt may end without its signature: the owner of the transport has limits of its own.
-  if (std::optional<AuthOutcome> answer = userauth_.take_outcome()) {
-    abandon_signature();
-    on_answer(*answer);
-    return true;
-  }
-  if (!signature_) return false;
-  Result<Bytes> signature = std::move(*signature_);
-  signature_.reset();
-  if (!signature) signature_error_ = "no signature: " + signature.error().message;
-  set_state(State::kAttempt);
-  userauth_.provide_signature(std::move(signature));
-  return true;
-}
-
-void Login::abandon_signature() {
-  signing_.reset();
-  signature_.reset();
-  // The agent would answer the next request only after this one.
-  if (current().in_agent) agent_ = std::make_unique<AgentClient>(io_, spec_.identity_agent);
-}
-
 void Login::on_answer(const AuthOutcome& answer) {
-  if (answer.kind == AuthOutcome::Kind::kSuccess) {
-    outcome_ = Status();
-    set_state(State::kDone);
-    return;
+  if (answer.kind == AuthOutcome::Kind::kSuccess) return finish({});
+  if (method_ == Method::kPublickey) {
+    on_key_answer(answer);
+  } else {
+    Tries& tries = method_ == Method::kPassword ? password_ : keyboard_interactive_;
+    // As ssh: a server that asks nothing would refuse the next attempt just so.
+    if (method_ == Method::kKeyboardInteractive && !question_seen_) tries.over = true;
+    if (!answer.note.empty() && tries.note.empty()) tries.note = answer.note;
   }
-  if (answer.kind == AuthOutcome::Kind::kPartial) {
-    partial_ = true;
-    note(current(), "accepted, and more is wanted");
-  } else if (!signature_error_.empty() || !answer.note.empty()) {
-    note(current(), signature_error_.empty() ? answer.note : signature_error_);
-  } else if (answer.key_was_accepted) {
-    note(current(), "accepted, but its signature was refused");
-  }
+  if (answer.kind == AuthOutcome::Kind::kPartial) on_partial_success();
   learn_methods(answer);
   set_state(State::kChoosing);
+}
+
+// The next step is one of its own: what was refused in this one may do there.
+void Login::on_partial_success() {
+  partial_ = true;
+  identities_.rewind();
+  password_.count = keyboard_interactive_.count = 0;
 }
 
 // An attempt that failed on our side brings no list: what the server said before still holds.
@@ -285,66 +169,97 @@ bool Login::accepts(std::string_view method) const {
   return std::find(methods_.begin(), methods_.end(), method) != methods_.end();
 }
 
-// --- what to say
-// ------------------------------------------------------------------------------------------------
-
-void Login::note(const Candidate& candidate, std::string reason) {
-  if (candidate.in_agent) {
-    agent_notes_.push_back(fingerprint(candidate.blob) + " " + reason);
-  } else if (file_notes_[candidate.file].empty()) {  // the first reason is the one that led to the others
-    file_notes_[candidate.file] = std::move(reason);
-  }
+// A person who declines wants the login to end, whatever else could be tried.
+bool Login::cancelled(const Error& error, const std::string& wanted) {
+  if (error.code != Errc::kCancelled) return false;
+  finish(Error{Errc::kCancelled, fmt::format("login as {} cancelled when asked for {}", spec_.user, wanted),
+               ""});
+  return true;
 }
 
-void Login::fail() {
-  std::string wants = methods_.empty() ? "nothing" : fmt::format("{}", fmt::join(methods_, ","));
-  outcome_ =
-      Status(Error{Errc::kAuth,
-                   fmt::format("authentication failed for {}: tried {}; the server {} {}", spec_.user,
-                               tried(), partial_ ? "accepted a key and still wants" : "accepts", wants),
-                   hint()});
-  set_state(State::kDone);
+// --- publickey ---------------------------------------------------------------------------------------------
+
+bool Login::begin_publickey() {
+  if (!identities_.is_planned()) {
+    set_state(State::kGathering);
+    return true;
+  }
+  current_ = identities_.next();
+  if (current_ == nullptr) return false;
+  method_ = Method::kPublickey;
+  if (!current_->blob.empty()) {
+    offer();
+    return true;
+  }
+  // Neither the file nor one beside it says which key it is: as ssh, open it to find out.
+  const KeyFile& file = identities_.files()->keys[current_->file];
+  unlock_ = std::make_unique<KeyUnlock>(io_, person_, file.path, std::nullopt,
+                                        spec_.number_of_password_prompts, wake_);
+  set_state(State::kUnlocking);
+  unlock_->start();
+  return true;
 }
 
-std::string Login::hint() const {
-  if (!accepts(kPublickey)) return "only keys (publickey) are supported yet";
-  for (std::size_t i = 0; i < file_notes_.size(); ++i) {
-    const KeyFile& file = (*files_)[i];
-    if (file.problem && !file_in_agent_[i] && !file.problem->hint.empty()) return file.problem->hint;
+void Login::offer() {
+  log::debug("login {}: offering {}", spec_.user, fingerprint(current_->blob));
+  signature_error_.clear();
+  const std::string type(WireReader(current_->blob).text());
+  if (without_certificate(type) == "ssh-rsa") {
+    userauth_.set_rsa_algorithms(accepted_algorithms(type, spec_.pubkey_accepted_algorithms));
   }
-  if (candidates_.empty()) return "name a key with IdentityFile in ssh_config, or load one with ssh-add";
-  return "";
+  set_state(State::kAttempt);
+  userauth_.start_publickey(spec_.user, current_->blob);
 }
 
-std::string Login::tried() const {
-  std::size_t in_agent = 0, offered = 0;
-  std::vector<bool> file_offered(file_notes_.size());
-  for (std::size_t i = 0; i < candidates_.size(); ++i) {
-    const Candidate& candidate = candidates_[i];
-    in_agent += candidate.in_agent;
-    if (i >= next_) continue;
-    offered += candidate.in_agent;
-    if (!candidate.in_agent) file_offered[candidate.file] = true;
-  }
-  std::vector<std::string> parts;
-  if (in_agent > 0) {
-    std::string count =
-        offered == in_agent ? keys(in_agent) : fmt::format("{} of {}", offered, keys(in_agent));
-    agent_notes_.empty()
-        ? parts.push_back(fmt::format("agent ({})", count))
-        : parts.push_back(fmt::format("agent ({}: {})", count, fmt::join(agent_notes_, ", ")));
-  } else if (agent_ && !agent_without_keys_.empty()) {
-    parts.push_back(fmt::format("agent ({})", agent_without_keys_));
-  }
-  for (std::size_t i = 0; i < file_notes_.size(); ++i) {
-    std::string name = display_path((*files_)[i].path);
-    if (!file_notes_[i].empty()) {
-      parts.push_back(fmt::format("{} ({})", name, file_notes_[i]));
-    } else if (file_offered[i]) {
-      parts.push_back(name);
+bool Login::on_unlock_progress() {
+  if (!unlock_->result()) return false;
+  Result<PrivateKey> key = std::move(*unlock_->result());
+  unlock_.reset();
+  if (!key) {
+    if (cancelled(key.error(), "the passphrase of " + current_->name)) return true;
+    identities_.note(*current_, "protected by a passphrase: " + key.error().message);
+  } else {
+    const bool offered = identities_.learn_key(*current_, key->public_key());
+    identities_.files()->keys[current_->file].private_key = std::move(key).value();
+    if (offered) {
+      offer();
+      return true;
     }
   }
-  return parts.empty() ? "no key" : fmt::format("{}", fmt::join(parts, ", "));
+  set_state(State::kChoosing);
+  return true;
+}
+
+bool Login::on_signing_progress() {
+  // The attempt may end without its signature: the owner of the transport has limits of its own.
+  if (std::optional<AuthOutcome> answer = userauth_.take_outcome()) {
+    signing_.reset();
+    if (current_->signs_in_agent) identities_.restart_agent();
+    on_answer(*answer);
+    return true;
+  }
+  signing_->step();
+  if (!signing_->result()) return false;
+  Result<Bytes> signature = std::move(*signing_->result());
+  signing_.reset();
+  if (!signature) {
+    if (cancelled(signature.error(), "the passphrase of " + current_->name)) return true;
+    signature_error_ = "accepted, but there is no signature: " + signature.error().message;
+  }
+  set_state(State::kAttempt);
+  userauth_.provide_signature(std::move(signature));
+  return true;
+}
+
+void Login::on_key_answer(const AuthOutcome& answer) {
+  if (answer.kind == AuthOutcome::Kind::kPartial) {
+    current_->accepted = true;
+    identities_.note(*current_, "accepted, and more is wanted");
+  } else if (!signature_error_.empty() || !answer.note.empty()) {
+    identities_.note(*current_, signature_error_.empty() ? answer.note : signature_error_);
+  } else if (answer.key_was_accepted) {
+    identities_.note(*current_, "accepted, but its signature was refused");
+  }
 }
 
 }  // namespace jump

@@ -1,12 +1,14 @@
 #include "auth/private_key.h"
 
 #include <openssl/core_names.h>
+#include <openssl/err.h>
 #include <openssl/params.h>
 #include <openssl/pem.h>
 
 #include <array>
 #include <deque>
 
+#include "auth/key_decryption.h"
 #include "auth/openssl_ptr.h"
 #include "base/secret.h"
 
@@ -254,10 +256,29 @@ bool digest_of(std::string_view key_type, std::string_view algorithm, const EVP_
   return true;
 }
 
-// OpenSSL's own prompt would open the terminal.
-int refuse_passphrase(char*, int, int, void* asked) {
-  *static_cast<bool*>(asked) = true;
-  return -1;
+struct Passphrase {
+  std::string_view text;
+  bool asked = false;
+};
+
+// In the place of OpenSSL's own prompt, which would open the terminal.
+int give_passphrase(char* buffer, int size, int, void* passphrase) {
+  auto* self = static_cast<Passphrase*>(passphrase);
+  self->asked = true;
+  if (self->text.empty() || self->text.size() > static_cast<std::size_t>(size)) return -1;
+  std::copy(self->text.begin(), self->text.end(), buffer);
+  return static_cast<int>(self->text.size());
+}
+
+// Why an encrypted key could not be read: "unsupported" is OpenSSL's word for ciphers that it has put away.
+Error encrypted_key_error(bool passphrase_given) {
+  if (!passphrase_given) return passphrase_needed();
+  for (unsigned long code = ERR_get_error(); code != 0; code = ERR_get_error()) {
+    if (ERR_GET_REASON(code) == ERR_R_UNSUPPORTED) {
+      return {Errc::kUnsupported, "encrypted with a cipher that OpenSSL does not support", ""};
+    }
+  }
+  return wrong_passphrase();
 }
 
 }  // namespace
@@ -293,13 +314,14 @@ Result<PrivateKey> PrivateKey::from_wire(WireReader& in) {
   return from_secret(std::move(secret), std::string(comment.substr(0, kMaxComment)));
 }
 
-Result<PrivateKey> PrivateKey::from_pem(ByteView text) {
+Result<PrivateKey> PrivateKey::from_pem(ByteView text, const jump::Secret& passphrase) {
   Bio bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
   if (!bio) return internal("BIO_new_mem_buf");
-  bool asked = false;
+  Passphrase given{passphrase.text()};
   auto secret = std::make_unique<Secret>();
-  secret->key.reset(PEM_read_bio_PrivateKey(bio.get(), nullptr, refuse_passphrase, &asked));
-  if (asked) return Error{Errc::kUnsupported, "protected by a passphrase", ""};
+  ERR_clear_error();
+  secret->key.reset(PEM_read_bio_PrivateKey(bio.get(), nullptr, give_passphrase, &given));
+  if (!secret->key && given.asked) return encrypted_key_error(!passphrase.empty());
   if (!secret->key) return broken("not a PEM private key");
   // RSA's numbers fit by construction or sign badly, which OpenSSL notices; its check of them is the slow
   // one.

@@ -8,6 +8,7 @@
 #include "auth/public_key.h"
 #include "base/bytes.h"
 #include "base/result.h"
+#include "base/secret.h"
 #include "base/wire.h"
 
 namespace jump {
@@ -18,8 +19,10 @@ class PrivateKey {
   // PROTOCOL.key), as ssh-agent has them too. Leaves `in` behind the comment. Errors: kInvalid, kUnsupported
   // (type).
   static Result<PrivateKey> from_wire(WireReader& in);
-  // PEM (PKCS#1, SEC1) or PKCS#8 text, unencrypted. Errors: kInvalid, kUnsupported (type, or encrypted).
-  static Result<PrivateKey> from_pem(ByteView text);
+  // PEM (PKCS#1, SEC1) or PKCS#8 text. `passphrase` is not looked at where none is needed. Slow when
+  // encrypted: for pool threads. Errors: kInvalid, kUnsupported (type, cipher), kAuth (it needs a passphrase,
+  // or another one).
+  static Result<PrivateKey> from_pem(ByteView text, const jump::Secret& passphrase);
 
   PrivateKey(PrivateKey&&) noexcept;
   PrivateKey& operator=(PrivateKey&&) noexcept;

@@ -38,6 +38,7 @@ struct Question {
   static constexpr Duration kDefaultTimeout = seconds(120);
 
   Kind kind = Kind::kNotice;
+  std::string host;   // what the user asked to be connected to, if known: whoever waits for it is asked
   std::string hop;    // who wants to know: "prod (deploy@10.0.0.5:22)"
   std::string title;  // one line, may be empty (keyboard-interactive: the server's "name")
   std::string text;   // what to read first, may be empty (keyboard-interactive: the "instruction")
@@ -53,6 +54,13 @@ class Prompter {
   // answered in time), kCancelled (the person declined, or went away).
   using Answered = std::function<void(Result<std::vector<Secret>>)>;
   virtual std::unique_ptr<Operation> ask(Question question, Answered done) = 0;
+
+  // Something to read that wants no answer, as a server's banner. `hop` as in Question; `text` is printable
+  // already and may have several lines.
+  virtual void show(std::string hop, std::string text) {
+    (void)hop;
+    (void)text;
+  }
 };
 
 }  // namespace jump

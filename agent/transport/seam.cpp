@@ -233,6 +233,12 @@ ByteView random_padding(std::size_t size) {
 
 }  // namespace
 
+ByteView session_id(LIBSSH2_SESSION* session) {
+  const LIBSSH2_SESSION_HEAD* head = head_of(session);
+  if (head->session_id == nullptr) return {};
+  return {head->session_id, head->session_id_len};
+}
+
 Framing framing(LIBSSH2_SESSION* session) {
   if ((head_of(session)->state & kStateNewKeys) == 0) return Framing::kClear;
   return cipher_of(session, head_of(session)->remote) != nullptr ? Framing::kOurs : Framing::kLibssh2;

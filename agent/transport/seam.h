@@ -70,6 +70,9 @@ int read(LIBSSH2_SESSION* session);
 // sent.
 int send(LIBSSH2_SESSION* session, ByteView head, ByteView body);
 
+// Of the first key exchange (RFC 4253 section 7.2); empty before it.
+ByteView session_id(LIBSSH2_SESSION* session);
+
 // How the server's packets are told apart now.
 enum class Framing {
   kClear,    // no keys yet: a length, and that many bytes

@@ -468,6 +468,7 @@ const Error& Transport::error() const { return impl_->error(); }
 ByteQueue& Transport::output() { return impl_->output(); }
 const HostKey& Transport::host_key() const { return impl_->host_key(); }
 void Transport::accept_host_key() { impl_->accept_host_key(); }
+ByteView Transport::session_id() const { return impl_->session_id(); }
 std::string Transport::server_banner() const { return impl_->server_banner(); }
 std::string Transport::describe_algorithms() const { return impl_->describe_algorithms(); }
 std::string Transport::take_userauth_banner() { return impl_->take_userauth_banner(); }

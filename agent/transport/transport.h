@@ -18,11 +18,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/byte_queue.h"
 #include "base/bytes.h"
 #include "base/result.h"
+#include "base/secret.h"
 
 namespace jump {
 
@@ -70,6 +72,22 @@ struct SignRequest {
   Bytes data;             // RFC 4252 section 7: session id and request
 };
 
+// What the server wants to hear in the attempt under way. All text is the server's, unsanitised.
+struct AuthQuestion {
+  enum class Kind {
+    kInformation,     // keyboard-interactive (RFC 4256): an answer to each prompt; there may be none
+    kPasswordChange,  // the password has expired (RFC 4252 section 8): the old one, then a new one
+  };
+  struct Prompt {
+    std::string text;
+    bool echo = false;
+  };
+  Kind kind = Kind::kInformation;
+  std::string name;             // kInformation
+  std::string instruction;      // kPasswordChange: the server's prompt
+  std::vector<Prompt> prompts;  // kInformation; at most kMaxPrompts
+};
+
 class Transport {
  public:
   enum class State { kExchange, kHostKey, kUserauth, kConnection, kFailed };
@@ -97,6 +115,8 @@ class Transport {
 
   const HostKey& host_key() const;    // from kHostKey on
   void accept_host_key();             // kHostKey → kUserauth
+  // RFC 4253 section 7.2; from kHostKey on.
+  ByteView session_id() const;
   std::string server_banner() const;  // "SSH-2.0-OpenSSH_9.2p1 …", printable; empty before it came
   std::string describe_algorithms()
       const;  // "curve25519-sha256, aes128-gcm@openssh.com" for status; after kHostKey
@@ -109,13 +129,29 @@ class Transport {
   // advance().
   void start_none(const std::string& user);
   // RSA keys sign with SHA-2 or, where the server cannot (no server-sig-algs), not at all: the outcome is a
-  // failure with a note.
+  // failure with a note, and the server was not asked.
   void start_publickey(const std::string& user, ByteView public_key_blob);
+  // With which of "rsa-sha2-512,rsa-sha2-256", and in which order of preference; not empty.
+  void set_rsa_algorithms(std::string_view names);
   // After PK_OK: what to sign; asked for once. Answer it, soon or late, with provide_signature().
   std::optional<SignRequest> take_sign_request();
   // The signature blob as RFC 4253 6.6 has it (string algorithm, string signature), as ssh-agent returns it;
   // or the reason why there is none: the attempt then fails and the server is not told.
   void provide_signature(Result<Bytes> signature);
+
+  // Answers are sent once and wiped. What would not fit a packet fails with a note.
+  void start_password(const std::string& user, Secret password);
+  void start_keyboard_interactive(const std::string& user);
+  // More prompts in one question, more questions in one attempt, or longer texts than these (bytes) are a
+  // broken server's: OpenSSH asks at most 32 at once, and a text must hold a code to be photographed.
+  static constexpr std::size_t kMaxPrompts = 32;
+  static constexpr std::size_t kMaxQuestions = 100;
+  static constexpr std::size_t kMaxPromptText = 16 * 1024;
+  // Each question is asked for once. Answer it, soon or late, with one Secret per prompt (kPasswordChange:
+  // the old and the new password); or with the reason why there is none: the attempt then fails with it as
+  // its note, and the server is not told, as the next attempt tells it (RFC 4252 section 5.1).
+  std::optional<AuthQuestion> take_question();
+  void provide_answers(Result<std::vector<Secret>> answers);
   std::optional<AuthOutcome> take_outcome();
 
   // Sends one connection packet, `head` then `body` as one payload of at most kMaxPayload bytes. False: not

@@ -9,8 +9,11 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/byte_queue.h"
+#include "base/secret.h"
+#include "base/wire.h"
 #include "transport/algorithms.h"
 #include "transport/kexinit.h"
 #include "transport/packet_input.h"
@@ -38,6 +41,9 @@ enum Number : std::uint8_t {
   kUserauthSuccess = 52,
   kUserauthBanner = 53,
   kUserauthPkOk = 60,
+  kUserauthChangePassword = 60,
+  kUserauthInfoRequest = 60,
+  kUserauthInfoResponse = 61,
   kUserauthLast = 79,
   kConnectionFirst = 80,
   kConnectionLast = 127,
@@ -54,6 +60,24 @@ inline constexpr char kUserauthSignAlgorithms[] = "rsa-sha2-512,rsa-sha2-256";
 inline constexpr std::size_t kOutputChunk = 132 * 1024;
 inline constexpr std::size_t kOutputSpare = 1;
 
+// A request of ours that may hold secrets: wiped with clear(), and when it goes.
+class UserauthRequest {
+ public:
+  UserauthRequest& operator=(Bytes&& bytes) {
+    bytes_ = Secret(std::move(bytes));
+    return *this;
+  }
+  UserauthRequest& operator=(Secret&& bytes) {
+    bytes_ = std::move(bytes);
+    return *this;
+  }
+  operator ByteView() const { return bytes_.view(); }  // NOLINT: implicit on purpose
+  void clear() { bytes_.wipe(); }
+
+ private:
+  Secret bytes_;
+};
+
 class Transport::Impl final : public seam::Owner {
  public:
   explicit Impl(PacketHandler* handler) : handler_(handler) {}
@@ -69,14 +93,20 @@ class Transport::Impl final : public seam::Owner {
 
   const HostKey& host_key() const { return host_key_; }
   void accept_host_key();
+  ByteView session_id() const { return seam::session_id(session_.get()); }
   std::string server_banner() const { return version_.version(); }
   std::string describe_algorithms() const;
   std::string take_userauth_banner() { return std::exchange(banner_text_, {}); }
 
   void start_none(const std::string& user);
   void start_publickey(const std::string& user, ByteView blob);
+  void set_rsa_algorithms(std::string_view names);
+  void start_password(const std::string& user, Secret password);
+  void start_keyboard_interactive(const std::string& user);
   std::optional<SignRequest> take_sign_request() { return std::exchange(sign_request_, std::nullopt); }
   void provide_signature(Result<Bytes> signature);
+  std::optional<AuthQuestion> take_question() { return std::exchange(question_, std::nullopt); }
+  void provide_answers(Result<std::vector<Secret>> answers);
   std::optional<AuthOutcome> take_outcome() { return std::exchange(outcome_, std::nullopt); }
 
   bool send_packet(ByteView head, ByteView body);
@@ -87,12 +117,16 @@ class Transport::Impl final : public seam::Owner {
   // The one userauth attempt that may be under way, step by step.
   enum class Attempt {
     kNone,       // none is
-    kRequest,    // request_ is to be sent ("none")
+    kRequest,    // request_ is to be sent
     kReply,      // the server is to answer it
+    kQuestion,   // the owner is to provide_answers(), which make the next request_
     kPublicKey,  // libssh2 runs it, up to the server's answer to the key
     kSign,       // the owner is to provide_signature()
     kSigned,     // libssh2 runs it, up to the server's answer to the signature
   };
+
+  // Whose requests and replies are ours: libssh2 has no part in them.
+  enum class Method { kNone, kPassword, kKeyboardInteractive };
 
   // seam::Owner
   Verdict on_packet(ByteView payload) override;
@@ -134,6 +168,12 @@ class Transport::Impl final : public seam::Owner {
   Verdict on_connection(ByteView payload);
   void on_disconnect(ByteView payload);
   void on_ext_info(ByteView payload);
+  Verdict on_question(ByteView payload);
+  Verdict on_info_request(WireReader reader);
+  Verdict on_change_request(WireReader reader);
+  Verdict ask(AuthQuestion question);
+  void begin_request(const std::string& user, Method method);
+  void send_answers(Secret request);
   bool awaits_reply() const;
   int want_signature(ByteView data);
   int use_signature(unsigned char** signature, size_t* size);
@@ -178,7 +218,14 @@ class Transport::Impl final : public seam::Owner {
   Attempt attempt_ = Attempt::kNone;
   std::string user_;
   Bytes public_key_;
-  Bytes request_;
+  Method method_ = Method::kNone;  // of the attempt under way, unless libssh2 runs it
+  UserauthRequest request_;
+  bool request_is_secret_ = false;        // what it is copied to on its way must be wiped too
+  std::optional<AuthQuestion> question_;  // for the owner
+  std::size_t prompts_asked_ = 0;         // of the last question
+  AuthQuestion::Kind question_kind_ = AuthQuestion::Kind::kInformation;
+  std::size_t questions_ = 0;  // in this attempt
+  std::string rsa_algorithms_ = kUserauthSignAlgorithms;
   std::string sign_algorithm_;
   std::optional<SignRequest> sign_request_;
   std::optional<Result<Bytes>> signature_;

@@ -103,8 +103,8 @@ seam::Owner::Verdict Transport::Impl::on_userauth(std::uint8_t type, ByteView pa
       return on_failure(payload);
     case kUserauthSuccess:
       return on_success();
-    case kUserauthPkOk:
-      return on_pk_ok(payload);
+    case kUserauthPkOk:  // what 60 means depends on the method
+      return attempt_ == Attempt::kReply ? on_question(payload) : on_pk_ok(payload);
     default:
       return reject(Errc::kProtocol, fmt::format("unexpected login message {}", type));
   }

@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <span>
 
 #include "base/printable.h"
 #include "base/wire.h"
@@ -28,6 +29,29 @@ bool is_rsa(std::string_view key_type) { return signature_algorithm(key_type) ==
 // Those libssh2 hands on as they are: signature, then flags and counter.
 bool is_security_key(std::string_view algorithm) { return algorithm.starts_with("sk-"); }
 
+// What precedes the method's own fields (RFC 4252 section 5).
+WireWriter request_head(const std::string& user, std::string_view method) {
+  WireWriter head;
+  head.u8(kUserauthRequest).string(user).string("ssh-connection").string(method);
+  return head;
+}
+
+// `head`, then each of `secrets` as a string, in one allocation: growing would leave copies.
+Secret secret_message(ByteView head, std::span<const Secret> secrets) {
+  std::size_t size = head.size();
+  for (const Secret& secret : secrets) size += 4 + secret.view().size();
+  Bytes message;
+  message.reserve(size);
+  message.insert(message.end(), head.begin(), head.end());
+  for (const Secret& secret : secrets) {
+    std::uint8_t length[4];
+    store_u32(length, static_cast<std::uint32_t>(secret.view().size()));
+    message.insert(message.end(), std::begin(length), std::end(length));
+    message.insert(message.end(), secret.view().begin(), secret.view().end());
+  }
+  return Secret(std::move(message));
+}
+
 }  // namespace
 
 void Transport::Impl::accept_host_key() {
@@ -37,10 +61,121 @@ void Transport::Impl::accept_host_key() {
 void Transport::Impl::start_none(const std::string& user) {
   if (state_ != State::kUserauth || attempt_ != Attempt::kNone) return;
   // Not libssh2_userauth_list(): it confuses itself over more than one banner.
-  request_ = WireWriter().u8(kUserauthRequest).string(user).string("ssh-connection").string("none").take();
+  begin_request(user, Method::kNone);
+  request_ = request_head(user, "none").take();
+}
+
+void Transport::Impl::begin_request(const std::string& user, Method method) {
   user_ = user;
+  method_ = method;
   key_accepted_ = false;
+  question_.reset();
+  questions_ = 0;
+  request_is_secret_ = false;
   attempt_ = Attempt::kRequest;
+}
+
+// --- password, keyboard-interactive ------------------------------------------------------------------------
+
+void Transport::Impl::start_password(const std::string& user, Secret password) {
+  if (state_ != State::kUserauth || attempt_ != Attempt::kNone) return;
+  begin_request(user, Method::kPassword);
+  send_answers(secret_message(request_head(user, "password").boolean(false).view(), {&password, 1}));
+}
+
+void Transport::Impl::start_keyboard_interactive(const std::string& user) {
+  if (state_ != State::kUserauth || attempt_ != Attempt::kNone) return;
+  begin_request(user, Method::kKeyboardInteractive);
+  request_ = request_head(user, "keyboard-interactive").string("").string("").take();  // language, submethods
+}
+
+void Transport::Impl::send_answers(Secret request) {
+  if (request.view().size() > kMaxPayload) {
+    AuthOutcome refused;
+    refused.note = "the answer is too long";
+    return end_attempt(std::move(refused));
+  }
+  request_ = std::move(request);
+  request_is_secret_ = true;
+  attempt_ = Attempt::kRequest;
+}
+
+void Transport::Impl::provide_answers(Result<std::vector<Secret>> answers) {
+  if (attempt_ != Attempt::kQuestion) return;
+  question_.reset();
+  if (!answers || answers->size() != prompts_asked_) {
+    AuthOutcome refused;
+    refused.note = answers ? "the answers do not fit the questions" : answers.error().message;
+    return end_attempt(std::move(refused));
+  }
+  if (question_kind_ == AuthQuestion::Kind::kPasswordChange) {
+    return send_answers(secret_message(request_head(user_, "password").boolean(true).view(), *answers));
+  }
+  WireWriter head;
+  head.u8(kUserauthInfoResponse).u32(static_cast<std::uint32_t>(answers->size()));
+  send_answers(secret_message(head.view(), *answers));
+}
+
+// Message 60 in an attempt of our own.
+seam::Owner::Verdict Transport::Impl::on_question(ByteView payload) {
+  const WireReader reader(payload.subspan(1));
+  switch (method_) {
+    case Method::kPassword:
+      return on_change_request(reader);
+    case Method::kKeyboardInteractive:
+      return on_info_request(reader);
+    case Method::kNone:
+      break;
+  }
+  return reject(Errc::kProtocol, fmt::format("unexpected login message {}", payload[0]));
+}
+
+seam::Owner::Verdict Transport::Impl::on_change_request(WireReader reader) {
+  AuthQuestion question;
+  question.kind = AuthQuestion::Kind::kPasswordChange;
+  question.instruction = reader.text().substr(0, kMaxPromptText);
+  if (!reader.ok()) return reject(Errc::kProtocol, "a malformed request to change the password");
+  constexpr std::size_t kOldAndNew = 2;
+  prompts_asked_ = kOldAndNew;
+  return ask(std::move(question));
+}
+
+seam::Owner::Verdict Transport::Impl::on_info_request(WireReader reader) {
+  AuthQuestion question;
+  question.name = reader.text().substr(0, kMaxPromptText);
+  question.instruction = reader.text().substr(0, kMaxPromptText);
+  reader.string();  // language
+  const std::uint32_t count = reader.u32();
+  if (reader.ok() && count > kMaxPrompts) {
+    return reject(Errc::kLimit, fmt::format("{} prompts at once", count));
+  }
+  for (std::uint32_t i = 0; i < count && reader.ok(); ++i) {
+    AuthQuestion::Prompt prompt;
+    prompt.text = reader.text().substr(0, kMaxPromptText);
+    prompt.echo = reader.boolean();
+    question.prompts.push_back(std::move(prompt));
+  }
+  if (!reader.ok()) return reject(Errc::kProtocol, "a malformed question");
+  prompts_asked_ = question.prompts.size();
+  return ask(std::move(question));
+}
+
+seam::Owner::Verdict Transport::Impl::ask(AuthQuestion question) {
+  if (++questions_ > kMaxQuestions) {
+    return reject(Errc::kLimit, fmt::format("more than {} questions in one login attempt", kMaxQuestions));
+  }
+  request_.clear();
+  question_kind_ = question.kind;
+  question_ = std::move(question);
+  attempt_ = Attempt::kQuestion;
+  return Verdict::kTaken;
+}
+
+// --- publickey ---------------------------------------------------------------------------------------------
+
+void Transport::Impl::set_rsa_algorithms(std::string_view names) {
+  rsa_algorithms_ = names;
+  libssh2_session_method_pref(session_.get(), LIBSSH2_METHOD_SIGN_ALGO, rsa_algorithms_.c_str());
 }
 
 void Transport::Impl::start_publickey(const std::string& user, ByteView blob) {
@@ -55,9 +190,11 @@ void Transport::Impl::start_publickey(const std::string& user, ByteView blob) {
   if (!reader.ok() || type.empty()) {
     refused.note = "the public key is malformed";
   } else if (is_rsa(type) &&
-             (!server_sign_algorithms_ || agree(kUserauthSignAlgorithms, *server_sign_algorithms_).empty())) {
+             (!server_sign_algorithms_ || agree(rsa_algorithms_, *server_sign_algorithms_).empty())) {
     // libssh2 would sign with SHA-1 here, or fail and then offer the next key under this one's name.
-    refused.note = "the server takes RSA signatures with SHA-1 only";
+    refused.note = rsa_algorithms_ == kUserauthSignAlgorithms
+                       ? "the server takes RSA signatures with SHA-1 only"
+                       : "the server takes no RSA signatures with " + rsa_algorithms_;
   }
   if (!refused.note.empty()) end_attempt(std::move(refused));
 }
@@ -119,6 +256,20 @@ int Transport::Impl::use_signature(unsigned char** signature, size_t* size) {
   *signature = copy;
   *size = inner.size();
   return 0;
+}
+
+// --- the public face ---------------------------------------------------------------------------------------
+
+void Transport::set_rsa_algorithms(std::string_view names) { impl_->set_rsa_algorithms(names); }
+void Transport::start_password(const std::string& user, Secret password) {
+  impl_->start_password(user, std::move(password));
+}
+void Transport::start_keyboard_interactive(const std::string& user) {
+  impl_->start_keyboard_interactive(user);
+}
+std::optional<AuthQuestion> Transport::take_question() { return impl_->take_question(); }
+void Transport::provide_answers(Result<std::vector<Secret>> answers) {
+  impl_->provide_answers(std::move(answers));
 }
 
 }  // namespace jump

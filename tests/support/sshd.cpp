@@ -12,7 +12,6 @@ namespace jump::test {
 
 namespace {
 
-constexpr const char* kProgram = "/usr/sbin/sshd";  // sshd insists on an absolute path
 constexpr const char* kPrivilegeSeparationDirectory = "/run/sshd";
 constexpr Duration kStartDeadline = seconds(20);
 constexpr Duration kKillDeadline = seconds(10);
@@ -24,7 +23,7 @@ std::vector<std::string> hardened_config() {
           "PermitTunnel no"};
 }
 
-Sshd::Sshd(SshdOptions options) {
+Sshd::Sshd(SshdOptions options) : program_(options.program) {
   if (::getuid() == 0) ::mkdir(kPrivilegeSeparationDirectory, 0755);
   std::string config;
   for (const std::string& line : options.config) config += line + "\n";
@@ -71,7 +70,7 @@ void Sshd::kill_all() {
 }
 
 void Sshd::start() {
-  process_ = std::make_unique<Process>(std::vector<std::string>{kProgram, "-f", config_path_, "-D", "-e"});
+  process_ = std::make_unique<Process>(std::vector<std::string>{program_, "-f", config_path_, "-D", "-e"});
   const bool listening = eventually(
       [this] { return log().find("Server listening on") != std::string::npos || !process_->running(); },
       kStartDeadline);

@@ -19,6 +19,8 @@ struct SshdOptions {
   std::vector<KeyKind> host_keys = {KeyKind::kEd25519};
   // Lines of sshd_config, before ours: the first value of an option is the one that counts.
   std::vector<std::string> config = {};
+  // A copy of sshd goes by another name, and so by another PAM service.
+  std::string program = "/usr/sbin/sshd";  // sshd insists on an absolute path
 };
 
 // What a bastion that only forwards looks like: no terminals, no commands.
@@ -53,6 +55,7 @@ class Sshd {
   std::vector<KeyPair> host_keys_;
   std::string authorized_keys_;
   std::string config_path_;
+  std::string program_;
   std::unique_ptr<Process> process_;
 };
 

@@ -125,6 +125,14 @@ TEST_F(AgentClientTest, AgentThatGoesAwayFailsTheRequest) {
   EXPECT_EQ(signatures, std::vector<std::string>{"closed"});
 }
 
+TEST_F(AgentClientTest, AgentThatHangsUpOnEveryConnectionFailsTheRequestAndIsLeftAlone) {
+  io.hangs_up_at_once = true;
+  sign("a");
+  io.turn();
+  EXPECT_EQ(signatures, std::vector<std::string>{"closed"});
+  EXPECT_EQ(io.dialed.size(), 1u);
+}
+
 TEST_F(AgentClientTest, IdleHangUpIsDialedAgainAtTheNextRequest) {
   list();
   io.turn();

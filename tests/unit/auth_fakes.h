@@ -2,6 +2,8 @@
 // behind it, and a server's side of user authentication.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <deque>
 #include <functional>
@@ -11,6 +13,7 @@
 #include <vector>
 
 #include "auth/agent_protocol.h"
+#include "auth/prompter.h"
 #include "auth/userauth.h"
 #include "base/wire.h"
 #include "stream/io.h"
@@ -162,7 +165,9 @@ class FakeIo final : public Io {
       auto connection = std::make_shared<AgentConnection>();
       connection->room = first_room;
       connections.push_back(connection);
-      (*shared)(std::unique_ptr<ByteStream>(std::make_unique<FakeStream>(loop_, connection)));
+      auto stream = std::make_unique<FakeStream>(loop_, connection);
+      if (hangs_up_at_once) connection->hang_up();
+      (*shared)(std::unique_ptr<ByteStream>(std::move(stream)));
     });
     return operation;
   }
@@ -200,6 +205,7 @@ class FakeIo final : public Io {
 
   std::vector<std::string> dialed;
   std::optional<Error> dial_error;
+  bool hangs_up_at_once = false;
   std::size_t first_room = SIZE_MAX;  // what a new connection accepts before it is full
   std::vector<std::shared_ptr<AgentConnection>> connections;
   bool hold_pool = false;
@@ -213,6 +219,59 @@ class FakeIo final : public Io {
   Loop loop_;
   std::vector<Job> pool_;
   Loop::Alive keep_ = Loop::alive();
+};
+
+// Somebody who is asked: the test answers.
+class FakePrompter final : public Prompter {
+ public:
+  explicit FakePrompter(FakeIo& io) : soon_(io.deferred([this] { deliver(); })) {}
+
+  std::unique_ptr<Operation> ask(Question question, Answered done) override {
+    auto operation = std::make_unique<FakeOperation>();
+    if (question.kind == Question::Kind::kNotice) {
+      notices.push_back(question.text);
+      notice_ = operation->alive;
+      return operation;
+    }
+    EXPECT_FALSE(is_asked()) << "asked twice at once";
+    questions.push_back(std::move(question));
+    alive_ = operation->alive;
+    done_ = std::move(done);
+    return operation;
+  }
+  void show(std::string hop, std::string text) override { shown.push_back(hop + "|" + text); }
+
+  bool is_asked() const { return done_ && !alive_.expired(); }
+  bool is_noticed() const { return !notice_.expired(); }
+  const Question& last() const { return questions.back(); }
+  void reply(const std::vector<std::string>& answers) {
+    std::vector<Secret> secrets;
+    for (const std::string& answer : answers) secrets.emplace_back(std::string_view(answer));
+    finish(std::move(secrets));
+  }
+  void reply(Errc code) {
+    finish(Error{code, code == Errc::kCancelled ? "declined" : "nobody answered", ""});
+  }
+
+  std::vector<Question> questions;
+  std::vector<std::string> notices, shown;
+
+ private:
+  void finish(Result<std::vector<Secret>> answers) {
+    ASSERT_TRUE(is_asked());
+    answers_ = std::move(answers);
+    soon_->schedule();
+  }
+  void deliver() {
+    if (!answers_ || alive_.expired()) return;
+    auto done = std::exchange(done_, nullptr);
+    done(*std::exchange(answers_, std::nullopt));
+  }
+
+  std::unique_ptr<Deferred> soon_;
+  std::weak_ptr<void> alive_, notice_;
+  Answered done_;
+  std::optional<Result<std::vector<Secret>>> answers_;
 };
 
 inline Bytes agent_frame(const WireWriter& message) { return WireWriter().string(message.view()).take(); }

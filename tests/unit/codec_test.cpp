@@ -37,6 +37,18 @@ HostStatus full_host() {
   m.rekeys = 5;
   m.logins = 6;
   m.queued_out = 7;
+  m.held_in = 8;
+  m.waiting = 9;
+  m.channels_closing = 10;
+  m.answers_owed = 11;
+  m.replies_awaited = 12;
+  m.opens_refused = 13;
+  m.opens_timed_out = 14;
+  m.window_stalls = 15;
+  m.window_growths = 16;
+  m.largest_window = 17;
+  m.lanes = 18;
+  m.lane_logins = 19;
   return m;
 }
 
@@ -58,7 +70,13 @@ ForwardStatus full_forward() {
   m.bytes_in = 5;
   m.bytes_out = 6;
   m.age = 7;
+  m.accept_pauses = 8;
   return m;
+}
+
+Interaction full_interaction() {
+  return {"i1",        "password",  "prod", "prod, me@h:22", "PAM", "read this", {{"Password: ", false}, {"Code: ", true}},
+          119.5};
 }
 
 AgentStatus full_agent() {
@@ -75,27 +93,41 @@ AgentStatus full_agent() {
   m.loop_lag_mean = 0.25;
   m.memory = 6;
   m.descriptors = 7;
+  m.clients_total = 8;
+  m.clients_cut_off = 9;
+  m.clients_over_limit = 10;
+  m.peers_turned_away = 11;
+  m.requests_paused = 12;
+  m.descriptor_limit = 13;
+  m.accept_pauses = 14;
+  m.window_budget = 15;
+  m.window_held = 16;
   return m;
 }
 
 // Each message as it is on the wire: a field that is forgotten, renamed or swapped shows here.
 TEST(Codec, WritesEveryField) {
   EXPECT_EQ(encode(full_host()).dump(),
-            R"({"address":"deploy@10.0.0.5:22","age":2.5,"algorithms":"a b","bytes_in":18446744073709551615,)"
-            R"("bytes_out":4,"channels":1,"channels_opening":2,"error":"gone","error_age":1.5,"host":"prod",)"
-            R"("logins":6,"queued_out":7,"rekeys":5,"rtt":0.25,"state":"ready"})");
+            R"({"address":"deploy@10.0.0.5:22","age":2.5,"algorithms":"a b","answers_owed":11,)"
+            R"("bytes_in":18446744073709551615,"bytes_out":4,"channels":1,"channels_closing":10,)"
+            R"("channels_opening":2,"error":"gone","error_age":1.5,"held_in":8,"host":"prod",)"
+            R"("ignored":[],"lane_logins":19,"lanes":18,"largest_window":17,)"
+            R"("logins":6,"opens_refused":13,"opens_timed_out":14,"queued_out":7,)"
+            R"("rekeys":5,"replies_awaited":12,"rtt":0.25,"same_as":"","state":"ready","via":"","waiting":9,)"
+            R"("window_growths":16,"window_stalls":15})");
   EXPECT_EQ(
       encode(full_forward()).dump(),
-      R"({"age":7.0,"bytes_in":5,"bytes_out":6,"connections":2,"connections_total":3,"error":"refused",)"
-      R"("error_age":1.0,"id":"f1","kind":"local","listen":"127.0.0.1:8080","name":"web",)"
-      R"("prewarm":0,"prewarmed":0,"refused":4,)"
-      R"("spec":"8080:svc:80","state":"active","target":"svc:80","via":"prod"})");
+      R"({"accept_pauses":8,"age":7.0,"bytes_in":5,"bytes_out":6,"connections":2,"connections_total":3,)"
+      R"("error":"refused","error_age":1.0,"id":"f1","kind":"local","listen":"127.0.0.1:8080","name":"web",)"
+      R"("origin":"","prewarm":0,"prewarmed":0,"refused":4,)"
+      R"("spec":"8080:svc:80","state":"active","target":"svc:80","via":"prod","via_rule":""})");
   EXPECT_EQ(encode(full_agent()).dump(),
-            R"({"clients":3,"clients_refused":4,"descriptors":7,"instance":"i","loop_lag_max":0.5,)"
-            R"("loop_lag_mean":0.25,"memory":6,"pid":1,"protocol_errors":5,"socket":"/s",)"
-            R"("ssh_config":"","uptime":2.0,)"
-            R"("version":"0.1.0"})");
-  EXPECT_EQ(encode(HelloParams{"me 1", 1, 3}).dump(), R"({"client":"me 1","protocol":[1,3]})");
+            R"({"accept_pauses":14,"clients":3,"clients_cut_off":9,"clients_over_limit":10,)"
+            R"("clients_refused":4,"clients_total":8,"config":"","descriptor_limit":13,"descriptors":7,)"
+            R"("instance":"i","loop_lag_max":0.5,"loop_lag_mean":0.25,"memory":6,"peers_turned_away":11,"pid":1,)"
+            R"("protocol_errors":5,"requests_paused":12,"socket":"/s","ssh_config":"","uptime":2.0,)"
+            R"("version":"0.1.0","window_budget":15,"window_held":16})");
+  EXPECT_EQ(encode(HelloParams{"me 1", 1, 3}).dump(), R"({"capabilities":[],"client":"me 1","protocol":[1,3]})");
   EXPECT_EQ(encode(HelloResult{1, "0.1.0", {"a", "b"}, "i", 42}).dump(),
             R"({"capabilities":["a","b"],"instance":"i","pid":42,"protocol":1,"version":"0.1.0"})");
   EXPECT_EQ(encode(HostConnectParams{"prod", 1.5}).dump(), R"({"host":"prod","timeout":1.5})");
@@ -103,6 +135,17 @@ TEST(Codec, WritesEveryField) {
   EXPECT_EQ(encode(ForwardOpenParams{"s", "v", "n", 3, 2.0}).dump(),
             R"({"name":"n","prewarm":3,"spec":"s","timeout":2.0,"via":"v"})");
   EXPECT_EQ(encode(ForwardCloseParams{"f1"}).dump(), R"({"forward":"f1"})");
+  EXPECT_EQ(encode(full_interaction()).dump(),
+            R"({"hop":"prod, me@h:22","host":"prod","id":"i1","kind":"password",)"
+            R"("prompts":[{"echo":false,"text":"Password: "},{"echo":true,"text":"Code: "}],)"
+            R"("text":"read this","timeout":119.5,"title":"PAM"})");
+  EXPECT_EQ(encode(InteractionEnded{"i1", "timeout"}).dump(), R"({"id":"i1","reason":"timeout"})");
+  EXPECT_EQ(encode(Notice{"prod", "prod, me@h:22", "hi"}).dump(),
+            R"({"hop":"prod, me@h:22","host":"prod","text":"hi"})");
+  EXPECT_EQ(encode(InteractionStatus{"i1", "password", "prod", "p", 1.5, true}).dump(),
+            R"({"age":1.5,"claimed":true,"hop":"p","host":"prod","id":"i1","kind":"password"})");
+  EXPECT_EQ(encode(InteractionClaimParams{"i1"}).dump(), R"({"id":"i1"})");
+  EXPECT_EQ(encode(InteractionDeclineParams{"i1"}).dump(), R"({"id":"i1"})");
   EXPECT_EQ(encode(Empty{}).dump(), "{}");
   EXPECT_EQ(encode(RpcError{-32000, "m", "auth", "h"}).dump(),
             R"({"code":-32000,"data":{"hint":"h","kind":"auth"},"message":"m"})");
@@ -115,6 +158,26 @@ void expect_round_trip(const T& message) {
   Result<T> again = decode<T>(json(text), "x");
   ASSERT_TRUE(again.ok()) << again.error().message;
   EXPECT_EQ(encode(*again).dump(), text);
+}
+
+TEST(Codec, JsonNeverHasTheTextOfAnAnswer) {
+  InteractionRespondParams params;
+  params.id = "i1";
+  params.answers.emplace_back(std::string_view("hunter2"));
+  EXPECT_EQ(encode(params).dump(), R"({"answers":[""],"cancelled":false,"id":"i1"})");
+}
+
+TEST(Codec, InteractionsNameWhatIsWrong) {
+  EXPECT_EQ(error_of<InteractionClaimParams>("{}"), "params.id: expected a string, found nothing");
+  EXPECT_EQ(error_of<InteractionRespondParams>(R"({"id":7})"), "params.id: expected a string, found a number");
+  EXPECT_EQ(error_of<InteractionRespondParams>(R"({"id":"i1","answers":""})"),
+            "params.answers: expected an array, found a string");
+  EXPECT_EQ(error_of<InteractionRespondParams>(R"({"id":"i1","answers":["",1]})"),
+            "params.answers[1]: expected a string, found a number");
+  EXPECT_EQ(error_of<InteractionRespondParams>(R"({"id":"i1","cancelled":"yes"})"),
+            "params.cancelled: expected a boolean, found a string");
+  EXPECT_EQ(error_of<HelloParams>(R"({"capabilities":"interactions"})"),
+            "params.capabilities: expected an array, found a string");
 }
 
 TEST(Codec, ReadsWhatItWrites) {
@@ -132,6 +195,12 @@ TEST(Codec, ReadsWhatItWrites) {
   expect_round_trip(ForwardCloseResult{full_forward()});
   expect_round_trip(ForwardListResult{{full_forward(), full_forward()}});
   expect_round_trip(StatusResult{full_agent(), {full_host()}, {full_forward()}});
+  expect_round_trip(HelloParams{"me", 1, 1, {"interactions", "more"}});
+  expect_round_trip(full_interaction());
+  expect_round_trip(InteractionEnded{"i1", "timeout"});
+  expect_round_trip(Notice{"prod", "p", "hi"});
+  expect_round_trip(InteractionStatus{"i1", "password", "prod", "p", 1.5, true});
+  expect_round_trip(StatusResult{full_agent(), {}, {}, {{"i1", "password", "prod", "p", 1.5, true}}});
   expect_round_trip(RpcError{-1, "m", "auth", "h"});
 }
 

@@ -154,7 +154,7 @@ TEST(CtlClient, SaysHello) {
   EXPECT_EQ(client->agent().version, "9.9");
   EXPECT_EQ(client->agent().pid, 42);
   EXPECT_EQ(pair.agent.receive_line(kLong),
-            R"({"jsonrpc":"2.0","id":1,"method":"hello","params":{"client":"test 1","protocol":[1,1]}})");
+            R"({"jsonrpc":"2.0","id":1,"method":"hello","params":{"capabilities":[],"client":"test 1","protocol":[1,1]}})");
 }
 
 TEST(CtlClient, PassesOnWhyTheAgentRefusesItsVersion) {

@@ -192,6 +192,55 @@ TEST(Render, StatusHasAgentHostsAndForwards) {
             "no forwards\n");
 }
 
+TEST(Render, ASecondConnectionIsToldOfOnlyWhileItIsThere) {
+  proto::HostStatus one = host("prod", "ready");
+  EXPECT_EQ(render_hosts({one}, Style{}).find("second connection"), std::string::npos);
+  one.lanes = 1;
+  EXPECT_NE(render_hosts({one}, Style{}).find("second connection"), std::string::npos);
+}
+
+TEST(Render, StatusShowsTheBoundsThatMatterAndNoOthers) {
+  proto::StatusResult status;
+  status.agent.version = "0.1.0";
+  status.agent.descriptors = 20;
+  status.agent.descriptor_limit = 65536;
+  status.agent.window_budget = std::uint64_t{512} << 20;
+  status.agent.loop_lag_max = 0.099;
+  status.hosts = {host("prod", "ready")};
+  const std::string quiet = render_status(status, Style{});
+  EXPECT_NE(quiet.find(", 20 of 65536 descriptors\n"), std::string::npos) << quiet;
+  EXPECT_EQ(quiet.find("now:"), std::string::npos) << quiet;
+  EXPECT_EQ(quiet.find("so far:"), std::string::npos) << quiet;
+
+  status.agent.window_held = 3 << 20;
+  status.agent.loop_lag_max = 0.35;
+  status.agent.accept_pauses = 1;
+  status.agent.clients_over_limit = 2;
+  status.agent.clients_cut_off = 3;
+  status.agent.requests_paused = 4;
+  status.agent.peers_turned_away = 5;
+  status.agent.protocol_errors = 6;
+  proto::HostStatus& host = status.hosts[0];
+  host.waiting = 1;
+  host.held_in = 3 << 20;
+  host.channels_opening = 2;
+  host.channels_closing = 3;
+  host.opens_refused = 4;
+  host.opens_timed_out = 5;
+  host.window_stalls = 6;
+  host.window_growths = 2;
+  host.largest_window = 8 << 20;
+  const std::string busy = render_status(status, Style{});
+  for (const char* line :
+       {"\nnow: held for slow readers 3.0 MiB of 512 MiB, loop lag up to 350 ms\n",
+        "\nso far: out of descriptors 1, clients too many 2, clients that did not read 3, clients paused 4, "
+        "peers of other users 5, malformed requests 6\n",
+        "\n  now: waiting for it 1, held for slow readers 3.0 MiB, channels opening 2, closing 3\n",
+        "\n  so far: opens refused 4, opens timed out 5, window stalls 6, largest window 8.0 MiB\n"}) {
+    EXPECT_NE(busy.find(line), std::string::npos) << line << busy;
+  }
+}
+
 TEST(Usage, SuggestsTheNearestVerb) {
   EXPECT_EQ(nearest_verb("statsu"), "status");
   EXPECT_EQ(nearest_verb("conect"), "connect");

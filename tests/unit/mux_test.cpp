@@ -522,6 +522,100 @@ TEST_F(MuxTest, BulkIsGovernedWhileSomebodyTypesAndFreedAfterwards) {
   EXPECT_EQ(mux->error(), nullptr);
 }
 
+// Two connections to one host mostly share one bottleneck.
+TEST_F(MuxTest, BulkIsGovernedWhileSomebodyTypesOnAnotherConnectionToTheHost) {
+  Contention contention;
+  int met = 0;
+  contention.on_met([&] { met++; });
+  mux = std::make_unique<Mux>(&sink, &budget, start, &contention);
+  FakeSink other_sink;
+  Mux other(&other_sink, &budget, start, &contention);
+  Owner typist, bulk;
+  auto request = ChannelOpen::direct_tcpip("svc", 80, "127.0.0.1", 1);
+  auto typing = *other.open(request, start + seconds(10), nullptr);
+  typing->set_handler(&typist);
+  WireWriter confirmation;
+  confirmation.u8(ssh::kChannelOpenConfirmation).u32(0).u32(6).u32(1 << 20).u32(32768);
+  other.handle_packet(confirmation.view(), start);
+  auto channel = open_and_confirm(bulk, 5, 1 << 24);
+  TimePoint now = start;
+  WireWriter block;
+  block.u8(ssh::kChannelData).u32(0).string(std::string(Mux::kMaxPacket, 'x'));
+  auto turn = [&] {
+    now += milliseconds(20);
+    for (int i = 0; i < 10; ++i) mux->handle_packet(block.view(), now);
+    mux->tick(now);
+    mux->pump(now);
+    bool asked = mux->probing();
+    now += milliseconds(20);
+    if (asked) mux->handle_packet(Bytes{ssh::kRequestFailure}, now);
+  };
+  for (int i = 0; i < 5; ++i) turn();
+  EXPECT_EQ(mux->bulk_channels(now), 1u);
+  EXPECT_EQ(met, 0);
+  other.pump(now);
+  typing->write(as_bytes("k"));
+  for (int i = 0; i < 5; ++i) turn();
+  EXPECT_GE(met, 1);
+  EXPECT_TRUE(mux->governed());
+  EXPECT_FALSE(other.governed()) << "it has no bulk to hold back";
+  EXPECT_TRUE(contention.governed());
+
+  // What is opened there now begins small, too.
+  other_sink.sent.clear();
+  auto next = *other.open(request, now + seconds(10), nullptr);
+  other.pump(now);
+  WireReader in(other_sink.sent.front());
+  in.u8();
+  in.string();
+  in.u32();
+  EXPECT_LT(in.u32(), WindowBudget::kInitialMax / 4);
+
+  for (int i = 0; i < 100; ++i) turn();
+  EXPECT_FALSE(mux->governed()) << "three seconds after the last key the path is bulk's again";
+  EXPECT_FALSE(contention.governed());
+}
+
+TEST_F(MuxTest, AConnectionThatEndsWhileItHoldsBulkBackLeavesNobodyHeldBack) {
+  Contention contention;
+  mux = std::make_unique<Mux>(&sink, &budget, start, &contention);
+  Owner bulk;
+  auto channel = open_and_confirm(bulk, 5, 1 << 24);
+  WireWriter block;
+  block.u8(ssh::kChannelData).u32(0).string(std::string(Mux::kMaxPacket, 'x'));
+  for (int i = 0; i < 20; ++i) {
+    contention.note_interactive(&contention, start);
+    mux->handle_packet(block.view(), start);
+    mux->tick(start);
+    mux->pump(start);
+    if (mux->probing()) mux->handle_packet(Bytes{ssh::kRequestFailure}, start);
+  }
+  ASSERT_TRUE(contention.governed());
+  mux->fail(Error{Errc::kClosed, "gone", {}});
+  EXPECT_FALSE(contention.governed());
+}
+
+TEST_F(MuxTest, BulkIsCountedWhileItMovesAndNotWhenItsChannelIsGone) {
+  Owner one, two;
+  auto first = open_and_confirm(one, 5, 1 << 24);
+  auto second = open_and_confirm(two, 6, 1 << 24);
+  std::string block(Mux::kMaxPacket, 'x');
+  for (int i = 0; i < 10; ++i) data(0, block), data(1, block);
+  EXPECT_EQ(mux->bulk_channels(start), 2u);
+  EXPECT_EQ(mux->bulk_channels(start + seconds(1)), 2u);
+  EXPECT_EQ(mux->bulk_channels(start + seconds(2)), 0u);
+  first.reset();
+  mux->pump(start);
+  EXPECT_EQ(mux->bulk_channels(start), 1u);
+  data(0, block);  // was under way when its owner let go of it
+  message(ssh::kChannelClose, 0);
+  Owner three;
+  auto third = open_and_confirm(three, 7, 1 << 24);
+  EXPECT_EQ(mux->bulk_channels(start), 1u) << "the number is another channel's now";
+  for (int i = 0; i < 10; ++i) data(0, block);
+  EXPECT_EQ(mux->bulk_channels(start), 2u);
+}
+
 TEST_F(MuxTest, UnknownRequestsAreRefusedAndNeverFatal) {
   Owner owner;
   auto channel = open_and_confirm(owner, 5);

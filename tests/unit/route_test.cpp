@@ -1,8 +1,13 @@
 // What a HOST may be, and what `ssh -G` answers.
+#include "route/route.h"
+
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "route/host_name.h"
-#include "route/ssh_config.h"
+#include "route/spec_from_config.h"
+#include "support/sim_io.h"
 
 namespace jump {
 namespace {
@@ -18,7 +23,8 @@ TEST(HostName, GoodOnes) {
        {Case{"prod", "", "prod", 0}, Case{"me@prod", "me", "prod", 0}, Case{"prod:22", "", "prod", 22},
         Case{"me@10.0.0.1:2222", "me", "10.0.0.1", 2222}, Case{"[::1]:22", "", "::1", 22},
         Case{"fe80::1", "", "fe80::1", 0}, Case{"[fe80::1%eth0]", "", "fe80::1%eth0", 0},
-        Case{"user@realm@host", "user@realm", "host", 0}, Case{"h:65535", "", "h", 65535}}) {
+        Case{"user@realm@host", "user@realm", "host", 0}, Case{"h:65535", "", "h", 65535},
+        Case{"ssh://me@h:22/", "me", "h", 22}}) {
     auto name = HostName::parse(each.text);
     ASSERT_TRUE(name) << each.text << ": " << name.error().message;
     EXPECT_EQ(name->user, each.user) << each.text;
@@ -44,7 +50,7 @@ TEST(SshConfigDump, BecomesASpec) {
       "host prod\nuser deploy\nhostname 10.0.0.5\nport 2222\nidentitiesonly yes\nserveraliveinterval 7\n"
       "serveralivecountmax 2\nconnecttimeout 9\nidentityfile ~/.ssh/id_%h\nidentityfile /a b/%%key\n"
       "userknownhostsfile /tmp/a b/kh ~/.ssh/known_hosts2\nglobalknownhostsfile none\nhostkeyalias prod-key\n"
-      "identityagent /tmp/%u.sock\nproxyjump none\n",
+      "identityagent /tmp/alice.sock\nproxyjump none\n",
       "prod", alice());
   ASSERT_TRUE(spec) << spec.error().message;
   EXPECT_EQ(spec->alias, "prod");
@@ -71,14 +77,163 @@ TEST(SshConfigDump, TheAgentIsTheEnvironmentsUnlessSaidOtherwise) {
   EXPECT_EQ(agent("identityagent ~/agent\n"), "/home/alice/agent");
 }
 
+// As `ssh -G -o ControlPath=%l/%L/%C` of OpenSSH 9.2 prints it, the lines that matter.
+constexpr const char* kRecorded =
+    "host tok\nuser bob\nhostname real.example\nport 2022\naddressfamily inet\nbatchmode yes\ncheckhostip "
+    "no\n"
+    "compression yes\nhashknownhosts yes\nkbdinteractiveauthentication no\npasswordauthentication no\n"
+    "pubkeyauthentication true\nstricthostkeychecking accept-new\ntcpkeepalive no\nupdatehostkeys ask\n"
+    "connectionattempts 3\nnumberofpasswordprompts 1\nbindaddress 127.0.0.1\nbindinterface lo\n"
+    "ciphers aes256-ctr\nmacs hmac-sha2-256\ncontrolpath vm.example/vm/8ab42b\nhostkeyalias key_%h\n"
+    "identityagent /home/alice/.ag_%h\nkexalgorithms curve25519-sha256\npreferredauthentications "
+    "publickey,password\n"
+    "revokedhostkeys ~/.rk_%h\ndynamicforward 1080\nlocalforward 8080 [a]:80\nlocalforward /tmp/x [b]:80\n"
+    "remoteforward 9 [b]:80\nremoteforward 10 [socks]:0\nidentityfile "
+    "~/.ssh/id_%h_%p_%r_%d_%u_%C_%L_%l_%%_%n_%k\n"
+    "certificatefile ~/.ssh/cert_%h\nglobalknownhostsfile /x\nuserknownhostsfile /home/alice/kh_%h /b c/d\n"
+    "sendenv LANG\nsendenv LC_*\nsetenv A=b\nsetenv C=d e\nforwardagent yes\nconnecttimeout 5\n"
+    "ipqos af21 cs1\nrekeylimit 1073741824 0\nproxycommand nc %h %p %r %n %% %d\n";
+
+constexpr const char* kRecordedDefaults =
+    "ciphers aes128-ctr\nmacs hmac-sha2-256\nkexalgorithms curve25519-sha256,x\nipqos lowdelay throughput\n"
+    "rekeylimit 0 0\nuserknownhostsfile /home/alice/.ssh/known_hosts\n";
+
+TEST(SshConfigDump, EveryOptionArrivesAndTokensAreExpandedOnce) {
+  ConfigDump defaults{std::string_view(kRecordedDefaults)};
+  auto spec = parse_ssh_config_dump(kRecorded, "tok", alice(), defaults);
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_EQ(spec->identity_files,
+            std::vector<std::string>{"/home/alice/.ssh/id_real.example_2022_bob_/home/alice_alice_8ab42b_vm_"
+                                     "vm.example_%_tok_key_%h"});
+  EXPECT_EQ(spec->certificate_files, std::vector<std::string>{"/home/alice/.ssh/cert_real.example"});
+  // ssh has expanded these, so what looks like a token is part of the name.
+  EXPECT_EQ(spec->identity_agent, "/home/alice/.ag_%h");
+  EXPECT_EQ(spec->known_hosts_files, (std::vector<std::string>{"/home/alice/kh_%h", "/b c/d", "/x"}));
+  EXPECT_EQ(spec->user_known_hosts_files, 2u);
+  EXPECT_EQ(spec->host_key_alias, "key_%h");
+  EXPECT_EQ(spec->revoked_host_keys, "/home/alice/.rk_real.example");
+  EXPECT_EQ(spec->proxy_command, "nc real.example 2022 bob tok % %d");
+  EXPECT_EQ(spec->address_family, AddressFamily::kIpv4);
+  EXPECT_EQ(spec->bind_address, "127.0.0.1");
+  EXPECT_EQ(spec->bind_interface, "lo");
+  EXPECT_EQ(spec->connection_attempts, 3);
+  EXPECT_FALSE(spec->tcp_keep_alive);
+  EXPECT_EQ(spec->traffic_class, 0x48);
+  EXPECT_EQ(spec->connect_timeout, seconds(5));
+  EXPECT_EQ(spec->ciphers, "aes256-ctr");
+  EXPECT_EQ(spec->macs, "") << "ssh's default is not the user's choice";
+  EXPECT_EQ(spec->kex_algorithms, "curve25519-sha256");
+  EXPECT_EQ(spec->strict_host_key_checking, StrictHostKeyChecking::kAcceptNew);
+  EXPECT_EQ(spec->update_host_keys, UpdateHostKeys::kAsk);
+  EXPECT_TRUE(spec->hash_known_hosts && spec->batch_mode && spec->pubkey_authentication);
+  EXPECT_FALSE(spec->password_authentication || spec->kbd_interactive_authentication);
+  EXPECT_EQ(spec->number_of_password_prompts, 1);
+  EXPECT_EQ(spec->preferred_authentications, (std::vector<std::string>{"publickey", "password"}));
+  EXPECT_EQ(spec->send_env, (std::vector<std::string>{"LANG", "LC_*"}));
+  EXPECT_EQ(spec->set_env, (std::vector<std::string>{"A=b", "C=d e"}));
+  EXPECT_EQ(spec->offered_forwards, (std::vector<std::string>{"-L 8080:[a]:80", "-L /tmp/x:[b]:80",
+                                                              "-R 9:[b]:80", "-R 10", "-D 1080"}));
+}
+
+TEST(SshConfigDump, WhatIsNotHonouredIsSaid) {
+  ConfigDump defaults{std::string_view(kRecordedDefaults)};
+  auto spec = parse_ssh_config_dump(kRecorded, "tok", alice(), defaults);
+  ASSERT_TRUE(spec);
+  std::string all;
+  for (const std::string& line : spec->ignored) all += line + "\n";
+  for (const char* option : {"Compression", "ForwardAgent", "RekeyLimit", "5 forwards"}) {
+    EXPECT_NE(all.find(option), std::string::npos) << option << " is not in\n" << all;
+  }
+  EXPECT_TRUE(
+      parse_ssh_config_dump("hostname h\ncompression no\ntunnel false\n", "h", alice())->ignored.empty());
+}
+
+TEST(SshConfigDump, AMissingVariableIsSaidAndItsFileLeftOut) {
+  auto spec =
+      parse_ssh_config_dump("hostname h\nidentityfile ${JUMP_NO_SUCH}/k\nidentityfile /k\n", "h", alice());
+  ASSERT_TRUE(spec);
+  EXPECT_EQ(spec->identity_files, std::vector<std::string>{"/k"});
+  ASSERT_EQ(spec->ignored.size(), 1u);
+  EXPECT_EQ(spec->ignored[0], "IdentityFile ${JUMP_NO_SUCH}/k: the agent's environment has no JUMP_NO_SUCH");
+}
+
 TEST(SshConfigDump, WhatWouldChangeTheWayThereIsRefusedNotIgnored) {
-  for (const char* line :
-       {"proxyjump gate\n", "proxycommand nc %h %p\n", "revokedhostkeys /etc/ssh/revoked\n",
-        "pubkeyauthentication false\n", "preferredauthentications password\n"}) {
+  for (const char* line : {"proxycommand -\n", "proxycommand nc %h\nproxyusefdpass yes\n"}) {
     auto spec = parse_ssh_config_dump(std::string("hostname h\n") + line, "h", alice());
     ASSERT_FALSE(spec);
     EXPECT_EQ(spec.error().code, Errc::kUnsupported);
   }
+}
+
+TEST(HopSpec, NamesDoNotMakeAnotherConnectionButAnythingElseDoes) {
+  auto one = parse_ssh_config_dump("hostname h\nuser u\n", "a", alice());
+  auto two = parse_ssh_config_dump("hostname h\nuser u\n", "b", alice());
+  EXPECT_TRUE(one->same_connection(*two));
+  two->identity_files = {"/other"};
+  EXPECT_FALSE(one->same_connection(*two));
+}
+
+// --- routes
+// ------------------------------------------------------------------------------------------------------
+
+// An ssh that knows some hosts and their ProxyJump; -J replaces it, as ssh's does.
+struct FakeConfig {
+  test::SimIo io;
+  std::map<std::string, std::string> jumps;
+
+  FakeConfig(std::map<std::string, std::string> known) : jumps(std::move(known)) {
+    io.on_command("ssh", [this](const Command& command) -> Result<CommandOutput> {
+      std::string host = command.argv.back(), jump = jumps[host];
+      for (std::size_t i = 0; i + 1 < command.argv.size(); ++i) {
+        if (command.argv[i] == "-J") jump = command.argv[i + 1];
+      }
+      CommandOutput output;
+      output.out =
+          "hostname " + host + ".example\nuser u\n" + (jump.empty() ? "" : "proxyjump " + jump + "\n");
+      return output;
+    });
+  }
+  // "a b target", or the error.
+  std::string route(const std::string& name) {
+    RouteFinder finder(io, "");
+    std::string text = "no answer";
+    auto search = finder.find(name, "", [&](Result<Route> route) {
+      if (!route) {
+        text = route.error().message;
+        return;
+      }
+      text.clear();
+      for (const auto& step : route->steps) text += (text.empty() ? "" : " > ") + step.title();
+    });
+    io.settle();
+    return text;
+  }
+};
+
+TEST(RouteFinder, GoesAsSshDoes) {
+  FakeConfig config({{"one", ""},
+                     {"two", "one"},
+                     {"three", "two"},
+                     {"list", "two,x,y"},
+                     {"y", "never-asked"},
+                     {"token", "gw-%h,%r@z:77"}});
+  EXPECT_EQ(config.route("one"), "one");
+  EXPECT_EQ(config.route("three"), "one > two > three");
+  EXPECT_EQ(config.route("list"), "one > two > x via two > y via two,x > list");
+  EXPECT_EQ(config.route("token"), "gw-token.example > u@z:77 via gw-token.example > token");
+}
+
+TEST(RouteFinder, CirclesAreShownAndLengthIsBounded) {
+  std::map<std::string, std::string> long_way;
+  for (int i = 0; i < 40; ++i) long_way["h" + std::to_string(i)] = "h" + std::to_string(i + 1);
+  long_way["a"] = "b";
+  long_way["b"] = "x,c";
+  long_way["x"] = "a";
+  long_way["self"] = "self";
+  FakeConfig config(long_way);
+  EXPECT_EQ(config.route("a"), "a: ProxyJump leads in a circle: a → b → c → x → a");
+  EXPECT_EQ(config.route("self"), "self: ProxyJump leads in a circle: self → self");
+  EXPECT_EQ(config.route("h0").find("h0: more than 16 hosts on the way: h0 → h1"), 0u) << config.route("h0");
 }
 
 TEST(SshConfigDump, NonsenseIsAnErrorAndOddNumbersAreDefaults) {

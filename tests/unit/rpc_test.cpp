@@ -9,7 +9,7 @@ Request request_of(std::string_view line) {
   auto parsed = parse_request(line);
   auto* bad = std::get_if<BadRequest>(&parsed);
   EXPECT_EQ(bad, nullptr) << line << ": " << bad->error.message;
-  return bad == nullptr ? std::get<Request>(parsed) : Request{};
+  return bad == nullptr ? std::get<Request>(std::move(parsed)) : Request{};
 }
 
 // "ID CODE MESSAGE" of a bad request, "ok" of a good one.

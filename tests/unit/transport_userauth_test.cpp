@@ -279,6 +279,295 @@ TEST_F(TransportUserauth, AMalformedPublicKeyFailsAtOnce) {
   EXPECT_EQ(loop.transport->take_outcome().value().note, "the public key is malformed");
 }
 
+TEST_F(SignAlgorithm, OfRsaIsWhatTheOwnerAllows) {
+  for (const char* allowed : {"rsa-sha2-256", "rsa-sha2-256,rsa-sha2-512"}) {
+    Loopback loop;
+    loop.reach_userauth();
+    loop.transport->set_rsa_algorithms(allowed);
+    loop.transport->start_publickey("alice", WireWriter().string("ssh-rsa").string("key").view());
+    loop.transport->advance();
+    loop.pump();
+    const Bytes message = loop.server.take_message();
+    WireReader reader(message);
+    reader.u8();
+    for (int i = 0; i < 3; ++i) reader.string();
+    reader.boolean();
+    EXPECT_EQ(reader.text(), "rsa-sha2-256") << allowed;
+  }
+}
+
+TEST_F(SignAlgorithm, OfRsaThatTheOwnerForbidsIsNotOffered) {
+  TestServerOptions options;
+  options.sign_algorithms = "rsa-sha2-512";
+  Loopback loop(options);
+  loop.reach_userauth();
+  loop.transport->set_rsa_algorithms("rsa-sha2-256");
+  loop.transport->start_publickey("alice", WireWriter().string("ssh-rsa").string("key").view());
+  loop.transport->advance();
+  loop.pump();
+  EXPECT_FALSE(loop.server.has_message());
+  EXPECT_EQ(loop.transport->take_outcome().value().note,
+            "the server takes no RSA signatures with rsa-sha2-256");
+}
+
+// --- password ----------------------------------------------------------------------------------------------
+
+std::vector<Secret> secrets(std::initializer_list<std::string_view> texts) {
+  std::vector<Secret> out;
+  for (std::string_view text : texts) out.emplace_back(text);
+  return out;
+}
+
+WireWriter password_request(bool change) {
+  WireWriter out;
+  out.u8(50).string("alice").string("ssh-connection").string("password").boolean(change);
+  return out;
+}
+
+class TransportPassword : public TransportUserauth {
+ protected:
+  void start() {
+    loop.transport->start_password("alice", Secret("hunter2"));
+    loop.transport->advance();
+    loop.pump();
+  }
+  void answer(Result<std::vector<Secret>> answers) {
+    loop.transport->provide_answers(std::move(answers));
+    loop.transport->advance();
+    loop.pump();
+  }
+  void ask_for_a_new_one() {
+    loop.server.send(WireWriter().u8(60).string("Your password has expired").string("").view());
+    loop.pump();
+  }
+};
+
+TEST_F(TransportPassword, IsSentAsItIsAndLetsIn) {
+  start();
+  EXPECT_EQ(loop.server.take_message(), password_request(false).string("hunter2").take());
+  loop.server.send_text("\x34");
+  EXPECT_EQ(loop.pump(), State::kConnection);
+  EXPECT_EQ(loop.transport->take_outcome().value().kind, Kind::kSuccess);
+}
+
+TEST_F(TransportPassword, RefusalIsAFailureAndMayBePartial) {
+  for (bool partial : {false, true}) {
+    start();
+    loop.server.take_message();
+    loop.server.send(userauth_failure("publickey,password", partial));
+    EXPECT_EQ(loop.pump(), State::kUserauth) << loop.error();
+    const AuthOutcome outcome = loop.transport->take_outcome().value();
+    EXPECT_EQ(outcome.kind, partial ? Kind::kPartial : Kind::kFailure);
+    EXPECT_EQ(outcome.can_continue, (std::vector<std::string>{"publickey", "password"}));
+  }
+}
+
+TEST_F(TransportPassword, ThatHasExpiredIsReplaced) {
+  start();
+  loop.server.take_message();
+  ask_for_a_new_one();
+  const AuthQuestion question = loop.transport->take_question().value();
+  EXPECT_EQ(question.kind, AuthQuestion::Kind::kPasswordChange);
+  EXPECT_EQ(question.instruction, "Your password has expired");
+  EXPECT_FALSE(loop.transport->take_question().has_value());  // asked for once
+  EXPECT_FALSE(loop.server.has_message());
+  answer(secrets({"hunter2", "hunter3"}));
+  EXPECT_EQ(loop.server.take_message(), password_request(true).string("hunter2").string("hunter3").take());
+  ask_for_a_new_one();  // the server does not like the new one
+  ASSERT_TRUE(loop.transport->take_question().has_value());
+  answer(secrets({"hunter2", "hunter4"}));
+  EXPECT_EQ(loop.server.take_message(), password_request(true).string("hunter2").string("hunter4").take());
+  loop.server.send_text("\x34");
+  EXPECT_EQ(loop.pump(), State::kConnection);
+}
+
+TEST_F(TransportPassword, ThatNobodyReplacesFailsWithTheReasonAndTheNextAttemptWorks) {
+  start();
+  loop.server.take_message();
+  ask_for_a_new_one();
+  answer(Error{Errc::kNeedsPerson, "nobody is there", {}});
+  EXPECT_FALSE(loop.server.has_message());
+  EXPECT_EQ(loop.transport->take_outcome().value().note, "nobody is there");
+  offer_key(blob_);
+  EXPECT_TRUE(loop.server.has_message());
+}
+
+TEST_F(TransportPassword, ThatDoesNotFitAPacketIsNotSent) {
+  loop.transport->start_password("alice", Secret(std::string(Transport::kMaxPayload, 'x')));
+  loop.transport->advance();
+  loop.pump();
+  EXPECT_FALSE(loop.server.has_message());
+  EXPECT_EQ(loop.transport->take_outcome().value().note, "the answer is too long");
+}
+
+TEST_F(TransportPassword, GivenDuringAKeyExchangeIsSentAfterIt) {
+  loop.server.hold_newkeys();
+  loop.server.start_key_exchange();
+  loop.pump();
+  start();
+  EXPECT_FALSE(loop.server.has_message());
+  loop.server.release_newkeys();
+  EXPECT_EQ(loop.pump(), State::kUserauth) << loop.error();
+  EXPECT_EQ(loop.server.take_message(), password_request(false).string("hunter2").take());
+}
+
+// --- keyboard-interactive ----------------------------------------------------------------------------------
+
+struct TestPrompt {
+  std::string_view text;
+  bool echo;
+};
+
+Bytes info_request(std::string_view name, std::string_view instruction,
+                   const std::vector<TestPrompt>& prompts) {
+  WireWriter out;
+  out.u8(60).string(name).string(instruction).string("").u32(static_cast<std::uint32_t>(prompts.size()));
+  for (const TestPrompt& prompt : prompts) out.string(prompt.text).boolean(prompt.echo);
+  return out.take();
+}
+
+class TransportKeyboardInteractive : public TransportPassword {
+ protected:
+  void SetUp() override {
+    TransportPassword::SetUp();
+    loop.transport->start_keyboard_interactive("alice");
+    loop.transport->advance();
+    loop.pump();
+    EXPECT_EQ(loop.server.take_message(), WireWriter()
+                                              .u8(50)
+                                              .string("alice")
+                                              .string("ssh-connection")
+                                              .string("keyboard-interactive")
+                                              .string("")
+                                              .string("")
+                                              .take());
+  }
+  State ask(ByteView question) {
+    loop.server.send(question);
+    return loop.pump();
+  }
+};
+
+TEST_F(TransportKeyboardInteractive, RoundsWithAnyNumberOfPrompts) {
+  ask(info_request("Login", "Two things, please", {{"Password: ", false}, {"Code: ", true}}));
+  const AuthQuestion first = loop.transport->take_question().value();
+  EXPECT_EQ(first.kind, AuthQuestion::Kind::kInformation);
+  EXPECT_EQ(first.name, "Login");
+  EXPECT_EQ(first.instruction, "Two things, please");
+  ASSERT_EQ(first.prompts.size(), 2u);
+  EXPECT_EQ(first.prompts[0].text, "Password: ");
+  EXPECT_FALSE(first.prompts[0].echo);
+  EXPECT_TRUE(first.prompts[1].echo);
+  answer(secrets({"secret", "123456"}));
+  EXPECT_EQ(loop.server.take_message(), WireWriter().u8(61).u32(2).string("secret").string("123456").take());
+
+  ask(info_request("", "Look at your phone", {}));
+  EXPECT_TRUE(loop.transport->take_question().value().prompts.empty());
+  answer(std::vector<Secret>{});
+  EXPECT_EQ(loop.server.take_message(), WireWriter().u8(61).u32(0).take());
+
+  loop.server.send_text("\x34");
+  EXPECT_EQ(loop.pump(), State::kConnection);
+  EXPECT_EQ(loop.transport->take_outcome().value().kind, Kind::kSuccess);
+}
+
+TEST_F(TransportKeyboardInteractive, MayBeRefusedOrPartlyAcceptedAfterAnAnswer) {
+  ask(info_request("", "", {{"Code: ", false}}));
+  loop.transport->take_question();
+  answer(secrets({"000000"}));
+  loop.server.send(userauth_failure("password", true));
+  EXPECT_EQ(loop.pump(), State::kUserauth);
+  const AuthOutcome outcome = loop.transport->take_outcome().value();
+  EXPECT_EQ(outcome.kind, Kind::kPartial);
+  EXPECT_FALSE(outcome.key_was_accepted);
+}
+
+TEST_F(TransportKeyboardInteractive, WithoutAnAnswerTheNextMethodMayFollow) {
+  ask(info_request("", "", {{"Code: ", false}}));
+  answer(Error{Errc::kNeedsPerson, "nobody is there", {}});
+  EXPECT_FALSE(loop.server.has_message());
+  EXPECT_EQ(loop.transport->take_outcome().value().note, "nobody is there");
+  start();  // a password
+  EXPECT_TRUE(loop.server.has_message());
+}
+
+TEST_F(TransportKeyboardInteractive, AnswersMustFitTheQuestions) {
+  ask(info_request("", "", {{"Code: ", false}}));
+  answer(secrets({"one", "two"}));
+  EXPECT_FALSE(loop.server.has_message());
+  EXPECT_EQ(loop.transport->take_outcome().value().note, "the answers do not fit the questions");
+}
+
+TEST_F(TransportKeyboardInteractive, TheEndIsNoticedWhileAnAnswerIsAwaited) {
+  ask(info_request("", "", {{"Code: ", false}}));
+  loop.transport->feed_eof();
+  EXPECT_EQ(loop.transport->advance(), State::kFailed);
+  loop.transport->provide_answers(secrets({"late"}));  // and harmless
+  EXPECT_EQ(loop.transport->advance(), State::kFailed);
+}
+
+TEST_F(TransportKeyboardInteractive, AsManyPromptsAsOpenSshAllowsAndNoMore) {
+  const std::vector<TestPrompt> most(Transport::kMaxPrompts, {"?", false});
+  EXPECT_EQ(ask(info_request("", "", most)), State::kUserauth);
+  EXPECT_EQ(loop.transport->take_question().value().prompts.size(), Transport::kMaxPrompts);
+  answer(Error{Errc::kCancelled, "", {}});
+  loop.transport->take_outcome();
+  loop.transport->start_keyboard_interactive("alice");
+  loop.transport->advance();
+  loop.pump();
+  std::vector<TestPrompt> more = most;
+  more.push_back({"?", false});
+  EXPECT_EQ(ask(info_request("", "", more)), State::kFailed);
+  EXPECT_EQ(loop.code(), Errc::kLimit);
+}
+
+TEST_F(TransportKeyboardInteractive, AServerThatAsksForEverIsLeft) {
+  for (std::size_t i = 0; i < Transport::kMaxQuestions; ++i) {
+    ASSERT_EQ(ask(info_request("", "", {})), State::kUserauth) << i;
+    answer(std::vector<Secret>{});
+    loop.server.take_message();
+  }
+  EXPECT_EQ(ask(info_request("", "", {})), State::kFailed);
+  EXPECT_EQ(loop.code(), Errc::kLimit);
+}
+
+TEST_F(TransportKeyboardInteractive, LongTextsAreCut) {
+  const std::string text(Transport::kMaxPromptText + 1000, 't');
+  ask(info_request("", text, {{"p", false}}));
+  const AuthQuestion question = loop.transport->take_question().value();
+  EXPECT_EQ(question.instruction.size(), Transport::kMaxPromptText);
+  EXPECT_EQ(question.prompts.at(0).text, "p");
+}
+
+TEST(TransportQuestions, CutShortAtAnyByteAreRefused) {
+  const Bytes whole = info_request("name", "instruction", {{"one", false}, {"two", true}});
+  for (std::size_t size = 1; size < whole.size(); ++size) {
+    Loopback loop;
+    loop.reach_userauth();
+    loop.transport->start_keyboard_interactive("alice");
+    loop.transport->advance();
+    loop.pump();
+    loop.server.send(ByteView(whole).first(size));
+    EXPECT_EQ(loop.pump(), State::kFailed) << size;
+    EXPECT_EQ(loop.code(), Errc::kProtocol);
+    EXPECT_FALSE(loop.transport->take_question().has_value());
+  }
+}
+
+TEST_F(TransportUserauth, AQuestionThatNobodyAskedForIsRefused) {
+  loop.transport->start_none("alice");
+  loop.transport->advance();
+  loop.pump();
+  loop.server.send(info_request("", "", {}));
+  EXPECT_EQ(loop.pump(), State::kFailed);
+  EXPECT_FALSE(loop.transport->take_question().has_value());
+}
+
+TEST_F(TransportKeyboardInteractive, ASecondQuestionBeforeTheAnswerIsRefused) {
+  ask(info_request("", "", {{"Code: ", false}}));
+  EXPECT_EQ(ask(info_request("", "", {{"Code: ", false}})), State::kFailed);
+}
+
 // --- banners -----------------------------------------------------------------------------------------------
 
 Bytes banner(std::string_view text) { return WireWriter().u8(53).string(text).string("").take(); }

@@ -1,0 +1,103 @@
+// Login: what to say in the end, to a person who wants to get in.
+#include <fmt/core.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "auth/login.h"
+
+namespace jump {
+namespace {
+
+constexpr std::size_t kMaxOffered = 10;  // named
+
+std::string tries_text(std::string_view method, int total, const std::string& note) {
+  std::string text(method);
+  if (total > 1) text += fmt::format(" ({} times{}{})", total, note.empty() ? "" : ": ", note);
+  if (total == 1 && !note.empty()) text += fmt::format(" ({})", note);
+  return text;
+}
+
+}  // namespace
+
+std::string Login::tried() const {
+  std::vector<std::string> parts = identities_.tried();
+  if (keyboard_interactive_.total > 0) {
+    parts.push_back(
+        tries_text("keyboard-interactive", keyboard_interactive_.total, keyboard_interactive_.note));
+  }
+  if (password_.total > 0) parts.push_back(tries_text("password", password_.total, password_.note));
+  return parts.empty() ? "no key" : fmt::format("{}", fmt::join(parts, ", "));
+}
+
+void Login::finish(Status outcome) {
+  outcome_ = std::move(outcome);
+  set_state(State::kDone);
+}
+
+void Login::fail() {
+  const std::vector<std::string>& missed = person_.missed();
+  std::string wants = methods_.empty() ? "nothing" : fmt::format("{}", fmt::join(methods_, ","));
+  std::string message =
+      fmt::format("authentication failed for {}: tried {}; the server {} {}", spec_.user, tried(),
+                  partial_ ? "accepted one step and still wants" : "accepts", wants);
+  if (!missed.empty()) message += fmt::format("; nobody was there to give {}", fmt::join(missed, ", "));
+  finish(Error{missed.empty() ? Errc::kAuth : Errc::kNeedsPerson, std::move(message), hint()});
+}
+
+Error Login::cut_off(Error error) const {
+  error.code = person_.missed().empty() ? Errc::kAuth : Errc::kNeedsPerson;
+  if (person_.is_asked()) error.message += " while it waited for " + person_.wanted();
+  error.message += "; tried " + tried();
+  std::vector<std::string> offered = identities_.offered();
+  if (offered.size() > kMaxOffered) {
+    offered.resize(kMaxOffered);
+    offered.emplace_back("...");
+  }
+  if (!offered.empty())
+    error.message += fmt::format("; keys that were offered: {}", fmt::join(offered, ", "));
+  if (identities_.left() > 0) {
+    error.hint = "name the right key with IdentityFile in ssh_config, and set IdentitiesOnly yes";
+  }
+  return error;
+}
+
+// What of ours the server would accept and the configuration forbids; empty: nothing.
+std::string Login::switched_off() const {
+  struct Switch {
+    std::string_view method, option;
+    bool on;
+  };
+  const Switch switches[] = {
+      {"publickey", "PubkeyAuthentication", spec_.pubkey_authentication},
+      {"keyboard-interactive", "KbdInteractiveAuthentication", spec_.kbd_interactive_authentication},
+      {"password", "PasswordAuthentication", spec_.password_authentication}};
+  const std::vector<std::string>& preferred = spec_.preferred_authentications;
+  for (const Switch& each : switches) {
+    if (!accepts(each.method)) continue;
+    if (!each.on) return fmt::format("{} no", each.option);
+    if (!preferred.empty() && std::find(preferred.begin(), preferred.end(), each.method) == preferred.end()) {
+      return fmt::format("PreferredAuthentications without {}", each.method);
+    }
+  }
+  return "";
+}
+
+std::string Login::hint() const {
+  if (!person_.missed().empty()) {
+    return spec_.batch_mode
+               ? "BatchMode yes keeps it from being asked for"
+               : "run this where you can be asked (jumpctl in a terminal), or load the key with ssh-add";
+  }
+  const bool ours = std::any_of(std::begin(kLoginMethods), std::end(kLoginMethods),
+                                [this](std::string_view method) { return accepts(method); });
+  if (!ours) return "publickey, keyboard-interactive and password are what can be tried";
+  if (std::string off = switched_off(); !off.empty()) return "ssh_config has " + off;
+  if (std::string mend = identities_.hint(); !mend.empty()) return mend;
+  if (accepts("publickey") && identities_.is_empty()) {
+    return "name a key with IdentityFile in ssh_config, or load one with ssh-add";
+  }
+  return "";
+}
+
+}  // namespace jump
