@@ -23,21 +23,31 @@ class BulkGovernor {
   static constexpr double kMax = 64.0 * 1024 * 1024;
   // The queue aimed at, as a part of the base round trip: the keystroke's share of the price for a full path.
   static constexpr double kQueueShare = 0.08;
-  // As long as the round trip is within this of the base, the path is not full: grow fast.
+  // As long as the round trip is within this of the base, the path is not full: grow.
   static constexpr double kClear = 1.06;
-  // Per round trip then: 64 KiB become a fast path's window within a second, and the overshoot at the end is short.
+  // Per round trip until the first queue is seen, as slow start does: 64 KiB become any path's window within
+  // nine. What is too much then stands in the queue for a round trip or two.
+  static constexpr double kStartGrowth = 2.0;
+  // Per round trip afterwards: the window is about right, and the overshoot shall not be felt.
   static constexpr double kGrowth = 1.12;
+  // So many round trips without a queue, and the path is not the one that was measured before.
+  static constexpr int kClearRun = 6;
 
   // Takes over with what was under way during the last round trip.
-  void start(double under_way) { window_ = std::clamp(under_way, kMin, kMax); }
+  void start(double under_way) {
+    window_ = std::clamp(under_way, kMin, kMax);
+    clear_run_ = kClearRun;
+  }
 
   // One measured round trip; `delivered` bytes of bulk came during it.
   void on_round_trip(Duration sample, Duration base, double delivered) {
     double rtt = std::max(to_seconds(sample), 1e-6), least = std::max(to_seconds(base), 1e-6);
     bool limited = delivered > window_ / 3;  // a window that is not used is not a measurement
     if (rtt <= least * kClear) {
-      if (limited) window_ *= kGrowth;
+      if (limited) window_ *= clear_run_ < kClearRun ? kGrowth : kStartGrowth;
+      if (limited && clear_run_ < kClearRun - 1) clear_run_ = clear_run_ + 1;
     } else {
+      clear_run_ = 0;
       double queue_target = std::max(kMin / 4, delivered * (least / rtt) * kQueueShare);
       window_ = 0.5 * window_ + 0.5 * (window_ * least / rtt + queue_target);
     }
@@ -48,6 +58,7 @@ class BulkGovernor {
 
  private:
   double window_ = kMin;
+  int clear_run_ = kClearRun;  // round trips in a row that saw no queue; at kClearRun: as at the start
 };
 
 }  // namespace jump

@@ -11,9 +11,11 @@
 
 namespace jump {
 
-Mux::Mux(PacketSink* sink, WindowBudget* budget, TimePoint now) : sink_(sink), budget_(budget), now_(now) {}
+Mux::Mux(PacketSink* sink, WindowBudget* budget, TimePoint now, Contention* contention)
+    : sink_(sink), budget_(budget), now_(now), contention_(contention ? contention : &alone_) {}
 
 Mux::~Mux() {
+  set_governed(false);
   for (auto& slot : slots_) {
     if (!slot) continue;
     if (slot->channel) slot->channel->mux_ = nullptr;
@@ -45,7 +47,9 @@ Result<std::unique_ptr<Channel>> Mux::open(const ChannelOpen& request, TimePoint
   slot->channel = channel.get();
   slot->events = events;
   slot->deadline = deadline;
-  slot->window = slot->recv_window = governed_ ? WindowBudget::kInitialMin * 2 : budget_->initial_window();
+  // Two megabytes at once would be a queue that whoever types now has to sit through.
+  bool careful = contention_->governed() || contention_->interactive(now_);
+  slot->window = slot->recv_window = careful ? WindowBudget::kInitialMin * 2 : budget_->initial_window();
   slot->growth_start = now_;
   std::uint32_t window = slot->window;
   budget_->channel_opened();
@@ -257,6 +261,7 @@ void Mux::end(std::uint32_t number, const Error* error) {
     open_--;
   }
   slot->phase = Phase::kEnded;
+  leave_bulk(*slot);
   budget_->channel_ended();
   discard_input(*slot);
   discard_output(*slot);
@@ -433,6 +438,7 @@ TimePoint Mux::next_deadline() const {
 void Mux::fail(const Error& error) {
   if (failed_) return;
   failed_ = true;
+  set_governed(false);
   for (std::uint32_t number = 0; number < slots_.size(); ++number) {
     Slot* slot = find(number);
     if (!slot || slot->phase == Phase::kEnded) continue;

@@ -10,9 +10,9 @@
 // channels.
 //
 // Receive windows grow while the owner keeps up and the window is what limits (a whole window came within two
-// round trips), as far as the agent-wide WindowBudget allows. While an interactive channel is active, bulk
-// channels are held near the path's bandwidth-delay product instead (BulkGovernor), so that a keystroke does
-// not wait behind them.
+// round trips), as far as the agent-wide WindowBudget allows. While an interactive channel is active, here or
+// on another connection to the same host (Contention), bulk channels are held near the path's bandwidth-delay
+// product instead (BulkGovernor), so that a keystroke does not wait behind them.
 //
 // Owners' handlers run only from handle_packet(), pump(), tick() and fail(): never from inside a Channel
 // method. The sink is used from pump(), and from write() when nothing else waits. Invariants: a channel
@@ -36,6 +36,7 @@
 #include "channel/bulk_governor.h"
 #include "channel/channel.h"
 #include "channel/channel_open.h"
+#include "channel/contention.h"
 #include "channel/half_close.h"
 #include "channel/round_trip.h"
 #include "channel/window_budget.h"
@@ -79,8 +80,6 @@ class Mux {
   // interactive.
   static constexpr std::uint64_t kBulkBytes = 256 * 1024;
   static constexpr std::size_t kTinyBytes = 2048;
-  // So long after its last sign an interactive channel counts as active.
-  static constexpr Duration kInteractiveHold = seconds(3);
   // While bulk is governed, round trips are measured one after the other, but not more often than this.
   static constexpr Duration kProbeGap = milliseconds(10);
   // Round trips measured in a row at the beginning.
@@ -99,8 +98,8 @@ class Mux {
   // Global requests of ours that wait for their reply.
   static constexpr std::size_t kMaxGlobalRequests = 64;
 
-  // `budget` outlives the Mux.
-  Mux(PacketSink* sink, WindowBudget* budget, TimePoint now);
+  // `budget` and `contention` outlive the Mux. Null contention: there is no other connection to that host.
+  Mux(PacketSink* sink, WindowBudget* budget, TimePoint now, Contention* contention = nullptr);
   ~Mux();
   Mux(const Mux&) = delete;
   Mux& operator=(const Mux&) = delete;
@@ -114,6 +113,12 @@ class Mux {
   // data of the answer. Replies come in order. Errors: kClosed, kLimit.
   using GlobalReply = std::function<void(bool success, ByteView data)>;
   Status global_request(std::string_view name, ByteView data, GlobalReply reply);
+  // Who is shown the peer's global requests; true: done, which is the answer where one is wanted. Called from
+  // handle_packet(), `data` is good for the call. Without one, or for false, they are refused.
+  using GlobalRequestHandler = std::function<bool(std::string_view name, ByteView data)>;
+  void set_global_request_handler(GlobalRequestHandler handler) {
+    global_request_handler_ = std::move(handler);
+  }
 
   // Measures the round trip: asks keepalive@openssh.com, which every server answers, if only with a refusal.
   // One such question at a time; asked again meanwhile, it does nothing.
@@ -141,11 +146,15 @@ class Mux {
   std::size_t open_channels() const { return open_; }
   std::size_t opening_channels() const { return deadlines_.size(); }
   std::size_t used_numbers() const { return used_; }  // including those that wait for the peer's CLOSE
+  std::size_t owed_answers() const { return owed_; }
+  std::size_t awaited_replies() const { return global_replies_.size(); }
   const MuxCounters& counters() const { return counters_; }
   const RoundTrip& round_trip() const { return round_trip_; }
   bool probing() const { return probing_; }
   // Bulk is being held back for an interactive channel.
   bool governed() const { return governed_; }
+  // Channels that move bulk at this time.
+  std::size_t bulk_channels(TimePoint now) const;
 
  private:
   friend class Channel;
@@ -189,6 +198,8 @@ class Mux {
   void on_probe_answer();
   void govern();
   void end_governing();
+  void set_governed(bool governed);
+  void leave_bulk(Slot& slot);
   std::size_t send_now(Slot& slot, ByteView data);
   std::size_t send_data(Slot& slot, ByteView data);
   void apply(std::uint32_t number, HalfClose::Actions actions);
@@ -224,13 +235,15 @@ class Mux {
   std::deque<std::uint32_t> ring_;     // channels with data and window, in turn
   std::vector<std::uint32_t> visits_;  // channels whose owners wait for a delivery
   std::deque<GlobalReply> global_replies_;
+  GlobalRequestHandler global_request_handler_;
 
   RoundTrip round_trip_;
   bool probing_ = false;
   TimePoint probe_sent_;
   TimePoint next_probe_ = TimePoint::max();
-  TimePoint last_interactive_ = kLongAgo;
-  std::vector<std::uint32_t> bulk_;  // channels that are bulk now
+  Contention alone_;  // where nobody shares one
+  Contention* contention_;
+  std::vector<std::uint32_t> bulk_;  // channels that became bulk and were not seen idle since
   std::uint64_t bulk_bytes_ = 0;     // that came for them since the last measurement
   BulkGovernor governor_;
   bool governed_ = false;

@@ -9,9 +9,17 @@
 #include "channel/mux_slot.h"
 
 namespace jump {
+namespace {
+
+std::int64_t second_of(TimePoint now) {
+  return std::chrono::duration_cast<seconds>(now.time_since_epoch()).count();
+}
+
+}  // namespace
 
 // Tops up what the peer may send to the window, in steps.
 void Mux::credit(Slot& slot) {
+  if (!slot.answered) return;  // the peer's number for it is not known yet
   std::uint64_t granted = std::uint64_t{slot.recv_window} + slot.in.size();
   if (granted >= slot.window || slot.ends.close_sent()) return;
   auto more = static_cast<std::uint32_t>(slot.window - granted);
@@ -38,26 +46,43 @@ void Mux::grow_window(Slot& slot, std::size_t arrived) {
 }
 
 void Mux::note_traffic(std::uint32_t number, Slot& slot, std::size_t bytes) {
-  std::int64_t second = std::chrono::duration_cast<seconds>(now_.time_since_epoch()).count();
+  if (slot.phase == Phase::kEnded) return;  // its number may be another channel's soon
+  std::int64_t second = second_of(now_);
   if (second != slot.second) {
     slot.recent_before = second == slot.second + 1 ? slot.recent : 0;
     slot.recent = 0;
     slot.second = second;
   }
   slot.recent += bytes;
-  bool busy = slot.recent + slot.recent_before > kBulkBytes;
+  bool busy = slot.busy(second);
   if (busy && !slot.bulk) {
     slot.bulk = true;
+    slot.bulk_place = bulk_.size();
     bulk_.push_back(number);
   }
   if (slot.bulk) bulk_bytes_ += bytes;
-  if (!busy && bytes <= kTinyBytes) last_interactive_ = now_;
-  bool interactive = now_ - last_interactive_ < kInteractiveHold;
-  if (!bulk_.empty() && interactive && next_probe_ == TimePoint::max()) {
+  if (busy) contention_->note_bulk(&slot, now_);
+  if (!busy && bytes <= kTinyBytes) contention_->note_interactive(&slot, now_);
+  if (!bulk_.empty() && contention_->interactive(now_) && next_probe_ == TimePoint::max()) {
     next_probe_ = now_;  // begins to measure; see on_probe_answer()
     bulk_bytes_ = 0;
+    contention_->note_met();
     sink_->wake();
   }
+}
+
+std::size_t Mux::bulk_channels(TimePoint now) const {
+  return static_cast<std::size_t>(std::count_if(bulk_.begin(), bulk_.end(), [&](std::uint32_t number) {
+    return slots_[number]->busy(second_of(now));
+  }));
+}
+
+void Mux::leave_bulk(Slot& slot) {
+  if (!std::exchange(slot.bulk, false)) return;
+  std::uint32_t last = bulk_.back();
+  bulk_[slot.bulk_place] = last;
+  find(last)->bulk_place = slot.bulk_place;
+  bulk_.pop_back();
 }
 
 void Mux::probe(TimePoint now) {
@@ -79,23 +104,21 @@ void Mux::on_probe_answer() {
 
 // One step of the governor, at the end of a measured round trip.
 void Mux::govern() {
-  std::erase_if(bulk_, [&](std::uint32_t number) {
-    Slot* slot = find(number);
-    std::int64_t second = std::chrono::duration_cast<seconds>(now_.time_since_epoch()).count();
-    bool busy = slot && slot->phase != Phase::kEnded && second - slot->second <= 1;
-    if (slot && !busy) slot->bulk = false;
-    return !busy;
-  });
+  // Bulk that is held back may move little: only silence ends it.
+  for (std::size_t i = bulk_.size(); i-- > 0;) {
+    if (Slot* slot = find(bulk_[i]); second_of(now_) - slot->second > 1) leave_bulk(*slot);
+  }
   double delivered = static_cast<double>(std::exchange(bulk_bytes_, 0));
-  if (bulk_.empty() || now_ - last_interactive_ >= kInteractiveHold) return end_governing();
+  if (bulk_.empty() || !contention_->interactive(now_)) return end_governing();
   if (!governed_) {
-    governed_ = true;
+    set_governed(true);
     governor_.start(delivered);
   }
+  contention_->note_met();
   governor_.on_round_trip(round_trip_.last(), round_trip_.base(), delivered);
   log::trace("mux: round trip {:.1f} of {:.1f} ms, {} bulk channels, {} bytes: window {}",
-             1000 * to_seconds(round_trip_.last()), 1000 * to_seconds(round_trip_.base()), bulk_.size(), delivered,
-             governor_.window());
+             1000 * to_seconds(round_trip_.last()), 1000 * to_seconds(round_trip_.base()), bulk_.size(),
+             delivered, governor_.window());
   auto share = static_cast<std::uint32_t>(
       std::clamp(governor_.window() / static_cast<double>(bulk_.size()), 2.0 * kMaxPacket,
                  static_cast<double>(std::max(budget_->growth_limit(), WindowBudget::kInitialMin))));
@@ -107,9 +130,16 @@ void Mux::govern() {
   next_probe_ = now_ + kProbeGap;
 }
 
+void Mux::set_governed(bool governed) {
+  if (governed == governed_) return;
+  governed_ = governed;
+  contention_->count_governed(governed ? 1 : -1);
+}
+
 void Mux::end_governing() {
   next_probe_ = TimePoint::max();
-  if (!std::exchange(governed_, false)) return;
+  if (!governed_) return;
+  set_governed(false);
   for (std::uint32_t number : bulk_) {
     Slot* slot = find(number);
     slot->window = std::max(slot->window, budget_->initial_window());

@@ -230,8 +230,9 @@ void Mux::on_global_request(WireReader& in) {
   std::string_view name = in.text();
   bool want_reply = in.boolean();
   if (!in.ok()) return protocol_error("bad global request");
-  log::debug("mux: global request {} {}", printable(name, 64), want_reply ? "refused" : "ignored");
-  if (want_reply) owe(Bytes{ssh::kRequestFailure});
+  bool done = global_request_handler_ && global_request_handler_(name, in.rest());
+  if (!done) log::debug("mux: global request {} {}", printable(name, 64), want_reply ? "refused" : "ignored");
+  if (want_reply) owe(Bytes{done ? ssh::kRequestSuccess : ssh::kRequestFailure});
 }
 
 void Mux::on_global_reply(bool success, WireReader& in) {

@@ -34,10 +34,17 @@ struct Mux::Slot {
   TimePoint growth_start;
   std::int64_t second = -1;                     // which second of the clock `recent` counts
   std::uint64_t recent = 0, recent_before = 0;  // bytes both ways in that second, and in the one before
-  bool bulk = false;                            // listed in bulk_
-  ByteQueue in;                                 // for the owner
-  ByteQueue out;                                // for the peer
+  bool bulk = false;                            // listed in bulk_, there:
+  std::size_t bulk_place = 0;
+  ByteQueue in;   // for the owner
+  ByteQueue out;  // for the peer
   TimePoint deadline;
+
+  // It moves bulk in that second of the clock, or did until the end of the one before.
+  bool busy(std::int64_t at) const {
+    std::uint64_t bytes = at == second ? recent + recent_before : at == second + 1 ? recent : 0;
+    return bytes > kBulkBytes;
+  }
 };
 
 }  // namespace jump

@@ -1,8 +1,11 @@
 #include "hop/hop.h"
 
+#include <arpa/inet.h>
+
+#include <cstdlib>
 #include <utility>
 
-#include "auth/host_key_error.h"
+#include "auth/host_pattern.h"
 #include "base/log.h"
 
 namespace jump {
@@ -11,6 +14,62 @@ namespace {
 // ssh's own order, less the certificates and security keys that libssh2 cannot verify as host keys.
 constexpr std::string_view kHostKeyAlgorithms =
     "ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,rsa-sha2-512,rsa-sha2-256";
+
+HostKeySpec host_key_spec(const HopSpec& spec) {
+  HostKeySpec out;
+  out.hop = spec.describe();
+  out.host = spec.alias;
+  out.host_name = spec.host;
+  out.name = spec.known_hosts_name();
+  out.port = spec.known_hosts_port();
+  out.ssh_command = spec.ssh_command;
+  out.files = spec.known_hosts_files;
+  out.user_files = spec.user_known_hosts_files;
+  out.revoked_host_keys = spec.revoked_host_keys;
+  out.strict = spec.strict_host_key_checking;
+  out.hash_known_hosts = spec.hash_known_hosts;
+  out.may_ask = !spec.batch_mode;
+  return out;
+}
+
+LoginSpec login_spec(const HopSpec& spec) {
+  LoginSpec out;
+  out.user = spec.user;
+  out.host = spec.known_hosts_name();
+  out.alias = spec.alias;
+  out.hop = spec.describe();
+  out.batch_mode = spec.batch_mode;
+  out.identity_files = spec.identity_files;
+  out.certificate_files = spec.certificate_files;
+  out.identities_only = spec.identities_only;
+  out.identity_agent = spec.identity_agent;
+  out.preferred_authentications = spec.preferred_authentications;
+  out.pubkey_authentication = spec.pubkey_authentication;
+  out.password_authentication = spec.password_authentication;
+  out.kbd_interactive_authentication = spec.kbd_interactive_authentication;
+  out.number_of_password_prompts = spec.number_of_password_prompts;
+  out.pubkey_accepted_algorithms = spec.pubkey_accepted_algorithms;
+  return out;
+}
+
+// "prod.example.org (10.0.0.5:22)", "[fe80::1]:2222" → the address as known_hosts names it; empty: none in
+// it.
+std::string address_in(std::string description) {
+  if (description.ends_with(')')) {
+    description.pop_back();
+    description.erase(0, description.rfind('(') + 1);
+  }
+  std::size_t colon = description.rfind(':');
+  if (colon == std::string::npos) return {};
+  std::string host = description.substr(0, colon);
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  in6_addr address;
+  std::string literal = host.substr(0, host.find('%'));
+  if (inet_pton(AF_INET, host.c_str(), &address) != 1 && inet_pton(AF_INET6, literal.c_str(), &address) != 1)
+    return {};
+  int port = std::atoi(description.c_str() + colon + 1);
+  return known_hosts_name(host, static_cast<std::uint16_t>(port));
+}
 
 }  // namespace
 
@@ -32,12 +91,16 @@ std::string_view hop_state_name(Hop::State state) {
   return "closed";
 }
 
-Hop::Hop(Io& io, WindowBudget& budget, HopSpec spec, std::string id, std::function<void()> changed)
+Hop::Hop(Io& io, WindowBudget& budget, std::shared_ptr<Contention> contention, HopSpec spec, std::string id,
+         std::function<void()> changed, Prompter* prompter, Via via)
     : io_(io),
       budget_(budget),
+      contention_(std::move(contention)),
       spec_(std::move(spec)),
       id_(std::move(id)),
+      prompter_(prompter),
       changed_(std::move(changed)),
+      via_(std::move(via)),
       since_(io.now()) {
   drive_soon_ = io_.deferred([this] { drive(); });
   changed_soon_ = io_.deferred([this] { changed_(); });
@@ -56,23 +119,48 @@ Hop::~Hop() = default;
 
 void Hop::start() {
   log::info("{}: connecting to {}", id_, spec_.describe());
-  connect_timer_->start(spec_.connect_timeout);
+  if (!via_.dial) connect_timer_->start(spec_.connect_timeout);
   // Reading files may hang (a home directory over NFS), so it is done elsewhere.
-  auto loaded = std::make_shared<std::shared_ptr<KnownHosts>>();
-  operation_ = io_.in_pool([files = spec_.known_hosts_files,
-                            loaded] { *loaded = std::make_shared<KnownHosts>(KnownHosts::load(files)); },
+  auto loaded = std::make_shared<HostKeyFiles>();
+  operation_ = io_.in_pool([spec = host_key_spec(spec_), loaded] { *loaded = HostKeyFiles::load(spec); },
                            [this, loaded] {
-                             known_hosts_ = std::move(*loaded);
+                             host_key_files_ = loaded;
                              dial();
                            });
 }
 
 void Hop::dial() {
   set_state(State::kConnecting);
+  if (via_.dial) {
+    operation_ = via_.dial([this](Result<std::unique_ptr<ByteStream>> result) {
+      if (!result) {
+        Error error = result.error();
+        error.message = "jump host " + error.message;
+        return fail(std::move(error));
+      }
+      connect_timer_->start(spec_.connect_timeout);
+      on_dialed(std::move(result));
+    });
+    return;
+  }
+  if (!spec_.proxy_command.empty()) {
+    // As ssh does, so that the command may be anything that the user's shell understands.
+    const char* shell = std::getenv("SHELL");
+    StreamCommand command;
+    command.argv = {shell && *shell ? shell : "/bin/sh", "-c", "exec " + spec_.proxy_command};
+    command.description = "ProxyCommand '" + spec_.proxy_command + "'";
+    return on_dialed(io_.spawn_stream(command));
+  }
   DialOptions options;
   options.target = Endpoint{spec_.host, spec_.port, {}};
   options.timeout = spec_.connect_timeout;
   options.quick_ack = true;
+  options.keep_alive = spec_.tcp_keep_alive;
+  options.family = spec_.address_family;
+  options.bind_address = spec_.bind_address;
+  options.bind_interface = spec_.bind_interface;
+  options.traffic_class = spec_.traffic_class;
+  options.attempts = spec_.connection_attempts;
   operation_ =
       io_.dial(options, [this](Result<std::unique_ptr<ByteStream>> result) { on_dialed(std::move(result)); });
 }
@@ -85,7 +173,7 @@ void Hop::on_dialed(Result<std::unique_ptr<ByteStream>> result) {
   options.macs = spec_.macs;
   options.host_key_algorithms = spec_.host_key_algorithms;
   if (options.host_key_algorithms.empty()) {  // a list that the user chose is used as it is
-    auto known = known_hosts_->known_types(spec_.known_hosts_name(), spec_.known_hosts_port());
+    auto known = host_key_files_->known.known_types(spec_.known_hosts_name(), spec_.known_hosts_port());
     options.host_key_algorithms = prefer_known_types(kHostKeyAlgorithms, known);
   }
   auto transport = Transport::create(options, this);
@@ -107,12 +195,15 @@ bool Hop::step() {
     case Transport::State::kUserauth: {
       if (!login_) begin_login();
       login_->advance();
+      pause_login_deadline();
       if (const auto& outcome = login_->outcome(); outcome && !*outcome) fail(outcome->error());
       if (state_ == State::kClosed) return false;
       // Sends the attempt that login_ has begun; its answer may be here already, in bytes that were fed
       // before.
       bool moved_on = transport_->advance() != Transport::State::kUserauth;
-      return login_->advance() || moved_on;
+      moved_on = login_->advance() || moved_on;
+      pause_login_deadline();
+      return moved_on;
     }
     case Transport::State::kConnection:
       if (state_ != State::kReady) begin_service();
@@ -123,9 +214,9 @@ bool Hop::step() {
       return transport_->state() == Transport::State::kFailed;  // found out while sending
     case Transport::State::kFailed: {
       Error error = transport_->error();
-      if (state_ == State::kAuthenticating && login_ && !login_->tried().empty()) {
-        error.code = Errc::kAuth;
-        error.message += "; tried " + login_->tried();
+      if (state_ == State::kAuthenticating && login_) {
+        login_->show_banner();  // it may say why
+        error = login_->cut_off(std::move(error));
       }
       fail(std::move(error));
       return false;
@@ -152,14 +243,21 @@ void Hop::drive() {
   arm_channel_timer();
 }
 
+// Comes again, through drive(), until there is an outcome.
 bool Hop::judge_host_key() {
-  const HostKey& key = transport_->host_key();
-  HostKeyVerdict verdict = known_hosts_->check(spec_.known_hosts_name(), spec_.known_hosts_port(), key);
-  if (verdict.kind != HostKeyVerdict::Kind::kKnown) {
-    HostKeyQuestion question{spec_.alias, spec_.known_hosts_name(), spec_.known_hosts_port(),
-                             spec_.ssh_command, known_hosts_->first_file()};
-    Error error = host_key_error(question, verdict, key);
-    for (const std::string& note : known_hosts_->notes()) error.message += "; could not read " + note;
+  if (!host_key_check_) {
+    host_key_check_ = std::make_unique<HostKeyCheck>(io_, prompter_, host_key_spec(spec_), host_key_files_,
+                                                     transport_->host_key(), is_carried() ? std::string() : address_in(stream_->describe()),
+                                                     [this] { drive_soon_->schedule(); });
+    host_key_check_->start();
+    // ConnectTimeout is for machines. Each question has a deadline of its own.
+    if (host_key_check_->asking())
+      connect_timer_->start(Question::kDefaultTimeout * HostKeyCheck::kMaxAsked + spec_.connect_timeout);
+  }
+  const std::optional<Status>& outcome = host_key_check_->outcome();
+  if (!outcome) return false;
+  if (!*outcome) {
+    Error error = outcome->error();
     fail(std::move(error));
     return false;
   }
@@ -172,24 +270,49 @@ void Hop::begin_login() {
   // ssh's ConnectTimeout ends with the key exchange; a login may wait for a touch or a slow directory
   // service.
   connect_timer_->start(kLoginTimeout);
-  LoginSpec login;
-  login.user = spec_.user;
-  login.identity_files = spec_.identity_files;
-  login.identities_only = spec_.identities_only;
-  login.identity_agent = spec_.identity_agent;
   userauth_ = std::make_unique<TransportUserauth>(*transport_);
-  login_ = std::make_unique<Login>(io_, *userauth_, std::move(login), [this] { drive_soon_->schedule(); });
+  login_ = std::make_unique<Login>(
+      io_, *userauth_, login_spec(spec_), [this] { drive_soon_->schedule(); }, prompter_);
   login_->start();
 }
 
+// A person has the question's time, the server and the agent have ours.
+void Hop::pause_login_deadline() {
+  const bool asked = login_->waits_for_person();
+  if (asked == login_deadline_paused_) return;
+  login_deadline_paused_ = asked;
+  asked ? connect_timer_->stop() : connect_timer_->start(kLoginTimeout);
+}
+
 void Hop::begin_service() {
+  if (login_) {
+    login_->show_banner();
+    needed_person_ = login_->needed_person();
+  }
   login_.reset();
   connect_timer_->stop();
-  if (!mux_) mux_ = std::make_unique<Mux>(static_cast<PacketSink*>(this), &budget_, io_.now());
+  if (!mux_) make_mux(io_.now());
   last_heard_ = io_.now();
   set_state(State::kReady);
   log::info("{}: logged in to {} with {}", id_, spec_.describe(), transport_->describe_algorithms());
   on_alive_timer();
+}
+
+void Hop::make_mux(TimePoint now) {
+  mux_ = std::make_unique<Mux>(static_cast<PacketSink*>(this), &budget_, now, contention_.get());
+  if (spec_.update_host_keys == UpdateHostKeys::kNo || !host_key_check_ || !host_key_check_->updatable()) return;
+  host_key_updater_ = std::make_unique<HostKeyUpdater>(
+      io_, prompter_, host_key_spec(spec_), spec_.update_host_keys,
+      spec_.host_key_algorithms.empty() ? std::string(kHostKeyAlgorithms) : spec_.host_key_algorithms,
+      to_bytes(transport_->session_id()), [this](ByteView data, HostKeyUpdater::Proved done) {
+        Status asked = mux_->global_request(HostKeyUpdate::kProveRequest, data, std::move(done));
+        if (!asked) log::debug("{}: host keys are not asked to be proved: {}", id_, asked.error().message);
+      });
+  mux_->set_global_request_handler([this](std::string_view name, ByteView data) {
+    if (name != HostKeyUpdate::kListRequest || !host_key_updater_) return false;
+    host_key_updater_->on_list(data);
+    return true;
+  });
 }
 
 void Hop::on_connect_timeout() {
@@ -197,7 +320,8 @@ void Hop::on_connect_timeout() {
   long limit = static_cast<long>(to_seconds(login ? kLoginTimeout : spec_.connect_timeout));
   std::string message =
       fmt::format("{} within {} s", login ? "login did not finish" : "no SSH connection", limit);
-  if (login && login_ && !login_->tried().empty()) message += "; tried " + login_->tried();
+  if (!login && !spec_.proxy_command.empty()) message += " by ProxyCommand '" + spec_.proxy_command + "'";
+  if (login && login_) message += "; tried " + login_->tried();
   fail(Error{Errc::kTimeout, std::move(message), {}});
 }
 
@@ -236,7 +360,7 @@ std::size_t Hop::on_data(ByteView data) {
 
 void Hop::on_packet(ByteView payload) {
   // The first connection packets may come in the same read as the login's success.
-  if (!mux_) mux_ = std::make_unique<Mux>(static_cast<PacketSink*>(this), &budget_, last_heard_);
+  if (!mux_) make_mux(last_heard_);
   mux_->handle_packet(payload, last_heard_, Mux::More::kYes);
 }
 
@@ -252,6 +376,11 @@ void Hop::on_writable() { drive(); }
 
 void Hop::on_closed(const Error* error) {
   if (state_ == State::kClosed) return;
+  if (error && is_carried()) {
+    // Whoever carried the bytes knows more than the bytes do.
+    drive();
+    return fail(through(*error));
+  }
   // What came before the break may tell more ("Too many authentication failures") than the break itself.
   transport_->feed_eof();
   drive();
@@ -307,11 +436,25 @@ void Hop::end(Error error) {
   error_ = with_context(error);
   log::info("{}: closed: {}", id_, error_.message);
   operation_.reset();
+  login_.reset();  // withdraws its questions
+  host_key_check_.reset();
+  host_key_updater_.reset();
   connect_timer_->stop();
   channel_timer_->stop();
   alive_timer_->stop();
   set_state(State::kClosed);
   if (mux_) mux_->fail(error_);
+}
+
+// What the carrier of our bytes says of the end: its own end, or that it could not connect us.
+Error Hop::through(const Error& error) const {
+  if (!via_.dial) return error;
+  if (std::string own = via_.description + ": "; error.message.starts_with(own)) {
+    return Error{error.code,
+                 "the connection through " + via_.description + " ended: " + error.message.substr(own.size()),
+                 error.hint};
+  }
+  return error.context("through " + via_.description);
 }
 
 Error Hop::with_context(const Error& error) const { return error.context(spec_.describe()); }

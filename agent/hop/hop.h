@@ -17,7 +17,8 @@
 #include <optional>
 #include <string>
 
-#include "auth/known_hosts.h"
+#include "auth/host_key_check.h"
+#include "auth/host_key_updater.h"
 #include "auth/login.h"
 #include "base/clock.h"
 #include "base/result.h"
@@ -41,8 +42,17 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   // From the end of the key exchange until we are in: sshd's own LoginGraceTime.
   static constexpr Duration kLoginTimeout = seconds(120);
 
-  // `id` names the hop in the log. `changed` is called after each change of state.
-  Hop(Io& io, WindowBudget& budget, HopSpec spec, std::string id, std::function<void()> changed);
+  // The way there when it is not a dial of our own: through another hop.
+  struct Via {
+    std::string description;  // of that hop: "bastion (me@10.0.0.1:22)"
+    // Connects to spec.host:port from there. Has a deadline of its own: that hop may have to log in first.
+    std::function<std::unique_ptr<Operation>(Io::DialResult done)> dial;
+  };
+
+  // `contention` is shared by the hops to one host. `id` names the hop in the log. `changed` is called after
+  // each change of state. `prompter`: the way to a person; null: there is none.
+  Hop(Io& io, WindowBudget& budget, std::shared_ptr<Contention> contention, HopSpec spec, std::string id,
+      std::function<void()> changed, Prompter* prompter = nullptr, Via via = {});
   ~Hop();
   Hop(const Hop&) = delete;
   Hop& operator=(const Hop&) = delete;
@@ -60,6 +70,7 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   TimePoint since() const { return since_; }   // when the state began
   std::optional<Duration> round_trip() const;  // smoothed
   std::string algorithms() const;              // empty before the key exchange
+  bool needed_person() const { return needed_person_; }  // for its login; from kReady on
   std::uint64_t rekeys() const { return transport_ ? transport_->rekeys() : 0; }
   std::size_t output_size() const { return transport_ ? transport_->output().size() : 0; }
 
@@ -78,12 +89,17 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   void on_closed(const Error* error) override;
 
   void dial();
+  // Not over a TCP connection of our own.
+  bool is_carried() const { return via_.dial || !spec_.proxy_command.empty(); }
+  Error through(const Error& error) const;
   void on_dialed(Result<std::unique_ptr<ByteStream>> result);
   void drive();
   bool step();
   bool judge_host_key();
   void begin_login();
+  void pause_login_deadline();
   void begin_service();
+  void make_mux(TimePoint now);
   void flush();
   void arm_channel_timer();
   void on_alive_timer();
@@ -95,17 +111,24 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
 
   Io& io_;
   WindowBudget& budget_;
+  const std::shared_ptr<Contention> contention_;
   const HopSpec spec_;
   const std::string id_;
+  Prompter* const prompter_;
   std::function<void()> changed_;
+  const Via via_;
 
   State state_ = State::kPreparing;
   TimePoint since_;
   Error error_;
   bool driving_ = false;  // drive() is on the stack: whoever wants it again is served by its loop
   bool again_ = false;
+  bool needed_person_ = false;
+  bool login_deadline_paused_ = false;
 
-  std::shared_ptr<KnownHosts> known_hosts_;
+  std::shared_ptr<const HostKeyFiles> host_key_files_;
+  std::unique_ptr<HostKeyCheck> host_key_check_;
+  std::unique_ptr<HostKeyUpdater> host_key_updater_;
   std::unique_ptr<Operation> operation_;  // reading known hosts, then dialing
   std::unique_ptr<ByteStream> stream_;
   std::unique_ptr<Transport> transport_;

@@ -9,4 +9,14 @@ std::string HopSpec::address() const {
 
 std::string HopSpec::describe() const { return alias + " (" + address() + ")"; }
 
+bool HopSpec::same_connection(const HopSpec& other) const {
+  HopSpec renamed = other;
+  renamed.alias = alias;
+  renamed.ssh_command = ssh_command;
+  renamed.proxy_jump = proxy_jump;
+  renamed.offered_forwards = offered_forwards;
+  renamed.ignored = ignored;
+  return *this == renamed;
+}
+
 }  // namespace jump

@@ -4,8 +4,15 @@
 #include <utility>
 
 #include "base/log.h"
+#include "route/failure.h"
 
 namespace jump {
+namespace {
+
+// What has failed for a reason that does not go away is tried again for them.
+bool by_user(Host::Asker asker) { return asker == Host::Asker::kUser || asker == Host::Asker::kHopForUser; }
+
+}  // namespace
 
 // One acquire() that has not been answered.
 class Host::Waiter final : public Operation {
@@ -14,7 +21,7 @@ class Host::Waiter final : public Operation {
       : host_(&host), asker_(asker), since_(host.io_.now()), done_(std::move(done)) {
     place_ = host.waiters_.insert(host.waiters_.end(), this);
     timer_ = host.io_.timer([this] {
-      std::string message = host_->name_ + " was not connected in time";
+      std::string message = host_->title_ + " was not connected in time";
       if (host_->last_error_ && host_->error_time_ >= since_)
         message += " (" + host_->last_error_->message + ")";
       answer(Error{Errc::kTimeout, std::move(message), {}});
@@ -45,13 +52,45 @@ class Host::Waiter final : public Operation {
   std::unique_ptr<Timer> timer_;
 };
 
-Host::Host(Io& io, WindowBudget& budget, SshConfig& config, std::string name)
-    : io_(io), budget_(budget), config_(config), name_(std::move(name)), since_(io.now()) {
+// Questions go to whoever waits for them: for a jump host, that may be a user who named what lies behind it.
+class Host::Asking final : public Prompter {
+ public:
+  Asking(Host& host, Prompter& to) : host_(host), to_(to) {}
+  std::unique_ptr<Operation> ask(Question question, Answered done) override {
+    question.host = host_.waited_for();
+    return to_.ask(std::move(question), std::move(done));
+  }
+  void show(std::string hop, std::string text) override { to_.show(std::move(hop), std::move(text)); }
+
+ private:
+  Host& host_;
+  Prompter& to_;
+};
+
+Host::Host(Io& io, WindowBudget& budget, RouteFinder& routes, HostDirectory& directory, std::string name,
+           std::string jump, Lanes lanes, Prompter* prompter)
+    : io_(io),
+      budget_(budget),
+      routes_(routes),
+      directory_(directory),
+      prompter_(prompter ? std::make_unique<Asking>(*this, *prompter) : nullptr),
+      name_(std::move(name)),
+      jump_(std::move(jump)),
+      title_(Route::Step{name_, jump_, {}}.title()),
+      since_(io.now()),
+      lanes_(lanes),
+      lane_(io, budget, contention_, [this] { on_hop_changed(); }) {
   answer_soon_ = io_.deferred([this] { answer_pending(); });
   retry_timer_ = io_.timer([this] { retry(); });
+  lane_timer_ = io_.timer([this] { open_lane(); });
+  contention_->on_met([this] { on_contention(); });
 }
 
 Host::~Host() {
+  contention_->on_met(nullptr);
+  Error ending{Errc::kClosed, "the agent is shutting down", {}};
+  if (leader_) lose_leader(ending, State::kIdle);
+  release_followers(ending, State::kIdle);
   if (hop_) hop_->close(Error{Errc::kClosed, "the agent is shutting down", {}});
   answer_all(nullptr);
 }
@@ -63,7 +102,7 @@ std::unique_ptr<Operation> Host::acquire(Asker asker, Duration timeout, Acquired
   bool away = state_ == State::kIdle || state_ == State::kDown;
   if (state_ == State::kReady || (away && asker == Asker::kConnection && needs_person())) {
     answer_soon_->schedule();
-  } else if (away && (asker == Asker::kUser || !last_error_ || io_.now() >= next_dial_)) {
+  } else if (away && (by_user(asker) || !last_error_ || io_.now() >= next_dial_)) {
     begin();
   } else if (away) {
     retry_timer_->start(next_dial_ - io_.now());
@@ -72,17 +111,7 @@ std::unique_ptr<Operation> Host::acquire(Asker asker, Duration timeout, Acquired
 }
 
 // The last failure is not of the kind that time mends.
-bool Host::needs_person() const {
-  if (!last_error_) return false;
-  switch (last_error_->code) {
-    case Errc::kUnreachable:
-    case Errc::kTimeout:
-    case Errc::kClosed:
-      return false;
-    default:
-      return true;
-  }
-}
+bool Host::needs_person() const { return last_error_ && !mends_itself(*last_error_); }
 
 // Answers those whose answer is known already.
 void Host::answer_pending() {
@@ -101,28 +130,55 @@ void Host::retry() {
 
 void Host::begin() {
   set_state(State::kResolving);
-  resolving_ = config_.resolve(name_, [this](Result<HopSpec> result) { on_resolved(std::move(result)); });
+  resolving_ = routes_.find(name_, jump_, [this](Result<Route> result) { on_resolved(std::move(result)); });
 }
 
-void Host::on_resolved(Result<HopSpec> result) {
+void Host::on_resolved(Result<Route> result) {
   if (!result) return go_down(result.error());
-  spec_ = *std::move(result);
+  route_ = *std::move(result);
+  note_ignored();
+  if (Host* same = directory_.same_connection(*this, *route_)) return follow(*same);
+  via_ = nullptr;
+  if (route_->steps.size() > 1) {
+    Result<Host*> carrier = directory_.carrier(route_->to_jump_host());
+    if (!carrier) return go_down(carrier.error().context(title_));
+    via_ = *carrier;
+  }
+  connect();
+}
+
+void Host::connect() {
   set_state(State::kConnecting);
-  std::string id = name_ + "#" + std::to_string(++attempts_);
-  hop_ = std::make_shared<Hop>(io_, budget_, *spec_, std::move(id), [this] { on_hop_changed(); });
+  std::string id = title_ + "#" + std::to_string(++attempts_);
+  bool asked = std::any_of(waiters_.begin(), waiters_.end(),
+                           [](const Waiter* waiter) { return by_user(waiter->asker()); });
+  hop_ = std::make_shared<Hop>(
+      io_, budget_, contention_, *spec(), std::move(id), [this] { on_hop_changed(); }, prompter_.get(),
+      carried(asked ? Asker::kHopForUser : Asker::kHop));
   hop_->start();
 }
 
+// Said once, and again when it changes.
+void Host::note_ignored() {
+  if (spec()->ignored == ignored_told_) return;
+  ignored_told_ = spec()->ignored;
+  for (const std::string& line : ignored_told_) log::warn("{}: ssh_config: {}", title_, line);
+}
+
+// Of the first connection or of the lane.
 void Host::on_hop_changed() {
+  lane_.update();
   if (!hop_) return;
   if (hop_->state() == Hop::State::kClosed) {
     Error error = hop_->error();
     io_.dispose(std::move(hop_));
     hop_.reset();
-    return go_down(std::move(error));
+    if (!promote_lane(error)) go_down(std::move(error));
+    return;
   }
   if (hop_->state() == Hop::State::kReady && state_ != State::kReady) {
     logins_++;
+    lane_.allow();
     last_error_.reset();
     set_state(State::kReady);
     answer_all(nullptr);
@@ -130,7 +186,9 @@ void Host::on_hop_changed() {
 }
 
 void Host::disconnect(const Error& reason) {
+  if (leader_) return leader_->disconnect(reason);
   resolving_.reset();
+  lane_.close(reason);  // before the other, whose place it would take
   if (hop_) {
     hop_->close(reason);
     io_.dispose(std::move(hop_));
@@ -138,15 +196,18 @@ void Host::disconnect(const Error& reason) {
   }
   if (state_ == State::kIdle || state_ == State::kDown) return;
   set_state(State::kIdle);
+  release_followers(reason, State::kIdle);
   answer_all(&reason);
 }
 
 void Host::go_down(Error error) {
+  lane_.close(error);  // it was still logging in
   last_error_ = std::move(error);
   error_time_ = io_.now();
   next_dial_ = state_ == State::kReady ? error_time_ : error_time_ + kRetryGap;
   set_state(State::kDown);
   Error copy = *last_error_;
+  release_followers(copy, State::kDown);
   answer_all(&copy);
   if (!waiters_.empty()) retry_timer_->start(next_dial_ - io_.now());
 }
@@ -156,20 +217,132 @@ void Host::go_down(Error error) {
 // refusal cannot spin.
 void Host::answer_all(const Error* error) {
   bool patient = error && state_ == State::kDown && !needs_person();
-  auto due = [patient](const Waiter* waiter) { return !patient || waiter->asker() == Asker::kUser; };
-  Error ended{Errc::kClosed, "the connection to " + name_ + " has ended", {}};
+  auto due = [patient](const Waiter* waiter) { return !patient || waiter->asker() != Asker::kConnection; };
+  Error ended{Errc::kClosed, "the connection to " + title_ + " has ended", {}};
   // Whoever is answered may withdraw others, so each is looked for anew.
   for (auto left = std::count_if(waiters_.begin(), waiters_.end(), due); left > 0; --left) {
     auto next = std::find_if(waiters_.begin(), waiters_.end(), due);
     if (next == waiters_.end()) return;
     if (error) {
       (*next)->answer(*error);
-    } else if (Mux* ready = mux(); ready && hop_->state() == Hop::State::kReady) {
+    } else if (Mux* ready = mux()) {
+      if ((*next)->asker() == Asker::kConnection) on_open();
       (*next)->answer(ready);
     } else {
       (*next)->answer(ended);
     }
   }
+}
+
+// --- other hosts
+// ------------------------------------------------------------------------------------------------
+
+// How the hop goes through the jump host, if there is one.
+Hop::Via Host::carried(Asker asker) {
+  if (!via_) return {};
+  Endpoint target{spec()->host, spec()->port, {}};
+  auto dial = [this, asker, target, limit = spec()->connect_timeout](Io::DialResult done) {
+    return via_->acquire(asker, kCarrierTimeout,
+                         [this, target, limit, done = std::move(done)](const Result<Mux*>& mux) {
+                           if (!mux) return done(mux.error());
+                           auto request = ChannelOpen::direct_tcpip(target.host, target.port, "127.0.0.1", 0);
+                           auto channel = (*mux)->open(request, io_.now() + limit, nullptr);
+                           if (!channel) return done(channel.error());
+                           done(std::unique_ptr<ByteStream>(*std::move(channel)));
+                         });
+  };
+  std::size_t jumps = route_->steps.size() - 1;
+  return Hop::Via{route_->steps[jumps - 1].spec.describe(), std::move(dial)};
+}
+
+// The name that a user who can be asked has given.
+std::string Host::waited_for() const {
+  auto named = [](const Host& host) {
+    return std::any_of(host.waiters_.begin(), host.waiters_.end(),
+                       [](const Waiter* waiter) { return waiter->asker() == Asker::kUser; });
+  };
+  if (named(*this)) return title_;
+  for (const Host* follower : followers_) {
+    if (named(*follower)) return follower->title_;
+  }
+  for (const Host* carried : directory_.carried_by(*this)) {
+    if (!carried->ready()) return carried->waited_for();
+  }
+  return title_;
+}
+
+void Host::follow(Host& leader) {
+  log::info("{}: the same connection as {}", title_, leader.name());
+  leader_ = &leader;
+  leader.followers_.push_back(this);
+  set_state(State::kConnecting);
+  following_ = leader.acquire(Asker::kHop, kCarrierTimeout,
+                              [this](const Result<Mux*>& result) { on_leader_answer(result); });
+}
+
+void Host::on_leader_answer(const Result<Mux*>& result) {
+  if (!result) return lose_leader(result.error(), State::kDown);
+  last_error_.reset();
+  set_state(State::kReady);
+  answer_all(nullptr);
+}
+
+void Host::lose_leader(const Error& error, State next) {
+  following_.reset();
+  std::erase(leader_->followers_, this);
+  leader_ = nullptr;
+  if (next == State::kDown) return go_down(error);
+  set_state(next);
+  answer_all(&error);
+}
+
+void Host::release_followers(const Error& error, State next) {
+  while (!followers_.empty()) followers_.back()->lose_leader(error, next);
+}
+
+// --- the lane
+// ---------------------------------------------------------------------------------------------------
+
+Mux* Host::mux() const {
+  if (leader_) return ready() ? leader_->mux() : nullptr;
+  if (!ready() || !hop_ || hop_->state() != Hop::State::kReady) return nullptr;
+  Hop* lane = lane_.ready();
+  if (!lane) return &hop_->mux();
+  TimePoint now = io_.now();
+  bool evade = lane->mux().bulk_channels(now) < hop_->mux().bulk_channels(now);
+  return evade ? &lane->mux() : &hop_->mux();
+}
+
+// Bulk has company. Called from within a Mux, too: a timer is all that is touched.
+void Host::on_contention() {
+  bool possible = lanes_ == Lanes::kAsNeeded && ready() && hop_ && !hop_->needed_person();
+  if (!possible || !lane_.may_open() || lane_decision_ != TimePoint::max()) return;
+  lane_decision_ = io_.now() + kLasting;
+  lane_timer_->start(kLasting);
+}
+
+// A channel is about to be opened, on the connection that answers for this host.
+void Host::on_open() {
+  if (leader_) return leader_->on_open();
+  if (hop_ && hop_->state() == Hop::State::kReady && hop_->mux().bulk_channels(io_.now()) > 0)
+    on_contention();
+}
+
+void Host::open_lane() {
+  lane_decision_ = TimePoint::max();
+  bool possible = ready() && hop_ && hop_->state() == Hop::State::kReady && !hop_->needed_person();
+  if (!possible || hop_->mux().bulk_channels(io_.now()) == 0) return;
+  lane_.open(*spec(), title_ + "#" + std::to_string(++attempts_), carried(Asker::kHop));
+}
+
+// Its channels go on, the next ones need no login. If the break was the network's, the lane's own end
+// follows.
+bool Host::promote_lane(const Error& error) {
+  hop_ = lane_.take();
+  if (!hop_) return false;
+  log::info("{}: {}; its second connection takes over", title_, error.message);
+  hop_->mux().probe(io_.now());  // finds out now, not at the next sign of life
+  return true;
 }
 
 void Host::set_state(State next) {

@@ -3,10 +3,18 @@
 //
 //   idle/down ── acquire() ─► resolving ─► connecting … authenticating ─► ready ── break ─► down
 //
-// Invariants: at most one hop at a time; every acquire() is answered once, within its timeout, or cancelled.
-// A user's request hears of the first failure; a connection waits on while the host is away, and makes it
-// dial again. A failed login that a person has to mend (wrong key, unknown host key) is not tried again by a
-// mere connection.
+// While bulk fills the connection and others want to use it, a second one, the Lane, is opened in the
+// background if the login needed no person, and new channels go to whichever carries less bulk. When the
+// first one breaks, a lane that is ready takes its place.
+//
+// Behind a jump host it goes through the Host of that one, as a channel of it; so whatever is behind one
+// bastion shares its connection. When another name means the same server by the same way, and is connected or
+// about to be, this Host follows that one instead of logging in again.
+//
+// Invariants: at most one hop and one lane at a time, and a lane only while the host is ready; every
+// acquire() is answered once, within its timeout, or cancelled; nobody waits for a lane. A user's request
+// hears of the first failure; a connection waits on while the host is away, and makes it dial again. A failed
+// login that a person has to mend (wrong key, unknown host key) is not tried again by a mere connection.
 #pragma once
 
 #include <cstdint>
@@ -15,25 +23,56 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
 #include "hop/hop.h"
-#include "route/ssh_config.h"
+#include "route/lane.h"
+#include "route/route.h"
 #include "stream/io.h"
 
 namespace jump {
+
+class Host;
+
+// Where a Host finds the others.
+class HostDirectory {
+ public:
+  // Another Host that is connected, or about to be, by the same route; null: there is none.
+  virtual Host* same_connection(const Host& asking, const Route& route) = 0;
+  // The Host that carries, or will carry, connections to what lies behind `route`. Errors: kLimit.
+  virtual Result<Host*> carrier(const Route& route) = 0;
+  // Those that are connected, or about to be, through `host` or its followers.
+  virtual std::vector<Host*> carried_by(const Host& host) const = 0;
+
+ protected:
+  ~HostDirectory() = default;
+};
 
 class Host {
  public:
   enum class State { kIdle, kResolving, kConnecting, kReady, kDown };
   // Who asks.
-  enum class Asker { kUser, kConnection };
+  // The last two: a hop that is to go through this one, for a login that a user asked for, or nobody. It
+  // hears of the first failure, as a user does.
+  enum class Asker { kUser, kConnection, kHopForUser, kHop };
+  // Whether a second connection may be opened.
+  enum class Lanes { kNever, kAsNeeded };
   // After a failure that may mend itself, connections that wait are worth another dial, but not sooner than
   // this.
   static constexpr Duration kRetryGap = seconds(1);
+  // Contention that ends sooner was over before another login could have helped.
+  static constexpr Duration kLasting = seconds(2);
 
-  Host(Io& io, WindowBudget& budget, SshConfig& config, std::string name);
+  // `prompter`: the way to a person, for logins; null: there is none. It outlives the host.
+  // How long a hop waits for the one that is to carry it: its dial and its login, each with a deadline of its
+  // own.
+  static constexpr Duration kCarrierTimeout = seconds(300);
+
+  // `name` and `jump` are as in Route::Step.
+  Host(Io& io, WindowBudget& budget, RouteFinder& routes, HostDirectory& directory, std::string name,
+       std::string jump, Lanes lanes, Prompter* prompter = nullptr);
   ~Host();
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
@@ -46,12 +85,20 @@ class Host {
   // Ends the connection; those who wait are refused.
   void disconnect(const Error& reason);
 
-  const std::string& name() const { return name_; }
+  const std::string& name() const { return title_; }
   State state() const { return state_; }
   bool ready() const { return state_ == State::kReady; }
   const Hop* hop() const { return hop_.get(); }
-  Mux* mux() const { return ready() && hop_ ? &hop_->mux() : nullptr; }  // null unless connected
-  const std::optional<HopSpec>& spec() const { return spec_; }           // once resolved
+  const Lane& lane() const { return lane_; }
+  // Where the next channel is best opened: of the connections that are ready, the one with the fewest bulk
+  // channels. Null unless connected.
+  Mux* mux() const;
+  const std::optional<Route>& route() const { return route_; }  // once resolved
+  const HopSpec* spec() const { return route_ ? &route_->target() : nullptr; }
+  // The jump host that carries it; null: none, or there is no connection.
+  Host* via() const { return hop_ ? via_ : nullptr; }
+  // The Host whose connection it uses, under another name; null: its own.
+  Host* leader() const { return leader_; }
   const std::optional<Error>& last_error() const { return last_error_; }
   TimePoint error_time() const { return error_time_; }
   TimePoint since() const { return since_; }
@@ -60,9 +107,18 @@ class Host {
 
  private:
   class Waiter;
+  class Asking;
 
   void begin();
-  void on_resolved(Result<HopSpec> result);
+  void on_resolved(Result<Route> result);
+  void connect();
+  Hop::Via carried(Asker asker);
+  void follow(Host& leader);
+  void on_leader_answer(const Result<Mux*>& result);
+  void lose_leader(const Error& error, State next);
+  void release_followers(const Error& error, State next);
+  void note_ignored();
+  std::string waited_for() const;
   void on_hop_changed();
   void answer_all(const Error* error);
   void answer_pending();
@@ -70,24 +126,41 @@ class Host {
   void retry();
   void set_state(State next);
   bool needs_person() const;
+  void on_contention();
+  void on_open();
+  void open_lane();
+  bool promote_lane(const Error& error);
 
   Io& io_;
   WindowBudget& budget_;
-  SshConfig& config_;
-  const std::string name_;
+  RouteFinder& routes_;
+  HostDirectory& directory_;
+  const std::unique_ptr<Prompter> prompter_;  // null: there is nobody to ask
+  const std::string name_, jump_;
+  const std::string title_;
   State state_ = State::kIdle;
   TimePoint since_;
-  std::optional<HopSpec> spec_;
+  std::optional<Route> route_;
+  std::vector<std::string> ignored_told_;
   std::optional<Error> last_error_;
   TimePoint error_time_;
   TimePoint next_dial_;  // for those that wait: at once after a lost session, kRetryGap after a failed dial
   std::uint64_t logins_ = 0;
   std::uint64_t attempts_ = 0;
   std::unique_ptr<Operation> resolving_;
+  std::shared_ptr<Contention> contention_ = std::make_shared<Contention>();
+  Host* via_ = nullptr;  // of hop_
   std::shared_ptr<Hop> hop_;
+  Host* leader_ = nullptr;
+  std::unique_ptr<Operation> following_;  // the leader's answer is awaited
+  std::vector<Host*> followers_;          // whose leader this is
+  const Lanes lanes_;
+  Lane lane_;
   std::list<Waiter*> waiters_;  // in the order of their coming; each belongs to its asker
   std::unique_ptr<Deferred> answer_soon_;
   std::unique_ptr<Timer> retry_timer_;
+  std::unique_ptr<Timer> lane_timer_;
+  TimePoint lane_decision_ = TimePoint::max();  // contention has to last until then
 };
 
 }  // namespace jump

@@ -26,6 +26,10 @@ Result<HostName> HostName::parse(std::string_view text) {
   HostName name;
   if (text.size() > kMaxLength) return invalid(text, "it is longer than any host's name");
   std::string_view rest = text;
+  if (rest.starts_with("ssh://")) {  // as for ssh, but without a path
+    rest.remove_prefix(6);
+    if (rest.ends_with('/')) rest.remove_suffix(1);
+  }
   if (auto at = rest.rfind('@'); at != std::string_view::npos) {
     name.user = rest.substr(0, at);
     rest.remove_prefix(at + 1);

@@ -1,17 +1,79 @@
 #include "route/hosts.h"
 
+#include "base/shell_quoted.h"
+
 namespace jump {
 
 Result<Host*> Hosts::get(const std::string& name) {
-  if (Host* host = find(name)) return host;
-  if (Result<HostName> parsed = HostName::parse(name); !parsed) return parsed.error();
+  Host* known = find(name);
+  if (!known) {
+    if (Result<HostName> parsed = HostName::parse(name); !parsed) return parsed.error();
+    Result<Host*> made = make(name, {});
+    if (!made) return made;
+    known = *made;
+  }
+  asked_for_.insert(name);
+  return known;
+}
+
+Result<Host*> Hosts::make(const std::string& name, const std::string& jump) {
   if (hosts_.size() >= kMaxHosts) {
     return Error{Errc::kLimit, "the agent knows " + std::to_string(kMaxHosts) + " hosts already",
                  "restart it: jumpagent down; jumpagent up"};
   }
-  auto& slot = hosts_[name];
-  slot = std::make_unique<Host>(io_, budget_, config_, name);
+  HostDirectory& directory = *this;
+  auto host = std::make_unique<Host>(io_, budget_, routes_, directory, name, jump, lanes_, prompter_);
+  auto& slot = hosts_[host->name()];
+  slot = std::move(host);
   return slot.get();
+}
+
+// A Host that only resolves has no route of its own yet, and will find the other when it has one.
+Host* Hosts::same_connection(const Host& asking, const Route& route) {
+  for (const auto& [name, host] : hosts_) {
+    bool live = host->state() == Host::State::kConnecting || host->state() == Host::State::kReady;
+    bool leads = host.get() != &asking && !host->leader() && live;
+    if (leads && host->route() && host->route()->same_connections(route)) return host.get();
+  }
+  return nullptr;
+}
+
+Result<Host*> Hosts::carrier(const Route& route) {
+  for (const auto& [name, host] : hosts_) {
+    bool live = host->state() == Host::State::kConnecting || host->state() == Host::State::kReady;
+    if (live && !host->leader() && host->route() && host->route()->same_connections(route)) return host.get();
+  }
+  const Route::Step& last = route.steps.back();
+  if (Host* known = find(last.title())) return known;
+  return make(last.name, last.jump);
+}
+
+std::vector<Host*> Hosts::carried_by(const Host& host) const {
+  const Host* carrier = host.leader() ? host.leader() : &host;
+  std::vector<Host*> carried;
+  for (const auto& [name, each] : hosts_) {
+    const Host* via = each->via();
+    if (via && (via->leader() ? via->leader() : via) == carrier) carried.push_back(each.get());
+  }
+  return carried;
+}
+
+Status Hosts::disconnect(const std::string& name, const Error& reason) {
+  Host* host = find(name);
+  if (!host) {
+    return Error{Errc::kNotFound, "'" + name + "' is not connected", "the hosts there are: jumpctl status"};
+  }
+  if (std::vector<Host*> carried = carried_by(*host); !carried.empty()) {
+    std::string listed, words;
+    for (const Host* each : carried) {
+      listed += (listed.empty() ? "" : ", ") + each->name();
+      words += " " + shell_quoted(each->name());
+    }
+    return Error{Errc::kInUse, name + " is the way to " + listed,
+                 "end these first: jumpctl disconnect" + words};
+  }
+  host->disconnect(reason);
+  return {};
 }
 
 Host* Hosts::find(const std::string& name) {
@@ -19,18 +81,14 @@ Host* Hosts::find(const std::string& name) {
   return found == hosts_.end() ? nullptr : found->second.get();
 }
 
-Result<Host*> Hosts::only_connected() {
-  Host* only = nullptr;
-  std::string names;
-  for (auto& [name, host] : hosts_) {
-    if (!host->ready()) continue;
-    names += (names.empty() ? "" : ", ") + name;
-    if (only) continue;
-    only = host.get();
+std::vector<std::string> Hosts::connected() const {
+  std::vector<std::string> names;
+  for (const auto& [name, host] : hosts_) {
+    if (host->ready() && asked_for_.count(name) &&
+        !(host->leader() && asked_for_.count(host->leader()->name())))
+      names.push_back(name);
   }
-  if (only && names == only->name()) return only;
-  std::string why = only ? "several hosts are connected (" + names + ")" : "no host is connected";
-  return Error{Errc::kInvalid, "which host should carry it? " + why, "name it: --via HOST"};
+  return names;
 }
 
 }  // namespace jump

@@ -1,37 +1,59 @@
-// Hosts: every host that was ever asked for, by the name the user gave it. Owns them for the life of the
-// agent.
+// Hosts: every host that was ever asked for, by the name the user gave it, and the jump hosts on the way to
+// them. Owns them for the life of the agent.
 #pragma once
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "route/host.h"
 
 namespace jump {
 
-class Hosts {
+class Hosts final : private HostDirectory {
  public:
   // Names that users have asked for; each is small, but a runaway client must not grow the map without end.
   static constexpr std::size_t kMaxHosts = 1024;
 
-  Hosts(Io& io, std::string ssh_config_file) : io_(io), config_(io, std::move(ssh_config_file)) {}
+  Hosts(Io& io, std::string ssh_config_file, Host::Lanes lanes = Host::Lanes::kAsNeeded,
+        std::size_t window_memory = WindowBudget::kDefaultCap, Prompter* prompter = nullptr)
+      : io_(io),
+        routes_(io, std::move(ssh_config_file)),
+        lanes_(lanes),
+        prompter_(prompter),
+        budget_(window_memory) {}
 
   // The host of that name, made if need be. Errors: kInvalid (no host is called so), kLimit.
   Result<Host*> get(const std::string& name);
   // Null when nobody asked for it yet.
   Host* find(const std::string& name);
-  // For a request that names no host: the only connected one. Errors: kInvalid, saying how to choose.
-  Result<Host*> only_connected();
+  // Ends the connection of that host, unless others go through it. Errors: kNotFound, kInUse, which names
+  // them.
+  Status disconnect(const std::string& name, const Error& reason);
+  // The names of those that are connected and that somebody asked for, in alphabetical order: no mere jump
+  // hosts, and one name for each connection.
+  std::vector<std::string> connected() const;
 
   const std::map<std::string, std::unique_ptr<Host>>& all() const { return hosts_; }
+  const WindowBudget& budget() const { return budget_; }
 
  private:
+  // HostDirectory
+  Host* same_connection(const Host& asking, const Route& route) override;
+  Result<Host*> carrier(const Route& route) override;
+  std::vector<Host*> carried_by(const Host& host) const override;
+  Result<Host*> make(const std::string& name, const std::string& jump);
+
   Io& io_;
-  SshConfig config_;
-  WindowBudget budget_;  // of all connections together
-  std::map<std::string, std::unique_ptr<Host>> hosts_;
+  RouteFinder routes_;
+  const Host::Lanes lanes_;
+  Prompter* const prompter_;
+  WindowBudget budget_;                                 // of all connections together
+  std::map<std::string, std::unique_ptr<Host>> hosts_;  // by Host::name()
+  std::set<std::string> asked_for_;                     // by get(), so not jump hosts only
 };
 
 }  // namespace jump

@@ -1,5 +1,5 @@
 // SimSshd: a whole SSH server in memory for simulations: TestServer's transport, a login that lets everybody
-// in (or nobody), and the server's side of channels to a few targets, told apart by port:
+// in (or nobody, or whoever signs with any key), and the server's side of channels to a few targets, told apart by port:
 //
 //   kEcho    sends back what it gets, and EOF at EOF      kHole    never answers the open
 //   kHash    at EOF answers with a line about what it got kRefuse  refuses the open
@@ -32,6 +32,9 @@ class SimSshd final : public StreamHandler {
     stream_->set_handler(this);
     flush();
   }
+
+  // From now on a login takes a signature; whose, and whether it is right, does not matter.
+  void want_signature() { wants_signature_ = true; }
 
   std::size_t open_channels() const { return channels_.size(); }
   std::size_t opens() const { return opens_; }  // asked for, ever
@@ -99,8 +102,7 @@ class SimSshd final : public StreamHandler {
     WireReader in(message);
     switch (in.u8()) {
       case 50:
-        if (closed_to_all_) return send(WireWriter().u8(51).string("publickey").boolean(false));
-        return send(WireWriter().u8(52));
+        return on_userauth(in);
       case ssh::kGlobalRequest:
         return send(WireWriter().u8(ssh::kRequestFailure));
       case ssh::kChannelOpen:
@@ -147,6 +149,19 @@ class SimSshd final : public StreamHandler {
       default:
         return;
     }
+  }
+
+  void on_userauth(WireReader& in) {
+    in.text();  // user
+    in.text();  // service
+    bool by_key = in.text() == "publickey";
+    bool is_signed = by_key && in.boolean();
+    if (closed_to_all_ || (wants_signature_ && !by_key)) {
+      return send(WireWriter().u8(51).string("publickey").boolean(false));
+    }
+    if (!wants_signature_ || is_signed) return send(WireWriter().u8(52));
+    std::string_view algorithm = in.text();
+    send(WireWriter().u8(60).string(algorithm).string(in.string()));
   }
 
   void on_open(WireReader& in) {
@@ -215,6 +230,7 @@ class SimSshd final : public StreamHandler {
   std::size_t opens_ = 0;
   std::size_t left_to_live_ = SIZE_MAX;
   bool closed_to_all_ = false;
+  bool wants_signature_ = false;
   bool hanging_ = false;
   bool ended_ = false;
 };

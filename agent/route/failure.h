@@ -1,0 +1,21 @@
+// What a failed login means for the next one.
+#pragma once
+
+#include "base/result.h"
+
+namespace jump {
+
+// Of the kind that passes by itself: an away server, a cut line. Anything else is a person's to mend, and
+// trying again without one could lock an account.
+inline bool mends_itself(const Error& error) {
+  switch (error.code) {
+    case Errc::kUnreachable:
+    case Errc::kTimeout:
+    case Errc::kClosed:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace jump

@@ -1,0 +1,307 @@
+#include "route/spec_from_config.h"
+
+#include <pwd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdlib>
+#include <utility>
+
+#include "route/config_tokens.h"
+
+namespace jump {
+namespace {
+
+// ConnectTimeout, ServerAliveInterval and such: what is longer is a mistake, and no sum of these may
+// overflow.
+constexpr long kMaxSeconds = 365L * 24 * 3600;
+constexpr long kMaxCount = 1'000'000;
+
+class Reader {
+ public:
+  Reader(std::string_view dump, std::string_view alias, const LocalUser& user, const ConfigDump& defaults)
+      : dump_(dump), defaults_(defaults), user_(user) {
+    spec_.alias = alias;
+  }
+
+  Result<HopSpec> read() {
+    spec_.host = dump_.one("hostname");
+    if (spec_.host.empty()) return Error{Errc::kProtocol, "`ssh -G` named no host for " + spec_.alias, {}};
+    if (spec_.host.front() == '[' && spec_.host.back() == ']')
+      spec_.host = spec_.host.substr(1, spec_.host.size() - 2);
+    spec_.port = static_cast<std::uint16_t>(dump_.number("port", 22, 1, 65535));
+    spec_.user = dump_.one("user");
+    if (spec_.user.empty()) spec_.user = user_.name;
+    spec_.host_key_alias = dump_.some("hostkeyalias");
+    set_tokens();
+    if (Status way = read_way(); !way) return way.error();
+    read_algorithms();
+    read_host_keys();
+    read_login();
+    read_wishes();
+    note_ignored();
+    return std::move(spec_);
+  }
+
+ private:
+  void set_tokens();
+  Status read_way();
+  void read_algorithms();
+  void read_host_keys();
+  void read_login();
+  void read_wishes();
+  void note_ignored();
+
+  std::string chosen(std::string_view name) const;
+  std::vector<std::string> files(std::string_view option, const std::vector<std::string>& names);
+  std::string agent_socket();
+  void ignore(std::string line) { spec_.ignored.push_back(std::move(line)); }
+
+  const ConfigDump dump_;
+  const ConfigDump& defaults_;
+  const LocalUser& user_;
+  ConfigTokens tokens_;
+  HopSpec spec_;
+};
+
+void Reader::set_tokens() {
+  tokens_.home = user_.home;
+  tokens_.local_user = user_.name;
+  tokens_.uid = std::to_string(getuid());
+  tokens_.host = spec_.host;
+  tokens_.alias = spec_.alias;
+  tokens_.key_alias = spec_.host_key_alias.empty() ? spec_.alias : spec_.host_key_alias;
+  tokens_.port = std::to_string(spec_.port);
+  tokens_.user = spec_.user;
+  tokens_.jump = dump_.some("proxyjump");
+  // The answer to kAskForTokens. A host's name has no slash.
+  std::vector<std::string> asked = split_list(dump_.one("controlpath"), '/');
+  if (asked.size() != 3) return;
+  tokens_.local_host = asked[0];
+  tokens_.local_short = asked[1];
+  tokens_.hash = asked[2];
+}
+
+// The value where the user chose it: ssh prints its defaults too.
+std::string Reader::chosen(std::string_view name) const {
+  std::string value = dump_.one(name);
+  return defaults_.empty() || value == defaults_.one(name) ? std::string() : value;
+}
+
+// A DSCP name or number, as the TOS byte; nothing for "none".
+std::optional<int> traffic_class(std::string_view name) {
+  static constexpr std::array<std::pair<std::string_view, int>, 27> kNames{{
+      {"af11", 0x28},        {"af12", 0x30},    {"af13", 0x38},     {"af21", 0x48}, {"af22", 0x50},
+      {"af23", 0x58},        {"af31", 0x68},    {"af32", 0x70},     {"af33", 0x78}, {"af41", 0x88},
+      {"af42", 0x90},        {"af43", 0x98},    {"cs0", 0x00},      {"cs1", 0x20},  {"cs2", 0x40},
+      {"cs3", 0x60},         {"cs4", 0x80},     {"cs5", 0xa0},      {"cs6", 0xc0},  {"cs7", 0xe0},
+      {"ef", 0xb8},          {"le", 0x04},      {"lowdelay", 0x10}, {"va", 0xb0},   {"throughput", 0x08},
+      {"reliability", 0x04}, {"default", 0x00},
+  }};
+  for (const auto& [known, value] : kNames) {
+    if (known == name) return value;
+  }
+  int value = 0;
+  int base = name.starts_with("0x") ? 16 : 10;
+  if (base == 16) name.remove_prefix(2);
+  auto [end, failed] = std::from_chars(name.data(), name.data() + name.size(), value, base);
+  bool whole = failed == std::errc() && end == name.data() + name.size();
+  return whole && value >= 0 && value <= 255 ? std::optional(value) : std::nullopt;
+}
+
+Status Reader::read_way() {
+  spec_.proxy_jump = tokens_.command(dump_.some("proxyjump"));
+  spec_.proxy_command = tokens_.command(dump_.some("proxycommand"));
+  if (spec_.proxy_command == "-") {
+    return Error{Errc::kUnsupported,
+                 spec_.alias + ": ProxyCommand - means the terminal's own input, and there is none",
+                 {}};
+  }
+  if (!spec_.proxy_command.empty() && dump_.flag("proxyusefdpass", false)) {
+    return Error{Errc::kUnsupported, spec_.alias + ": ProxyUseFdpass is not supported",
+                 "use a ProxyCommand that carries the bytes itself"};
+  }
+  std::string family = dump_.one("addressfamily");
+  if (family == "inet") spec_.address_family = AddressFamily::kIpv4;
+  if (family == "inet6") spec_.address_family = AddressFamily::kIpv6;
+  spec_.bind_address = dump_.some("bindaddress");
+  spec_.bind_interface = dump_.some("bindinterface");
+  spec_.connection_attempts = static_cast<int>(dump_.number("connectionattempts", 1, 1, kMaxCount));
+  spec_.tcp_keep_alive = dump_.flag("tcpkeepalive", true);
+  // The first value is for connections with a terminal, and ours may have one at any time.
+  if (auto values = split_list(chosen("ipqos"), ' '); !values.empty()) {
+    spec_.traffic_class = traffic_class(values.front());
+  }
+  if (long limit = dump_.number("connecttimeout", 0, 1, kMaxSeconds)) spec_.connect_timeout = seconds(limit);
+  spec_.alive_interval = seconds(dump_.number("serveraliveinterval", 0, 0, kMaxSeconds));
+  spec_.alive_count_max =
+      static_cast<int>(std::max(1L, dump_.number("serveralivecountmax", 3, -kMaxCount, kMaxCount)));
+  return {};
+}
+
+void Reader::read_algorithms() {
+  spec_.ciphers = chosen("ciphers");
+  spec_.kex_algorithms = chosen("kexalgorithms");
+  spec_.host_key_algorithms = chosen("hostkeyalgorithms");
+  spec_.macs = chosen("macs");
+  spec_.pubkey_accepted_algorithms = chosen("pubkeyacceptedalgorithms");
+}
+
+// Names as they stand in the configuration. What cannot be expanded is left out, and said.
+std::vector<std::string> Reader::files(std::string_view option, const std::vector<std::string>& names) {
+  std::vector<std::string> expanded;
+  for (const std::string& name : names) {
+    if (name == "none") continue;
+    Result<std::string> file = tokens_.file(name);
+    if (file) {
+      expanded.push_back(*std::move(file));
+    } else {
+      ignore(std::string(option) + " " + name + ": " + file.error().message);
+    }
+  }
+  return expanded;
+}
+
+void Reader::read_host_keys() {
+  // An ssh that prints its own default with a ~ expands nothing of this option; others have expanded all.
+  bool as_written = defaults_.one("userknownhostsfile").starts_with("~");
+  std::vector<std::string> user_files = split_files(dump_.one("userknownhostsfile"));
+  for (std::string& file : user_files) {
+    if (!as_written && !file.starts_with("~") && file != "none") spec_.known_hosts_files.push_back(file);
+    if (as_written || file.starts_with("~")) {
+      for (std::string& one : files("UserKnownHostsFile", {file}))
+        spec_.known_hosts_files.push_back(std::move(one));
+    }
+  }
+  spec_.user_known_hosts_files = spec_.known_hosts_files.size();
+  for (std::string& file : split_files(dump_.one("globalknownhostsfile"))) {
+    if (file != "none") spec_.known_hosts_files.push_back(std::move(file));  // ssh expands nothing here
+  }
+  std::string strict = dump_.one("stricthostkeychecking");
+  if (strict == "true" || strict == "yes") spec_.strict_host_key_checking = StrictHostKeyChecking::kYes;
+  if (strict == "accept-new") spec_.strict_host_key_checking = StrictHostKeyChecking::kAcceptNew;
+  if (strict == "false" || strict == "no" || strict == "off")
+    spec_.strict_host_key_checking = StrictHostKeyChecking::kNo;
+  spec_.hash_known_hosts = dump_.flag("hashknownhosts", false);
+  std::string update = dump_.one("updatehostkeys");
+  spec_.update_host_keys = update == "ask"                      ? UpdateHostKeys::kAsk
+                           : dump_.flag("updatehostkeys", true) ? UpdateHostKeys::kYes
+                                                                : UpdateHostKeys::kNo;
+  if (std::string revoked = dump_.some("revokedhostkeys"); !revoked.empty()) {
+    // An unreadable list refuses every key, so a name that cannot be expanded is kept as it is.
+    Result<std::string> file = tokens_.file(revoked);
+    spec_.revoked_host_keys = file ? *std::move(file) : revoked;
+  }
+}
+
+// IdentityAgent comes expanded; only the variables' names are left to us.
+std::string Reader::agent_socket() {
+  std::string value = dump_.one("identityagent");
+  if (value.empty() || value == "SSH_AUTH_SOCK") return user_.agent_socket;
+  if (value == "none") return {};
+  if (value.front() == '$' && !value.starts_with("${")) {
+    const char* found = std::getenv(value.c_str() + 1);
+    if (!found) ignore("IdentityAgent " + value + ": the agent's environment has no " + value.substr(1));
+    return found ? found : "";
+  }
+  if (value.front() != '~' && value.find("${") == std::string::npos) return value;
+  std::vector<std::string> file = files("IdentityAgent", {value});
+  return file.empty() ? std::string() : file.front();
+}
+
+void Reader::read_login() {
+  spec_.identity_files = files("IdentityFile", dump_.all("identityfile"));
+  spec_.certificate_files = files("CertificateFile", dump_.all("certificatefile"));
+  spec_.identities_only = dump_.flag("identitiesonly", false);
+  spec_.identity_agent = agent_socket();
+  spec_.preferred_authentications = split_list(dump_.some("preferredauthentications"), ',');
+  spec_.pubkey_authentication = dump_.flag("pubkeyauthentication", true);
+  spec_.password_authentication = dump_.flag("passwordauthentication", true);
+  spec_.kbd_interactive_authentication = dump_.flag("kbdinteractiveauthentication", true);
+  spec_.number_of_password_prompts =
+      static_cast<int>(dump_.number("numberofpasswordprompts", 3, 0, kMaxCount));
+  spec_.batch_mode = dump_.flag("batchmode", false);
+}
+
+void Reader::read_wishes() {
+  spec_.forward_agent = dump_.flag("forwardagent", false);
+  spec_.send_env = dump_.all("sendenv");
+  spec_.set_env = dump_.all("setenv");
+  for (auto [option, letter] : {std::pair{"localforward", "-L "}, std::pair{"remoteforward", "-R "}}) {
+    for (std::string forward : dump_.all(option)) {
+      std::replace(forward.begin(), forward.end(), ' ', ':');
+      if (std::string_view socks = ":[socks]:0"; forward.ends_with(socks))
+        forward.resize(forward.size() - socks.size());
+      spec_.offered_forwards.push_back(letter + forward);
+    }
+  }
+  for (const std::string& listen : dump_.all("dynamicforward"))
+    spec_.offered_forwards.push_back("-D " + listen);
+}
+
+void Reader::note_ignored() {
+  struct Option {
+    const char* name;  // as ssh -G prints it
+    const char* line;
+  };
+  for (const Option& option : {
+           Option{"compression", "Compression: not supported; what is sent is not compressed"},
+           Option{"forwardx11", "ForwardX11: not supported"},
+           Option{"tunnel", "Tunnel: not supported"},
+           Option{"hostbasedauthentication", "HostbasedAuthentication: not supported"},
+           Option{"checkhostip", "CheckHostIP: not supported; the key is checked for the host's name"},
+           Option{"verifyhostkeydns", "VerifyHostKeyDNS: not supported; known_hosts decides"},
+           Option{"nohostauthenticationforlocalhost",
+                  "NoHostAuthenticationForLocalhost: not supported; host keys are always checked"},
+       }) {
+    if (dump_.flag(option.name, false)) ignore(option.line);
+  }
+  if (spec_.forward_agent) ignore("ForwardAgent: not supported yet");
+  if (!dump_.some("knownhostscommand").empty())
+    ignore("KnownHostsCommand: not supported; known_hosts files decide");
+  if (!dump_.some("pkcs11provider").empty())
+    ignore("PKCS11Provider: not supported; put the token's keys into ssh-agent (ssh-add -s)");
+  if (!chosen("rekeylimit").empty())
+    ignore("RekeyLimit: not supported; the server decides when keys are renewed");
+  if (std::size_t count = spec_.offered_forwards.size()) {
+    ignore(std::to_string(count) + (count == 1 ? " forward" : " forwards") +
+           " of ssh_config not opened; open with jumpctl: " + spec_.offered_forwards.front() +
+           (count > 1 ? ", ..." : ""));
+  }
+}
+
+}  // namespace
+
+LocalUser LocalUser::current() {
+  LocalUser user;
+  const char* home = std::getenv("HOME");
+  if (const passwd* entry = getpwuid(getuid())) {
+    user.name = entry->pw_name;
+    user.home = entry->pw_dir;
+  }
+  if (home && *home) user.home = home;
+  if (const char* socket = std::getenv("SSH_AUTH_SOCK")) user.agent_socket = socket;
+  return user;
+}
+
+Result<HopSpec> parse_ssh_config_dump(std::string_view dump, std::string_view alias, const LocalUser& user,
+                                      const ConfigDump& defaults) {
+  return Reader(dump, alias, user, defaults).read();
+}
+
+HopSpec default_spec(std::string_view host, const LocalUser& user) {
+  HopSpec spec;
+  spec.alias = spec.host = host;
+  spec.user = user.name;
+  for (const char* key : {"id_rsa", "id_ecdsa", "id_ed25519"}) {
+    spec.identity_files.push_back(user.home + "/.ssh/" + key);
+  }
+  spec.known_hosts_files = {user.home + "/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts"};
+  spec.user_known_hosts_files = 1;
+  spec.identity_agent = user.agent_socket;
+  return spec;
+}
+
+}  // namespace jump

@@ -1,0 +1,425 @@
+// Lanes: when a host gets a second connection, what travels on it, and what each one's end does to the other.
+// Hosts and Muxes on memory streams and a clock of the test's.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+
+#include "auth/base64.h"
+#include "forward/spare_channels.h"
+#include "route/hosts.h"
+#include "sim/sim_sshd.h"
+#include "support/sim_io.h"
+
+namespace jump::test {
+namespace {
+
+// An ssh-agent with one key, which takes its time to sign.
+class SimAgent final : public StreamHandler {
+ public:
+  SimAgent(SimIo& io, std::unique_ptr<ByteStream> stream, std::string key_type, Duration takes)
+      : stream_(std::move(stream)), key_type_(std::move(key_type)), takes_(takes) {
+    timer_ = io.timer([this] {
+      reply(WireWriter().u8(14).string(WireWriter().string(key_type_).string(Bytes(69, 7)).take()));
+    });
+    stream_->set_handler(this);
+  }
+  std::size_t on_data(ByteView data) override {
+    WireReader in(data);
+    in.u32();
+    if (in.u8() == 11) {
+      reply(WireWriter().u8(12).u32(1).string(blob()).string("key"));
+    } else {
+      timer_->start(takes_);
+    }
+    return data.size();
+  }
+  void on_eof() override { stream_->close(); }
+  void on_writable() override {}
+  void on_closed(const Error*) override {}
+
+ private:
+  Bytes blob() const {
+    WireWriter out;
+    out.string(key_type_).string(Bytes(32, 9));
+    if (key_type_.starts_with("sk-")) out.string("ssh:");
+    return out.take();
+  }
+  void reply(const WireWriter& message) { stream_->write(WireWriter().string(message.view()).view()); }
+
+  std::unique_ptr<ByteStream> stream_;
+  const std::string key_type_;
+  const Duration takes_;
+  std::unique_ptr<Timer> timer_;
+};
+
+// One channel, whoever carries it.
+struct Line {
+  std::unique_ptr<Channel> channel;
+  std::unique_ptr<Collector> got;
+  Mux* mux = nullptr;
+};
+
+class LaneSim : public testing::Test {
+ protected:
+  LaneSim() {
+    known_hosts = testing::TempDir() + "/jump_lane_known_hosts." + std::to_string(getpid());
+    io.on_command("ssh", [this](const Command&) -> Result<CommandOutput> {
+      CommandOutput output;
+      output.out = "host prod\nuser alice\nhostname 10.0.0.5\nport 22\nuserknownhostsfile " + known_hosts +
+                   "\nglobalknownhostsfile none\nidentityagent " + (signs_with ? "/agent" : "none") + "\n";
+      return output;
+    });
+    io.on_dial("10.0.0.5:22", [this](std::unique_ptr<ByteStream> stream) {
+      dials++;
+      if (away) return stream->abort();
+      sshds.push_back(std::move(next_sshd));
+      if (signs_with) sshds.back()->want_signature();
+      if (hang_next) sshds.back()->hang();
+      sshds.back()->serve(std::move(stream), closed_to_all);
+      prepare_sshd();
+    });
+    io.on_dial("/agent", [this](std::unique_ptr<ByteStream> stream) {
+      agents.push_back(std::make_unique<SimAgent>(io, std::move(stream), signs_with, signing_takes));
+    });
+    prepare_sshd();
+  }
+  ~LaneSim() override {
+    hosts.reset();
+    io.settle();
+    std::remove(known_hosts.c_str());
+  }
+
+  void prepare_sshd() {
+    next_sshd = std::make_unique<SimSshd>();
+    std::ofstream(known_hosts) << "10.0.0.5 ssh-ed25519 " << base64_encode(next_sshd->host_key_blob())
+                               << "\n";
+  }
+  void use(Host::Lanes lanes) { hosts = std::make_unique<Hosts>(io, "", lanes); }
+  Host& host() { return **hosts->get("prod"); }
+
+  // Opens a channel as a forwarded connection would.
+  Line open(std::uint32_t target = SimSshd::kEcho) {
+    Line line;
+    auto waiting = host().acquire(Host::Asker::kConnection, seconds(30), [&](Result<Mux*> mux) {
+      ASSERT_TRUE(mux) << mux.error().message;
+      line.mux = *mux;
+      auto request = ChannelOpen::direct_tcpip("svc", static_cast<std::uint16_t>(target), "127.0.0.1", 1);
+      auto channel = line.mux->open(request, io.now() + seconds(20), nullptr);
+      ASSERT_TRUE(channel);
+      line.channel = *std::move(channel);
+      line.got = std::make_unique<Collector>(*line.channel);
+    });
+    io.advance(signs_with ? signing_takes : Duration::zero());
+    EXPECT_TRUE(line.channel);
+    return line;
+  }
+  bool echoes(Line& line) {
+    std::size_t before = line.got->received.size();
+    line.channel->write(as_bytes("k"));
+    io.settle();
+    return line.got->received.size() == before + 1;
+  }
+  // Bulk on `line` for that long; somebody types on `typist` meanwhile.
+  void move_bulk(Line& line, Duration how_long, Line* typist = nullptr) {
+    constexpr Duration kStep = milliseconds(250);
+    const std::string block(Mux::kBulkBytes / 2, 'b');
+    for (Duration passed{}; passed < how_long; passed += kStep) {
+      EXPECT_EQ(line.channel->write(as_bytes(block)), block.size());
+      io.settle();
+      line.got->received.clear();
+      EXPECT_TRUE(!typist || echoes(*typist));
+      io.advance(kStep);
+    }
+  }
+  // A host with bulk on its first connection and a lane beside it.
+  Line with_lane(Line& typist) {
+    Line bulk = open();
+    typist = open();
+    move_bulk(bulk, seconds(3), &typist);
+    EXPECT_TRUE(host().lane().ready());
+    EXPECT_EQ(sshds.size(), 2u);
+    return bulk;
+  }
+
+  SimIo io;
+  std::string known_hosts;
+  bool away = false;           // the server's machine resets every connection
+  bool hang_next = false;      // the next server takes bytes and says nothing
+  bool closed_to_all = false;  // the next server lets nobody in
+  const char* signs_with = nullptr;
+  Duration signing_takes = Duration::zero();
+  int dials = 0;
+  std::vector<std::unique_ptr<SimAgent>> agents;
+  std::vector<std::unique_ptr<SimSshd>> sshds;
+  std::unique_ptr<SimSshd> next_sshd;
+  std::unique_ptr<Hosts> hosts = std::make_unique<Hosts>(io, "");
+};
+
+// --- when there is one
+// ----------------------------------------------------------------------------------------------
+
+TEST_F(LaneSim, WithoutContentionThereIsNeverASecondLogin) {
+  Line bulk = open();
+  move_bulk(bulk, seconds(20));
+  io.advance(Contention::kInteractiveHold);
+  Line typist = open();
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_TRUE(echoes(typist));
+    Line other = open();
+    io.advance(milliseconds(100));
+  }
+  EXPECT_EQ(dials, 1);
+}
+
+TEST_F(LaneSim, BulkAndSomebodyWhoTypesGetASecondConnectionOnceItLasts) {
+  Line bulk = open();
+  Line typist = open();
+  move_bulk(bulk, Host::kLasting - milliseconds(250), &typist);
+  EXPECT_EQ(dials, 1);
+  move_bulk(bulk, seconds(1), &typist);
+  EXPECT_EQ(dials, 2);
+  EXPECT_TRUE(host().lane().ready());
+  EXPECT_EQ(host().logins(), 1u);
+  EXPECT_EQ(host().lane().logins(), 1u);
+  EXPECT_EQ(sshds[0]->open_channels(), 2u) << "what is open stays where it is";
+}
+
+TEST_F(LaneSim, ABurstIsNoContention) {
+  Line bulk = open();
+  Line typist = open();
+  for (int i = 0; i < 5; ++i) {
+    move_bulk(bulk, milliseconds(750), &typist);
+    io.advance(seconds(5));
+  }
+  EXPECT_EQ(dials, 1);
+}
+
+TEST_F(LaneSim, AnotherOpenWhileBulkRunsAsksForASecondConnectionAndDoesNotWaitForIt) {
+  Line bulk = open();
+  move_bulk(bulk, seconds(1));
+  hang_next = true;
+  Line other = open();
+  EXPECT_EQ(dials, 1);
+  move_bulk(bulk, seconds(3));
+  EXPECT_EQ(dials, 2);
+  EXPECT_EQ(host().lane().state(), Lane::State::kDialling);
+  Line third = open();
+  EXPECT_TRUE(echoes(third)) << "a lane that hangs hurts nobody";
+}
+
+TEST_F(LaneSim, WithoutLanesThereIsNeverOne) {
+  use(Host::Lanes::kNever);
+  Line bulk = open();
+  Line typist = open();
+  move_bulk(bulk, seconds(10), &typist);
+  Line other = open();
+  move_bulk(bulk, seconds(10), &typist);
+  EXPECT_EQ(dials, 1);
+}
+
+struct Signer {
+  const char* key_type;
+  Duration takes;
+  int dials;
+};
+
+class LaneSignerSim : public LaneSim, public testing::WithParamInterface<Signer> {};
+
+TEST_P(LaneSignerSim, ALoginThatNeededAPersonIsNotRepeated) {
+  signs_with = GetParam().key_type;
+  signing_takes = GetParam().takes;
+  Line bulk = open();
+  Line typist = open();
+  ASSERT_EQ(host().logins(), 1u);
+  move_bulk(bulk, seconds(10), &typist);
+  EXPECT_EQ(dials, GetParam().dials);
+}
+
+INSTANTIATE_TEST_SUITE_P(Signers, LaneSignerSim,
+                         testing::Values(Signer{"ssh-ed25519", milliseconds(200), 2},
+                                         Signer{"ssh-ed25519", seconds(4), 1},
+                                         Signer{"sk-ssh-ed25519@openssh.com", milliseconds(200), 1}));
+
+// --- what travels on it
+// ---------------------------------------------------------------------------------------------
+
+TEST_F(LaneSim, NewChannelsGoWhereLessBulkIs) {
+  Line typist;
+  Line bulk = with_lane(typist);
+  Line second = open();
+  EXPECT_EQ(sshds[1]->open_channels(), 1u);
+  EXPECT_TRUE(echoes(second));
+  move_bulk(bulk, seconds(1));
+  move_bulk(second, seconds(1));
+  move_bulk(bulk, milliseconds(500));
+  Line third = open();
+  EXPECT_EQ(third.mux, bulk.mux) << "a tie is the first connection's";
+  io.advance(seconds(3));
+  move_bulk(second, seconds(1));
+  EXPECT_EQ(open().mux, bulk.mux) << "the bulk is on the lane now";
+}
+
+TEST_F(LaneSim, SpareChannelsOutliveTheLane) {
+  Line typist;
+  Line bulk = with_lane(typist);
+  SpareChannels spares(io, host(), ChannelOpen::direct_tcpip("svc", SimSshd::kEcho, "127.0.0.1", 1), 2,
+                       seconds(20));
+  spares.refill();
+  io.settle();
+  EXPECT_EQ(sshds[1]->open_channels(), 2u);
+  sshds[1]->die();
+  io.settle();
+  EXPECT_EQ(spares.ready(), 0u);
+  io.advance(SpareChannels::kReplaceGap);
+  EXPECT_EQ(spares.ready(), 2u);
+  EXPECT_EQ(sshds[0]->open_channels(), 4u);
+}
+
+// --- its end, and the other's
+// ---------------------------------------------------------------------------------------
+
+TEST_F(LaneSim, ALaneThatDiesEndsItsOwnChannelsOnly) {
+  Line typist;
+  Line bulk = with_lane(typist);
+  Line other = open();
+  sshds[1]->die();
+  io.settle();
+  EXPECT_TRUE(other.got->closed && other.got->error);
+  EXPECT_FALSE(bulk.got->closed || typist.got->closed);
+  EXPECT_TRUE(host().ready());
+  EXPECT_TRUE(echoes(typist));
+  Line next = open();
+  EXPECT_TRUE(echoes(next));
+  move_bulk(bulk, Lane::kRetryGap - seconds(1), &typist);
+  EXPECT_EQ(dials, 2) << "not dialled anew at once";
+}
+
+TEST_F(LaneSim, ALaneTakesThePlaceOfAConnectionThatBreaks) {
+  Line typist;
+  Line bulk = with_lane(typist);
+  Line other = open();
+  ASSERT_EQ(sshds[1]->open_channels(), 1u);
+  sshds[0]->die();
+  io.settle();
+  EXPECT_TRUE(bulk.got->closed && bulk.got->error);
+  EXPECT_TRUE(typist.got->closed && typist.got->error);
+  EXPECT_FALSE(other.got->closed);
+  EXPECT_TRUE(host().ready());
+  EXPECT_EQ(host().lane().state(), Lane::State::kNone);
+  EXPECT_TRUE(echoes(other));
+  Line next = open();
+  EXPECT_TRUE(echoes(next));
+  EXPECT_EQ(dials, 2) << "no login was needed";
+  sshds[1]->die();
+  io.settle();
+  EXPECT_EQ(host().state(), Host::State::kDown);
+  EXPECT_TRUE(next.got->closed && next.got->error);
+}
+
+TEST_F(LaneSim, BothEndAtOnceAndTheHostComesBack) {
+  Line typist;
+  Line bulk = with_lane(typist);
+  Line other = open();
+  sshds[0]->die();
+  sshds[1]->die();
+  io.settle();
+  EXPECT_TRUE(bulk.got->closed && other.got->closed);
+  EXPECT_EQ(host().state(), Host::State::kDown);
+  Line again = open();
+  EXPECT_TRUE(echoes(again));
+  EXPECT_EQ(host().logins(), 2u);
+  EXPECT_EQ(dials, 3);
+}
+
+TEST_F(LaneSim, ALaneThatIsStillLoggingInEndsWithItsHost) {
+  Line bulk = open();
+  Line typist = open();
+  hang_next = true;
+  move_bulk(bulk, seconds(3), &typist);
+  ASSERT_EQ(host().lane().state(), Lane::State::kDialling);
+  sshds[0]->die();
+  io.settle();
+  EXPECT_EQ(host().state(), Host::State::kDown);
+  EXPECT_EQ(host().lane().state(), Lane::State::kNone);
+  EXPECT_TRUE(sshds[1]->ended());
+}
+
+TEST_F(LaneSim, ADisconnectEndsBoth) {
+  Line typist;
+  Line bulk = with_lane(typist);
+  Line other = open();
+  host().disconnect(Error{Errc::kClosed, "disconnected by user", {}});
+  io.settle();
+  EXPECT_EQ(host().state(), Host::State::kIdle);
+  EXPECT_EQ(host().lane().state(), Lane::State::kNone);
+  EXPECT_TRUE(bulk.got->closed && typist.got->closed && other.got->closed);
+  EXPECT_TRUE(sshds[0]->ended() && sshds[1]->ended());
+}
+
+TEST_F(LaneSim, WithNothingToDoItEndsAndComesBackWhenNeeded) {
+  Line typist;
+  Line bulk = with_lane(typist);
+  {
+    Line other = open();
+    move_bulk(bulk, seconds(1));
+    io.advance(Lane::kIdleTime * 3);
+    EXPECT_TRUE(host().lane().ready()) << "it carries a channel";
+    EXPECT_TRUE(echoes(other));
+  }
+  io.advance(Lane::kIdleTime - Lane::kLookGap - seconds(1));
+  EXPECT_TRUE(host().lane().ready());
+  io.advance(Lane::kLookGap * 3);
+  EXPECT_EQ(host().lane().state(), Lane::State::kNone);
+  EXPECT_TRUE(sshds[1]->ended());
+  EXPECT_TRUE(host().ready());
+  move_bulk(bulk, seconds(3), &typist);
+  EXPECT_EQ(dials, 3);
+}
+
+TEST_F(LaneSim, ItStaysForTheNextChannelWhileThereIsBulkToEvade) {
+  Line typist;
+  Line bulk = with_lane(typist);
+  move_bulk(bulk, Lane::kIdleTime * 2, &typist);
+  EXPECT_EQ(dials, 2) << "an idle lane that ends and is dialled again and again is many logins";
+  EXPECT_TRUE(host().lane().ready());
+}
+
+// --- failures
+// -------------------------------------------------------------------------------------------------------
+
+TEST_F(LaneSim, ALaneThatCannotBeReachedIsNotTriedAgainBeforeItsTime) {
+  Line bulk = open();
+  Line typist = open();
+  away = true;
+  move_bulk(bulk, Host::kLasting + seconds(1), &typist);
+  EXPECT_EQ(dials, 2);
+  move_bulk(bulk, Lane::kRetryGap - seconds(3), &typist);
+  EXPECT_EQ(dials, 2);
+  EXPECT_TRUE(echoes(typist)) << "nobody else hears of it";
+  EXPECT_FALSE(host().last_error());
+  away = false;
+  move_bulk(bulk, seconds(10), &typist);
+  EXPECT_EQ(dials, 3);
+  EXPECT_TRUE(host().lane().ready());
+}
+
+TEST_F(LaneSim, ALaneThatIsRefusedIsNotTriedAgainBeforeTheNextLogin) {
+  Line bulk = open();
+  Line typist = open();
+  closed_to_all = true;
+  move_bulk(bulk, Lane::kRetryGap * 3, &typist);
+  EXPECT_EQ(dials, 2) << "refused logins lock accounts";
+  closed_to_all = false;
+  host().disconnect(Error{Errc::kClosed, "disconnected by user", {}});
+  io.settle();
+  bulk = open();
+  typist = open();
+  move_bulk(bulk, seconds(3), &typist);
+  EXPECT_EQ(dials, 4);
+  EXPECT_TRUE(host().lane().ready());
+}
+
+}  // namespace
+}  // namespace jump::test
