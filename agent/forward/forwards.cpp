@@ -3,20 +3,15 @@
 #include <utility>
 
 #include "base/log.h"
-#include "base/printable.h"
 
 namespace jump {
 
 namespace {
 
-// A name must not be taken for an id, and has to fit a table's column.
-Status check_name(const std::string& name) {
-  constexpr std::size_t kMaxName = 64;
-  bool id = name.size() > 1 && name[0] == 'f' && name.find_first_not_of("0123456789", 1) == std::string::npos;
-  bool plain = printable(name, kMaxName) == name;
-  if (!id && plain) return {};
-  return Error{Errc::kInvalid, "'" + printable(name, kMaxName) + "' cannot be a forward's name",
-               "a name has at most 64 printable ASCII characters and is not an id such as f1"};
+void add(ListenerStats& sum, const ListenerStats& more) {
+  sum.accepted += more.accepted;
+  sum.turned_away += more.turned_away;
+  sum.pauses += more.pauses;
 }
 
 }  // namespace
@@ -61,15 +56,20 @@ class Forwards::Opening final : public Operation {
   std::unique_ptr<Operation> waiting_;
 };
 
-Result<Host*> Forwards::choose_host(const std::string& via) {
-  return via.empty() ? hosts_.only_connected() : hosts_.get(via);
+Forwards::Forwards(Io& io, Hosts& hosts, const ForwardLimits& limits)
+    : io_(io), hosts_(hosts), limits_(limits), rebind_timer_(io.timer([this] { rebind(); })) {}
+
+void Forwards::set_limits(const ForwardLimits& limits, std::size_t max_forwards) {
+  limits_ = limits;
+  max_forwards_ = max_forwards;
 }
 
 std::unique_ptr<Operation> Forwards::open(const ForwardRequest& request, OpenDone done) {
-  Result<Host*> host = choose_host(request.via);
+  Result<Host*> host = hosts_.get(request.via);
   if (!host) return done(host.error()), nullptr;
   Result<WantedForward*> wanted = find_or_listen(request, **host);
   if (!wanted) return done(wanted.error()), nullptr;
+  (*wanted)->by_client = true;
   if ((*wanted)->established) return done(Opened{*wanted, true}), nullptr;
   auto opening = std::make_unique<Opening>(*this, **wanted, std::move(done));
   opening->start(**host, request.timeout);
@@ -79,27 +79,104 @@ std::unique_ptr<Operation> Forwards::open(const ForwardRequest& request, OpenDon
 Result<WantedForward*> Forwards::find_or_listen(const ForwardRequest& request, Host& host) {
   WantedForward* same = find_same(request, host);
   if (same && (request.name.empty() || request.name == same->name)) return same;
-  if (Status name = check_name(request.name); !name) return name.error();
-  for (const WantedForward& each : forwards_) {
-    if (request.name.empty() || each.name != request.name) continue;
-    const std::string& id = each.forward->id();
-    return Error{Errc::kInUse, "the name '" + request.name + "' belongs to forward " + id,
-                 "choose another, or: jumpctl close " + id};
+  if (Status room = check_room(request); !room) return room.error();
+  WantedForward& wanted = insert(request, host);
+  if (Status bound = bind(wanted); !bound) {
+    forwards_.pop_back();
+    next_id_--;  // nobody has seen it
+    return bound.error();
   }
-  if (forwards_.size() >= kMaxForwards) {
-    return Error{Errc::kLimit, "there are " + std::to_string(kMaxForwards) + " forwards already", {}};
-  }
+  return &wanted;
+}
+
+Status Forwards::check_room(const ForwardRequest& request) const {
+  if (Status name = check_forward_name(request.name); !name) return name;
+  if (forwards_.size() < max_forwards_) return {};
+  return Error{Errc::kLimit, "there are " + std::to_string(max_forwards_) + " forwards already", {}};
+}
+
+WantedForward& Forwards::insert(const ForwardRequest& request, Host& host) {
   WantedForward wanted;
   wanted.name = request.name;
   wanted.spec = request.spec;
-  wanted.forward = std::make_unique<LocalForward>(io_, host, "f" + std::to_string(next_id_), request.listen,
+  wanted.via_rule = request.via_rule;
+  wanted.forward = std::make_unique<LocalForward>(io_, host, "f" + std::to_string(next_id_++), request.listen,
                                                   request.target, request.prewarm, limits_);
-  if (Status listening = wanted.forward->listen(); !listening) {
-    return explain_conflict(request.listen, listening.error());
-  }
-  next_id_++;
   forwards_.push_back(std::move(wanted));
-  return &forwards_.back();
+  return forwards_.back();
+}
+
+// Takes the name and the port. The name of one that cannot listen yet is not its own yet, either.
+Status Forwards::bind(WantedForward& wanted) {
+  for (const WantedForward& each : forwards_) {
+    if (&each == &wanted || wanted.name.empty() || each.name != wanted.name || each.unbound) continue;
+    const std::string& id = each.forward->id();
+    return Error{Errc::kInUse, "the name '" + wanted.name + "' belongs to forward " + id,
+                 "choose another, or: jumpctl close " + id};
+  }
+  Status listening = wanted.forward->listen();
+  if (!listening) return explain_conflict(wanted.forward->wanted(), listening.error());
+  return {};
+}
+
+bool Forwards::keep(const ForwardRequest& request) {
+  if (WantedForward* there = find_configured(request)) {
+    there->via_rule = request.via_rule;  // its line may have moved
+    return false;
+  }
+  Result<Host*> host = hosts_.get(request.via);
+  Status room = host ? check_room(request) : Status(host.error());
+  if (!room) return log::error("forward {} of the config file: {}", request.spec, room.error().message), false;
+  WantedForward* same = find_same(request, **host);
+  if (same && !same->configured && (request.name.empty() || request.name == same->name)) {
+    same->configured = request;
+    same->established = true;
+    return true;
+  }
+  WantedForward& wanted = insert(request, **host);
+  wanted.configured = request;
+  wanted.established = true;
+  if (Status bound = bind(wanted); !bound) {
+    wanted.unbound = bound.error();
+    wanted.unbound_since = io_.now();
+    log::warn("{}: {} is not open yet: {}", wanted.forward->id(), request.spec, bound.error().message);
+    rebind_timer_->start(kRebindGap);
+  } else {
+    log::info("{}: {} -> {} via {} (config file)", wanted.forward->id(), wanted.forward->local().to_string(),
+              request.target.to_string(), request.via);
+  }
+  return true;
+}
+
+void Forwards::rebind() {
+  bool again = false;
+  for (WantedForward& each : forwards_) {
+    if (!each.unbound) continue;
+    if (Status bound = bind(each); !bound) {
+      each.unbound = bound.error();
+      again = true;
+      continue;
+    }
+    each.unbound.reset();
+    each.forward->prewarm();
+    log::info("{}: {} is open now", each.forward->id(), each.spec);
+  }
+  if (again) rebind_timer_->start(kRebindGap);
+}
+
+bool Forwards::release(const ForwardRequest& request) {
+  WantedForward* wanted = find_configured(request);
+  if (!wanted) return false;
+  wanted->configured.reset();
+  if (wanted->by_client) return false;
+  close(wanted);
+  return true;
+}
+
+void Forwards::prewarm(const Host& host) {
+  for (WantedForward& each : forwards_) {
+    if (&each.forward->host() == &host && each.established && !each.unbound) each.forward->prewarm();
+  }
 }
 
 WantedForward* Forwards::find_same(const ForwardRequest& request, const Host& host) {
@@ -108,10 +185,18 @@ WantedForward* Forwards::find_same(const ForwardRequest& request, const Host& ho
   if (any_port) return nullptr;
   for (WantedForward& each : forwards_) {
     const LocalForward& forward = *each.forward;
+    if (each.unbound) continue;
     if (forward.wanted() == request.listen && forward.target() == request.target &&
         &forward.host() == &host) {
       return &each;
     }
+  }
+  return nullptr;
+}
+
+WantedForward* Forwards::find_configured(const ForwardRequest& request) {
+  for (WantedForward& each : forwards_) {
+    if (each.configured && each.configured->same_wish(request)) return &each;
   }
   return nullptr;
 }
@@ -132,6 +217,7 @@ void Forwards::opener_left(const std::string& id) {
 Error Forwards::explain_conflict(const Endpoint& listen, Error error) const {
   if (error.code != Errc::kInUse) return error;
   for (const WantedForward& each : forwards_) {
+    if (each.forward->state() == LocalForward::State::kStarting) continue;  // it has no port yet
     Endpoint local = each.forward->local();
     bool same = listen.is_unix() ? local.path == listen.path : !local.is_unix() && local.port == listen.port;
     if (!same) continue;
@@ -161,8 +247,15 @@ Result<const WantedForward*> Forwards::find(const std::string& what) const {
   return Error{Errc::kNotFound, "there is no forward '" + what + "'", "the forwards there are: jumpctl list"};
 }
 
+ListenerStats Forwards::listener_stats() const {
+  ListenerStats sum = past_listeners_;
+  for (const WantedForward& each : forwards_) add(sum, each.forward->listener_stats());
+  return sum;
+}
+
 void Forwards::close(const WantedForward* wanted) {
   log::info("{}: closed", wanted->forward->id());
+  add(past_listeners_, wanted->forward->listener_stats());
   forwards_.remove_if([&](const WantedForward& each) { return &each == wanted; });
 }
 

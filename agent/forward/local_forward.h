@@ -66,6 +66,7 @@ class LocalForward {
   TimePoint error_time() const { return error_time_; }
   TimePoint since() const { return since_; }
   ForwardCounters counters() const;
+  ListenerStats listener_stats() const { return listener_ ? listener_->stats() : ListenerStats{}; }
   std::size_t spares_wanted() const { return spares_ ? spares_->wanted() : 0; }
   std::size_t spares_ready() const { return spares_ ? spares_->ready() : 0; }
 
