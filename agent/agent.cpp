@@ -28,28 +28,48 @@ Agent::Agent(AgentOptions options)
       instance_(random_name()),
       io_(loop_),
       started_(loop_.now()),
-      hosts_(io_, options_.ssh_config_file),
-      forwards_(io_, hosts_, options_.forward_limits),
+      interactions_(io_),
+      hosts_(io_, options_.ssh_config_file,
+             options_.config.lanes ? Host::Lanes::kAsNeeded : Host::Lanes::kNever, options_.config.window_memory,
+             &interactions_),
+      forwards_(io_, hosts_, options_.config.forward_limits),
+      config_(io_, hosts_, forwards_, options_.config_file, options_.config),
       server_(io_, dispatcher_) {
-  proto::HelloResult identity{
-      proto::kProtocolMax, JUMPAGENT_VERSION, {"forward.local", "forward.prewarm"}, instance_, getpid()};
+  proto::HelloResult identity{proto::kProtocolMax,
+                              JUMPAGENT_VERSION,
+                              {"forward.local", "forward.prewarm", proto::kInteractionsCapability},
+                              instance_,
+                              getpid()};
   bind_methods(dispatcher_,
                MethodContext{io_, hosts_, forwards_, std::move(identity), [this] { return status(); },
-                             [this] { begin_shutdown("asked to"); }});
+                             [this] { begin_shutdown("asked to"); }, &interactions_, config_.current(),
+                             [this](ReloadDone done) { config_.reload(std::move(done)); }});
 }
 
 Agent::~Agent() = default;
 
 Status Agent::start() {
   if (Status directory = prepare_socket_directory(options_.socket_path); !directory) return directory;
-  auto signals = Signals::watch(loop_, {SIGTERM, SIGINT}, [this](int number) {
-    begin_shutdown(number == SIGTERM ? "SIGTERM" : "SIGINT");
-  });
+  auto signals = Signals::watch(loop_, {SIGTERM, SIGINT, SIGHUP}, [this](int number) { on_signal(number); });
   if (!signals) return signals.error();
   signals_ = *std::move(signals);
   if (Status listening = server_.listen(options_.socket_path); !listening) return listening;
   log::info("agent {} listens on {}", getpid(), options_.socket_path);
+  config_.start([this](const AgentConfig& config) { on_config(config); });
   return {};
+}
+
+void Agent::on_signal(int number) {
+  if (ending_) return;
+  if (number == SIGHUP) return config_.reload([](const Result<ReloadOutcome>&) {});  // the log says what came of it
+  begin_shutdown(number == SIGTERM ? "SIGTERM" : "SIGINT");
+}
+
+// What of the config is not for routes and forwards themselves.
+void Agent::on_config(const AgentConfig& config) {
+  log::set_level(config.log_level);
+  forwards_.set_limits(config.forward_limits, config.max_forwards);
+  server_.set_max_clients(config.max_clients);
 }
 
 void Agent::run() {
@@ -62,6 +82,7 @@ void Agent::begin_shutdown(const char* why) {
   ending_ = true;
   log::info("ending: {}", why);
   server_.stop();
+  config_.stop();
   forwards_.close_all();
   Error reason{Errc::kClosed, "the agent is shutting down", {}};
   for (const auto& [name, host] : hosts_.all()) host->disconnect(reason);
@@ -78,13 +99,26 @@ proto::AgentStatus Agent::status() const {
   status.uptime = to_seconds(loop_.now() - started_);
   status.socket = options_.socket_path;
   status.ssh_config = options_.ssh_config_file;
+  status.config = config_.current().file;
   status.clients = server_.clients();
+  const ControlCounters& control = server_.counters();
+  const ListenerStats listener = server_.listener_stats();
+  const ListenerStats forward_listeners = forwards_.listener_stats();
+  status.clients_total = control.clients;
+  status.clients_cut_off = control.cut_off;
+  status.clients_over_limit = control.over_limit;
+  status.peers_turned_away = listener.turned_away + forward_listeners.turned_away;
   status.clients_refused = server_.refused();
-  status.protocol_errors = server_.protocol_errors();
+  status.requests_paused = control.pauses;
+  status.protocol_errors = control.protocol_errors;
+  status.accept_pauses = listener.pauses + forward_listeners.pauses;
+  status.window_budget = hosts_.budget().cap();
+  status.window_held = hosts_.budget().held();
   status.loop_lag_max = to_seconds(loop_.lag().worst);
   status.loop_lag_mean = to_seconds(loop_.lag().mean);
   status.memory = resident_memory();
   status.descriptors = open_descriptors();
+  status.descriptor_limit = descriptor_limit();
   return status;
 }
 

@@ -11,7 +11,9 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "config/live_config.h"
 #include "control/dispatcher.h"
+#include "control/interactions.h"
 #include "control/server.h"
 #include "forward/forwards.h"
 #include "loop/loop.h"
@@ -25,7 +27,8 @@ namespace jump {
 struct AgentOptions {
   std::string socket_path;
   std::string ssh_config_file;  // -F; empty: ssh's defaults
-  ForwardLimits forward_limits;
+  ConfigFile config_file;       // where reload() looks
+  AgentConfig config;           // as read from it
 };
 
 class Agent {
@@ -42,11 +45,13 @@ class Agent {
   // Opens the control socket. Errors: kInUse when an agent answers there already; kRefused for a directory
   // that others could write to.
   Status start();
-  // Until somebody asks it to end: SIGTERM, SIGINT, agent.shutdown.
+  // Until somebody asks it to end (SIGHUP asks it to read its config file again): SIGTERM, SIGINT, agent.shutdown.
   void run();
 
  private:
   void begin_shutdown(const char* why);
+  void on_signal(int number);
+  void on_config(const AgentConfig& config);
   proto::AgentStatus status() const;
 
   const AgentOptions options_;
@@ -54,8 +59,10 @@ class Agent {
   Loop loop_;
   UvIo io_;
   const TimePoint started_;
+  Interactions interactions_;
   Hosts hosts_;
   Forwards forwards_;
+  LiveConfig config_;
   Dispatcher dispatcher_;
   ControlServer server_;
   std::unique_ptr<Signals> signals_;

@@ -18,6 +18,7 @@
 
 #include "agent.h"
 #include "base/log.h"
+#include "config/config_file.h"
 #include "ctl/client.h"
 #include "ctl/output.h"
 #include "ctl/verb.h"
@@ -34,15 +35,22 @@ constexpr const char* kHelp =
     "  up       start the agent in the background; returns when it answers\n"
     "  run      be the agent, in the foreground\n"
     "  down     end the agent that runs, its forwards and connections\n"
+    "  reload   have it read its config file again\n"
     "  status   what the agent does: hosts, forwards\n"
+    "  check-config   is the config file good?\n"
     "\n"
+    "  -c FILE             the agent's own config file; default:\n"
+    "                      ~/.config/jumpagent/config.toml ($XDG_CONFIG_HOME), if it is\n"
+    "                      there; none: no file (up, run, check-config)\n"
     "  -F FILE             read this ssh_config instead of ~/.ssh/config (up, run)\n"
     "  --socket PATH       the control socket; default: $JUMPAGENT_SOCK, else\n"
     "                      $XDG_RUNTIME_DIR/jumpagent/control.sock\n"
     "  --log-level LEVEL   trace, debug, info, warn, error or off; default info (up, run)\n"
     "  --open-timeout S    how long a target may take to answer a new connection;\n"
     "                      default 20 seconds (up, run)\n"
-    "  --json              one JSON document on stdout (up, down, status)\n"
+    "  --no-lanes          never a second connection to a host, which otherwise keeps new\n"
+    "                      channels from queueing behind bulk (up, run)\n"
+    "  --json              one JSON document on stdout (up, down, reload, status)\n"
     "  --help, --version\n"
     "\n"
     "The agent that `up` starts logs to ~/.local/state/jumpagent/agent.log\n"
@@ -52,8 +60,10 @@ struct CommandLine {
   std::string verb;
   ctl::Options client;  // --socket, --json
   std::string ssh_config;
-  std::string log_level = "info";
-  double open_timeout = 20;
+  std::optional<std::string> config;
+  std::optional<std::string> log_level;
+  std::optional<double> open_timeout;
+  bool lanes = true;
   bool help = false, version = false;
 };
 
@@ -64,9 +74,10 @@ Error usage_error(std::string message) {
 Result<CommandLine> parse(int argc, char** argv) {
   try {
     cxxopts::Options known("jumpagent");
-    known.add_options()("F", "", cxxopts::value<std::string>())("socket", "", cxxopts::value<std::string>())(
+    known.add_options()("c,config", "", cxxopts::value<std::string>())("F", "", cxxopts::value<std::string>())("socket", "", cxxopts::value<std::string>())(
         "log-level", "", cxxopts::value<std::string>())("open-timeout", "", cxxopts::value<double>())(
-        "json", "")("h,help", "")("version", "")("words", "", cxxopts::value<std::vector<std::string>>());
+        "no-lanes", "")("json", "")("h,help", "")("version", "")("words", "",
+                                                                 cxxopts::value<std::vector<std::string>>());
     known.parse_positional({"words"});
     cxxopts::ParseResult parsed = known.parse(argc, argv);
     CommandLine line;
@@ -76,8 +87,10 @@ Result<CommandLine> parse(int argc, char** argv) {
     line.client.json = parsed.count("json") > 0;
     if (parsed.count("socket")) line.client.socket = parsed["socket"].as<std::string>();
     if (parsed.count("F")) line.ssh_config = parsed["F"].as<std::string>();
+    if (parsed.count("config")) line.config = parsed["config"].as<std::string>();
     if (parsed.count("log-level")) line.log_level = parsed["log-level"].as<std::string>();
     if (parsed.count("open-timeout")) line.open_timeout = parsed["open-timeout"].as<double>();
+    line.lanes = parsed.count("no-lanes") == 0;
     if (parsed.count("words")) {
       const auto& words = parsed["words"].as<std::vector<std::string>>();
       line.verb = words.front();
@@ -99,6 +112,32 @@ Result<std::string> absolute(const std::string& file) {
                  "name an existing one with -F, or leave -F out"};
   }
   return path;
+}
+
+// The config file, by what the command line says of it and instead of it. That log_level and open_timeout are
+// good was seen to before.
+ConfigFile config_file(const CommandLine& line) {
+  ConfigFile file;
+  if (!line.config) {
+    file.path = ConfigFile::default_path();
+  } else if (*line.config != "none") {
+    std::error_code failed;
+    file.path = std::filesystem::absolute(*line.config, failed).string();
+    file.required = true;
+  }
+  if (log::Level level; line.log_level && log::parse_level(*line.log_level, &level)) file.log_level = level;
+  if (line.open_timeout) {
+    file.open_timeout =
+        std::chrono::duration_cast<Duration>(std::chrono::duration<double>(*line.open_timeout));
+  }
+  file.no_lanes = !line.lanes;
+  return file;
+}
+
+Result<AgentConfig> read_config(const ConfigFile& file) {
+  auto config = file.read();
+  if (auto* errors = std::get_if<ConfigErrors>(&config)) return summary(file.path, *errors);
+  return std::get<AgentConfig>(std::move(config));
 }
 
 // No core dumps and no debugger of the same user: there are keys in memory.
@@ -124,16 +163,17 @@ int run(const CommandLine& line) {
   int waiting = take_report_descriptor();
   auto fail = [&](const Error& error) {
     report(waiting, &error);
-    return ctl::fail(line.client, error, ctl::kExitFailed);
+    return ctl::fail_lines(line.client, error, ctl::kExitFailed);
   };
-  log::Level level = log::Level::kInfo;
-  if (!log::parse_level(line.log_level, &level)) return ctl::kExitUsage;
-  log::init(level);
+  const ConfigFile file = config_file(line);
+  auto settings = read_config(file);
+  log::init(settings ? settings->log_level : log::Level::kInfo);
+  if (!settings) return fail(settings.error());
   protect_memory();
   raise_descriptor_limit();
   umask(0077);
   std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGHUP, SIG_IGN);  // the terminal that it was started from may go
+  std::signal(SIGHUP, SIG_IGN);  // until the agent watches it
 
   auto socket = proto::control_socket_path(line.client.socket);
   if (!socket) return fail(socket.error());
@@ -142,8 +182,8 @@ int run(const CommandLine& line) {
   AgentOptions options;
   options.socket_path = *socket;
   options.ssh_config_file = *config;
-  options.forward_limits.open_timeout =
-      std::chrono::duration_cast<Duration>(std::chrono::duration<double>(line.open_timeout));
+  options.config_file = file;
+  options.config = *std::move(settings);
   Agent agent(std::move(options));
   if (Status started = agent.start(); !started) return fail(started.error());
   report(waiting, nullptr);
@@ -183,6 +223,12 @@ std::optional<int> running_agent(const CommandLine& line, const std::string& soc
         "jumpagent: -F is not used: the agent that runs reads {}; to change that: jumpagent down\n",
         other.empty() ? "your own ssh_config" : other));
   }
+  if (status && line.config && status->agent.config != config_file(line).path) {
+    const std::string& other = status->agent.config;
+    ctl::write_err(fmt::format(
+        "jumpagent: -c is not used: the agent that runs reads {}; to change that: jumpagent down\n",
+        other.empty() ? "no config file" : other));
+  }
   return client->agent().pid;
 }
 
@@ -195,13 +241,18 @@ int up(const CommandLine& line) {
   std::string path = std::filesystem::absolute(*socket, ignored).string();
   if (auto pid = running_agent(line, path, *config)) return say_up(line, path, *pid, true);
 
+  const ConfigFile file = config_file(line);
+  if (auto settings = read_config(file); !settings) {
+    return ctl::fail_lines(line.client, settings.error(), ctl::kExitFailed);
+  }
   std::vector<std::string> arguments{"run",
                                      "--socket",
-                                     path,
-                                     "--log-level",
-                                     line.log_level,
-                                     "--open-timeout",
-                                     fmt::format("{}", line.open_timeout)};
+                                     path};
+  if (line.config) arguments.insert(arguments.end(), {"-c", file.path.empty() ? "none" : file.path});
+  if (line.log_level) arguments.insert(arguments.end(), {"--log-level", *line.log_level});
+  if (line.open_timeout)
+    arguments.insert(arguments.end(), {"--open-timeout", fmt::format("{}", *line.open_timeout)});
+  if (!line.lanes) arguments.emplace_back("--no-lanes");
   if (!config->empty()) arguments.insert(arguments.end(), {"-F", *config});
   Result<int> pid = launch_detached(arguments, default_log_file());
   if (pid) return say_up(line, path, *pid, false);
@@ -212,21 +263,36 @@ int up(const CommandLine& line) {
   return ctl::fail(line.client, pid.error().context("the agent did not start"), ctl::kExitFailed);
 }
 
+int check_config(const CommandLine& line) {
+  const ConfigFile file = config_file(line);
+  auto config = read_config(file);
+  if (!config) return ctl::fail_lines(line.client, config.error(), ctl::kExitFailed);
+  if (config->file.empty()) {
+    ctl::write_out(fmt::format("there is no config file{}\n", file.path.empty() ? "" : " " + file.path));
+  } else {
+    ctl::write_out(fmt::format("{} is good: {} routes, {} forwards\n", config->file,
+                               config->routes.routes().size(), config->forwards.size()));
+  }
+  return ctl::finish_output(line.client, ctl::kExitDone);
+}
+
 int dispatch(const CommandLine& line) {
   log::Level level;
-  if (!log::parse_level(line.log_level, &level)) {
-    return ctl::fail(line.client, usage_error("'" + line.log_level + "' is not a log level"), ctl::kExitUsage,
+  if (line.log_level && !log::parse_level(*line.log_level, &level)) {
+    return ctl::fail(line.client, usage_error("'" + *line.log_level + "' is not a log level"), ctl::kExitUsage,
                      proto::kInvalidParams);
   }
-  if (!(line.open_timeout > 0 && line.open_timeout <= proto::kMaxTimeout)) {
+  if (line.open_timeout && !(*line.open_timeout > 0 && *line.open_timeout <= proto::kMaxTimeout)) {
     return ctl::fail(line.client, usage_error("--open-timeout takes seconds, more than 0"), ctl::kExitUsage,
                      proto::kInvalidParams);
   }
   if (line.verb == "up") return up(line);
   if (line.verb == "run") leave(run(line));
   if (line.verb == "down") return ctl::shut_down(line.client);
+  if (line.verb == "reload") return ctl::reload_config(line.client);
+  if (line.verb == "check-config") return check_config(line);
   if (line.verb == "status") return ctl::show_status(line.client);
-  std::string what = line.verb.empty() ? "a verb is wanted: up, run, down or status"
+  std::string what = line.verb.empty() ? "a verb is wanted: up, run, down, reload, status or check-config"
                                        : "'" + line.verb + "' is not a verb of jumpagent";
   return ctl::fail(line.client, usage_error(what), ctl::kExitUsage, proto::kInvalidParams);
 }

@@ -32,4 +32,9 @@ std::uint64_t open_descriptors() {
       std::count_if(all.begin(), all.end(), [](const pollfd& each) { return !(each.revents & POLLNVAL); }));
 }
 
+std::uint64_t descriptor_limit() {
+  rlimit limit{};
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 0;
+}
+
 }  // namespace jump

@@ -24,6 +24,10 @@ Result<Client> Client::greet(Connection connection, const ClientOptions& options
   Client client(std::move(connection), options.socket);
   proto::HelloParams params;
   params.client = options.name;
+  if (options.answerer != nullptr && options.answerer->able()) {
+    client.answerer_ = options.answerer;
+    params.capabilities.push_back(proto::kInteractionsCapability);
+  }
   Result<proto::HelloResult> hello = client.call(proto::method::kHello, params, options.timeout);
   if (!hello.ok()) return hello.error();
   if (hello->protocol < proto::kProtocolMin || hello->protocol > proto::kProtocolMax) {
@@ -38,18 +42,26 @@ Result<Client> Client::greet(Connection connection, const ClientOptions& options
 
 std::vector<Outcome> Client::call_all(std::string_view method, const std::vector<proto::Json>& params,
                                       Duration timeout) {
-  const std::int64_t first_id = last_id_ + 1;
-  for (const proto::Json& each : params) connection_.queue(proto::encode_request(++last_id_, method, each));
-
+  std::vector<std::string> ids;  // of the requests made so far
   std::vector<std::optional<Outcome>> answered(params.size());
   std::size_t missing = params.size();
   std::optional<Error> broken;
   const TimePoint deadline = deadline_after(timeout);
   while (missing > 0 && !broken) {
+    while (ids.size() < params.size() && ids.size() + missing < params.size() + kMaxInFlight) {
+      connection_.queue(proto::encode_request(++last_id_, method, params[ids.size()]));
+      ids.push_back(std::to_string(last_id_));
+    }
+    say_what_is_due();
     std::string_view line;
-    if (Status status = connection_.next_line(deadline, &line); !status.ok()) {
+    const std::vector<int> person = answerer_ != nullptr ? answerer_->descriptors() : std::vector<int>{};
+    if (Status status = connection_.next_line_or(deadline, &line, person); !status.ok()) {
       broken = explain(status.error(), method, timeout);
       break;
+    }
+    if (line.empty()) {
+      answerer_->on_readable();
+      continue;
     }
     Result<proto::Answer> answer = proto::parse_answer(line);
     if (!answer.ok()) {
@@ -60,12 +72,16 @@ std::vector<Outcome> Client::call_all(std::string_view method, const std::vector
       broken = proto::to_error(*answer->error);  // about the connection as a whole: it is being ended
       break;
     }
-    // A notification, or the late answer of a call that was given up, belongs to nobody here.
-    for (std::size_t i = 0; i < answered.size(); ++i) {
-      if (answered[i] || answer->id != std::to_string(first_id + static_cast<std::int64_t>(i))) continue;
-      answered[i] = Outcome{answer->result, answer->error};
-      --missing;
+    // The late answer of a call that was given up belongs to nobody here.
+    const auto place = std::find(ids.begin(), ids.end(), answer->id);
+    if (place == ids.end()) {
+      on_aside(*answer);
+      continue;
     }
+    std::optional<Outcome>& outcome = answered[static_cast<std::size_t>(place - ids.begin())];
+    if (outcome) continue;
+    outcome = Outcome{answer->result, answer->error};
+    --missing;
   }
 
   std::vector<Outcome> outcomes;
@@ -73,6 +89,32 @@ std::vector<Outcome> Client::call_all(std::string_view method, const std::vector
     outcomes.push_back(each ? *std::move(each) : Outcome{{}, proto::to_rpc_error(*broken)});
   }
   return outcomes;
+}
+
+void Client::say_what_is_due() {
+  if (answerer_ == nullptr) return;
+  while (std::optional<Answerer::Step> step = answerer_->next_step()) {
+    const std::int64_t id = ++last_id_;
+    switch (step->kind) {
+      case Answerer::Step::Kind::kClaim:
+        claims_[std::to_string(id)] = step->params.id;
+        connection_.queue(proto::encode_request(id, proto::method::kInteractionClaim, {step->params.id}));
+        break;
+      case Answerer::Step::Kind::kRespond:
+        connection_.queue(proto::encode_respond(id, step->params).text());
+        break;
+      case Answerer::Step::Kind::kDecline:
+        connection_.queue(proto::encode_request(id, proto::method::kInteractionDecline, {step->params.id}));
+        break;
+    }
+  }
+}
+
+// What is no answer to one of the calls: a notification, or an answer about a question.
+void Client::on_aside(const proto::Answer& answer) {
+  if (answerer_ == nullptr) return;
+  if (!answer.method.empty()) return answerer_->on_notification(answer.method, answer.result);
+  if (const auto claim = claims_.extract(answer.id)) answerer_->on_claimed(claim.mapped(), !answer.error);
 }
 
 Status Client::wait_closed(Duration timeout) {

@@ -6,20 +6,22 @@
 //   Result<StatusResult> status = client->call(method::kStatus, {}, seconds(10));
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "ctl/answerer.h"
 #include "ctl/connection.h"
 #include "proto/rpc.h"
 
 namespace jump::ctl {
 
 inline constexpr Duration kDefaultTimeout = seconds(10);
-// Logging in may take a while: DNS, several hops, a touch of a security key.
-inline constexpr Duration kLoginTimeout = seconds(60);
+// Logging in may take a while: DNS, several hops, a person who looks for a password or a code.
+inline constexpr Duration kLoginTimeout = seconds(180);
 // Where the agent itself gives up after a timeout, its error says more than ours: wait this much longer for
 // it.
 inline constexpr Duration kGrace = seconds(2);
@@ -28,6 +30,8 @@ struct ClientOptions {
   std::string socket;                  // path
   std::string name;                    // how the client calls itself, with its version
   Duration timeout = kDefaultTimeout;  // to connect and agree on a version
+  // Who answers the agent's questions while calls are under way; outlives the client. Null: nobody.
+  Answerer* answerer = nullptr;
 };
 
 // What came of one call: a result, or an error.
@@ -46,7 +50,10 @@ class Client {
 
   const proto::HelloResult& agent() const { return agent_; }
 
-  // Calls `method` once for each of `params`, all at the same time; the outcomes are in the same order.
+  // The agent works on so many requests of one connection; there must be room left for answers to questions.
+  static constexpr std::size_t kMaxInFlight = 32;
+
+  // Calls `method` once for each of `params`, up to kMaxInFlight at the same time; the outcomes are in the same order.
   std::vector<Outcome> call_all(std::string_view method, const std::vector<proto::Json>& params,
                                 Duration timeout);
 
@@ -64,11 +71,15 @@ class Client {
   Client(Connection connection, std::string socket)
       : connection_(std::move(connection)), socket_(std::move(socket)) {}
 
+  void say_what_is_due();
+  void on_aside(const proto::Answer& answer);
   Error explain(const Error& error, std::string_view method, Duration timeout) const;
 
   Connection connection_;
   std::string socket_;
   proto::HelloResult agent_;
+  Answerer* answerer_ = nullptr;
+  std::map<std::string, std::string> claims_;  // request id to interaction id
   std::int64_t last_id_ = 0;
 };
 

@@ -13,7 +13,8 @@ int connect_hosts(const Options& options) {
   const auto text = [](const proto::HostConnectResult& result, Style) {
     return format_host(result.host) + "\n";
   };
-  return run_calls(options, method.name, calls, timeout + kGrace, render_with(method, text));
+  return run_calls(options, method.name, calls, timeout + kGrace, render_with(method, text),
+                   Login::kMaybe);
 }
 
 }  // namespace jump::ctl

@@ -12,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 namespace jump::ctl {
 namespace {
@@ -118,6 +119,10 @@ Connection::~Connection() {
 }
 
 Status Connection::next_line(TimePoint deadline, std::string_view* line) {
+  return next_line_or(deadline, line, {});
+}
+
+Status Connection::next_line_or(TimePoint deadline, std::string_view* line, std::span<const int> others) {
   using Next = proto::LineFramer::Next;
   flush();
   while (true) {
@@ -132,18 +137,26 @@ Status Connection::next_line(TimePoint deadline, std::string_view* line) {
             Errc::kProtocol, fmt::format("the agent's answer is longer than {} bytes", kMaxAnswer), {}};
     }
     if (eof_) return Error{Errc::kClosed, "the agent ended the connection", {}};
-    if (Status status = wait(deadline); !status.ok()) return status;
+    Result<Ready> ready = wait(deadline, others);
+    if (!ready.ok()) return ready.error();
+    if (*ready == Ready::kOther) {
+      *line = {};
+      return {};
+    }
     flush();
     receive();
   }
 }
 
-Status Connection::wait(TimePoint deadline) {
+// The agent comes first: what it says may make the others pointless.
+Result<Connection::Ready> Connection::wait(TimePoint deadline, std::span<const int> others) {
+  std::vector<pollfd> pollers = {{descriptor_, static_cast<short>(out_.empty() ? POLLIN : POLLIN | POLLOUT), 0}};
+  for (const int other : others) pollers.push_back({other, POLLIN, 0});
   while (true) {
     const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now()).count();
-    pollfd poller = {descriptor_, static_cast<short>(out_.empty() ? POLLIN : POLLIN | POLLOUT), 0};
-    const int ready = ::poll(&poller, 1, static_cast<int>(std::clamp<std::int64_t>(left, 0, 1 << 30)));
-    if (ready > 0) return {};
+    const int ready = ::poll(pollers.data(), static_cast<nfds_t>(pollers.size()),
+                             static_cast<int>(std::clamp<std::int64_t>(left, 0, 1 << 30)));
+    if (ready > 0) return pollers.front().revents != 0 ? Ready::kConnection : Ready::kOther;
     if (ready == 0) return Error{Errc::kTimeout, "no answer in time", {}};
     if (errno != EINTR) return Error{Errc::kInternal, fmt::format("poll: {}", std::strerror(errno)), {}};
   }
@@ -156,9 +169,9 @@ void Connection::flush() {
   constexpr int kFlags = MSG_DONTWAIT;
 #endif
   if (out_.empty()) return;
-  const ssize_t sent = ::send(descriptor_, out_.data(), out_.size(), kFlags);
+  const ssize_t sent = ::send(descriptor_, out_.view().data(), out_.size(), kFlags);
   if (sent > 0) {
-    out_.erase(0, static_cast<std::size_t>(sent));
+    out_.consume(static_cast<std::size_t>(sent));
   } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
     out_.clear();  // the other side is gone; what it said before can still be read
   }

@@ -4,12 +4,14 @@
 
 #include <sys/types.h>
 
+#include <span>
 #include <string>
 #include <string_view>
 
 #include "base/clock.h"
 #include "base/result.h"
 #include "proto/line_framer.h"
+#include "proto/wiped_buffer.h"
 
 namespace jump::ctl {
 
@@ -27,21 +29,24 @@ class Connection {
   Connection(Connection&& other) noexcept;
   Connection& operator=(Connection&&) = delete;
 
-  // Is sent while next_line() waits.
+  // Is sent while next_line() waits, and wiped then: it may hold an answer to a question.
   void queue(std::string_view bytes) { out_.append(bytes); }
   // *line is good until the next call. Errors: kTimeout, kClosed, kProtocol (longer than kMaxAnswer).
   Status next_line(TimePoint deadline, std::string_view* line);
+  // The same, but comes back as well when one of `others` can be read; *line is empty then.
+  Status next_line_or(TimePoint deadline, std::string_view* line, std::span<const int> others);
 
   pid_t peer_pid() const { return peer_pid_; }  // 0 where the system does not tell
 
  private:
-  Status wait(TimePoint deadline);
+  enum class Ready { kConnection, kOther };
+  Result<Ready> wait(TimePoint deadline, std::span<const int> others);
   void flush();
   void receive();
 
   int descriptor_;
   pid_t peer_pid_ = 0;
-  std::string out_;
+  proto::WipedBuffer out_;
   proto::LineFramer framer_{kMaxAnswer};
   bool eof_ = false;
 };

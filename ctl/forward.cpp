@@ -22,7 +22,8 @@ int open_forwards(const Options& options) {
   const auto text = [](const proto::ForwardOpenResult& result, Style) {
     return fmt::format("{}{}\n", format_forward(result.forward), result.existing ? ", was open already" : "");
   };
-  return run_calls(options, method.name, calls, timeout + kGrace, render_with(method, text));
+  return run_calls(options, method.name, calls, timeout + kGrace, render_with(method, text),
+                   Login::kMaybe);
 }
 
 }  // namespace jump::ctl

@@ -52,7 +52,7 @@ Result<std::uint64_t> parse_count(const std::string& text) {
 cxxopts::Options description() {
   cxxopts::Options known("jumpctl");
   const auto text = [] { return cxxopts::value<std::string>(); };
-  known.add_options()("socket", "", text())("json", "")("timeout", "", text())("h,help", "")("version", "")(
+  known.add_options()("socket", "", text())("json", "")("no-input", "")("timeout", "", text())("h,help", "")("version", "")(
       "via", "", text())("name", "", text())("prewarm", "", text())("words", "", cxxopts::value<std::vector<std::string>>());
   known.parse_positional({"words"});
   known.positional_help("");
@@ -65,6 +65,7 @@ Result<CommandLine> interpret(const cxxopts::ParseResult& parsed) {
   line.version = parsed.count("version") > 0;
   line.named = parsed.count("via") + parsed.count("name") + parsed.count("prewarm") > 0;
   line.options.json = parsed.count("json") > 0;
+  line.options.no_input = parsed.count("no-input") > 0;
   for (const auto& [name, out] :
        {std::pair{"socket", &line.options.socket}, std::pair{"via", &line.options.via},
         std::pair{"name", &line.options.name}}) {

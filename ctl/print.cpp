@@ -70,11 +70,72 @@ void note_error(Table& table, const std::string& error, double age, bool serious
                       serious ? Colour::kRed : Colour::kNone));
 }
 
+// "so far: timeouts 1, stalls 2": of counters that are zero on a good day, those that are not.
+class Counts {
+ public:
+  explicit Counts(std::string_view when) : when_(when) {}
+  void add(std::string_view what, std::uint64_t count) {
+    if (count > 0) add(what, std::to_string(count));
+  }
+  void add(std::string_view what, const std::string& amount) {
+    text_ += fmt::format("{} {} {}", text_.empty() ? ":" : ",", what, amount);
+  }
+
+  bool empty() const { return text_.empty(); }
+  std::string text() const { return when_ + text_; }
+
+ private:
+  std::string when_;
+  std::string text_;
+};
+
+// The agent's own bounds, how near they are and how often they were met. Nothing on a good day.
+std::string render_agent_bounds(const proto::AgentStatus& agent) {
+  constexpr double kLateEnough = 0.1;  // seconds; what a person who types would feel
+  Counts now("now");
+  if (agent.window_held > 0) {
+    now.add("held for slow readers",
+            format_bytes(agent.window_held) + " of " + format_bytes(agent.window_budget));
+  }
+  if (agent.loop_lag_max >= kLateEnough) now.add("loop lag up to", format_round_trip(agent.loop_lag_max));
+  Counts past("so far");
+  past.add("out of descriptors", agent.accept_pauses);
+  past.add("clients too many", agent.clients_over_limit);
+  past.add("clients that did not read", agent.clients_cut_off);
+  past.add("clients paused", agent.requests_paused);
+  past.add("peers of other users", agent.peers_turned_away);
+  past.add("malformed requests", agent.protocol_errors);
+  std::string out;
+  if (!now.empty()) out += now.text() + "\n";
+  if (!past.empty()) out += past.text() + "\n";
+  return out;
+}
+
 std::string render_agent(const proto::AgentStatus& agent) {
-  return fmt::format("jumpagent {}, pid {}, up {}, {}, {}, {}\nsocket {}\n", sanitized(agent.version),
+  std::string descriptors = plural(agent.descriptors, "descriptor");
+  if (agent.descriptor_limit > 0) {
+    descriptors = fmt::format("{} of {} descriptors", agent.descriptors, agent.descriptor_limit);
+  }
+  return fmt::format("jumpagent {}, pid {}, up {}, {}, {}, {}\nsocket {}\n{}", sanitized(agent.version),
                      agent.pid, format_duration(agent.uptime), plural(agent.clients, "client"),
-                     format_bytes(agent.memory), plural(agent.descriptors, "descriptor"),
-                     sanitized(agent.socket));
+                     format_bytes(agent.memory), descriptors, sanitized(agent.socket),
+                     render_agent_bounds(agent));
+}
+
+// The same for a host, as notes below its row.
+void note_bounds(Table& table, const proto::HostStatus& host) {
+  Counts now("now");
+  now.add("waiting for it", host.waiting);
+  if (host.held_in > 0) now.add("held for slow readers", format_bytes(host.held_in));
+  now.add("channels opening", host.channels_opening);
+  now.add("closing", host.channels_closing);
+  if (!now.empty()) table.add_note(Cell(now.text()));
+  Counts past("so far");
+  past.add("opens refused", host.opens_refused);
+  past.add("opens timed out", host.opens_timed_out);
+  past.add("window stalls", host.window_stalls);
+  if (host.window_growths > 0) past.add("largest window", format_bytes(host.largest_window));
+  if (!past.empty()) table.add_note(Cell(past.text()));
 }
 
 }  // namespace
@@ -149,6 +210,7 @@ std::string format_host(const proto::HostStatus& host) {
 std::string format_forward(const proto::ForwardStatus& forward) {
   std::string out = fmt::format("{} -> {}", forward.listen, forward.target);
   if (!forward.via.empty()) out += " via " + forward.via;
+  if (!forward.via_rule.empty()) out += fmt::format(" ({})", forward.via_rule);
   out += forward.name.empty() ? fmt::format(" ({})", forward.id)
                               : fmt::format(" ({}, {})", forward.id, forward.name);
   if (forward.state != "active") {
@@ -169,6 +231,11 @@ std::string render_hosts(const std::vector<proto::HostStatus>& hosts, Style styl
                    host.queued_out == 0 ? std::string() : format_bytes(host.queued_out),
                    std::to_string(host.logins)});
     note_error(table, host.error, host.error_age, !ready);
+    if (!host.via.empty()) table.add_note("through " + host.via);
+    if (host.lanes > 0) table.add_note("a second connection carries part of it");
+    if (!host.same_as.empty()) table.add_note("the same connection as " + host.same_as);
+    for (const std::string& line : host.ignored) table.add_note("ssh_config: " + line);
+    note_bounds(table, host);
   }
   return table.render(style.colour);
 }
@@ -189,9 +256,17 @@ std::string render_forwards(const std::vector<proto::ForwardStatus>& forwards, S
   return table.render(style.colour);
 }
 
+std::string render_interactions(const std::vector<proto::InteractionStatus>& interactions, Style style) {
+  Table table({"QUESTION", "KIND", "HOST", "ASKED BY", "FOR", "TAKEN"});
+  for (const proto::InteractionStatus& each : interactions) {
+    table.add_row({each.id, each.kind, each.host, each.hop, format_duration(each.age), each.claimed ? "yes" : "no"});
+  }
+  return interactions.empty() ? std::string() : "\n" + table.render(style.colour);
+}
+
 std::string render_status(const proto::StatusResult& status, Style style) {
-  return fmt::format("{}\n{}\n{}", render_agent(status.agent), render_hosts(status.hosts, style),
-                     render_forwards(status.forwards, style));
+  return fmt::format("{}\n{}\n{}{}", render_agent(status.agent), render_hosts(status.hosts, style),
+                     render_forwards(status.forwards, style), render_interactions(status.interactions, style));
 }
 
 }  // namespace jump::ctl

@@ -34,6 +34,8 @@ std::string format_forward(const proto::ForwardStatus& forward);  // "127.0.0.1:
 // Complete texts, each line ending in '\n'.
 std::string render_hosts(const std::vector<proto::HostStatus>& hosts, Style style);
 std::string render_forwards(const std::vector<proto::ForwardStatus>& forwards, Style style);
+// Begins with an empty line; empty when nothing is asked.
+std::string render_interactions(const std::vector<proto::InteractionStatus>& interactions, Style style);
 std::string render_status(const proto::StatusResult& status, Style style);
 
 }  // namespace jump::ctl

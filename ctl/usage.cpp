@@ -6,6 +6,8 @@
 #include <array>
 #include <limits>
 
+#include "base/nearest_name.h"
+
 namespace jump::ctl {
 namespace {
 
@@ -14,7 +16,7 @@ constexpr std::size_t kAny = std::numeric_limits<std::size_t>::max();
 constexpr std::array<Verb, 6> kVerbs = {{
     {"connect", "HOST...", "log in to hosts, and wait until they are ready",
      "HOST is anything that 'ssh HOST' takes: an alias of ssh_config, or user@host:port.\n"
-     "Several hosts are logged in to at the same time. --timeout defaults to 60 seconds.\n",
+     "Several hosts are logged in to at the same time. --timeout defaults to 3 minutes.\n",
      1, kAny, false, connect_hosts},
     {"disconnect", "HOST...", "end the connections to hosts", "", 1, kAny, false, disconnect_hosts},
     {"forward", "[--via HOST] [--name NAME] [--prewarm N] SPEC...", "open port forwards, which stay until they are closed",
@@ -25,11 +27,12 @@ constexpr std::array<Verb, 6> kVerbs = {{
      "  /path:/path\n"
      "Listening port 0 lets the system choose; the line that is printed says which.\n"
      "  --via HOST   the host that makes the connection to the target; may be left out when one is "
-     "connected\n"
+     "connected,\n"
+     "               or where the agent's config file says which\n"
      "  --name NAME  a name of your own, for 'close' and 'list'; for one SPEC\n"
      "  --prewarm N  keep N connections to the target open in advance, at most 64: a new\n"
      "               connection then saves a round trip; the target sees N idle ones\n"
-     "--timeout defaults to 60 seconds.\n",
+     "--timeout defaults to 3 minutes.\n",
      1, kAny, true, open_forwards},
     {"close", "ID|NAME|SPEC...", "close forwards", "", 1, kAny, false, close_forwards},
     {"list", "", "show the forwards", "", 0, 0, false, list_forwards},
@@ -42,31 +45,13 @@ constexpr const char* kGlobalOptions =
     "$XDG_RUNTIME_DIR/jumpagent/control.sock,\n"
     "                     else ~/.local/state/jumpagent/control.sock)\n"
     "  --json             print what the agent answers, as one JSON document\n"
+    "  --no-input         never ask for passwords and the like: what needs an answer fails\n"
     "  --timeout SECONDS  how long to wait for the agent (default: 10)\n"
     "  -h, --help         this help, or the verb's\n"
     "  --version          print the version\n";
 
 constexpr const char* kExitCodes =
     "exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no agent is running\n";
-
-// Single-letter edits and swaps of neighbours between two words (Damerau's distance, optimal string
-// alignment).
-std::size_t edits_between(std::string_view a, std::string_view b) {
-  std::vector<std::vector<std::size_t>> d(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
-  for (std::size_t i = 0; i <= a.size(); ++i) {
-    for (std::size_t j = 0; j <= b.size(); ++j) {
-      if (i == 0 || j == 0) {
-        d[i][j] = i + j;
-        continue;
-      }
-      const std::size_t change = a[i - 1] == b[j - 1] ? 0 : 1;
-      d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + change});
-      const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
-      if (swapped) d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
-    }
-  }
-  return d[a.size()][b.size()];
-}
 
 }  // namespace
 
@@ -79,23 +64,13 @@ const Verb* find_verb(std::string_view name) {
 }
 
 std::string_view nearest_verb(std::string_view name) {
-  constexpr std::size_t kNear = 2;      // edits
-  constexpr std::size_t kLongest = 32;  // no verb is half as long
-  if (name.empty() || name.size() > kLongest) return {};
-  std::string_view best;
-  std::size_t best_edits = kNear + 1;
-  for (const Verb& verb : kVerbs) {
-    const bool prefix = verb.name.starts_with(name);
-    const std::size_t edits = prefix ? 1 : edits_between(name, verb.name);
-    if (edits >= best_edits || edits >= std::max(name.size(), std::size_t{2})) continue;
-    best = verb.name;
-    best_edits = edits;
-  }
-  return best;
+  std::array<std::string_view, kVerbs.size()> names;
+  std::transform(kVerbs.begin(), kVerbs.end(), names.begin(), [](const Verb& verb) { return verb.name; });
+  return nearest_name(name, names);
 }
 
 std::string usage() {
-  return "usage: jumpctl [--socket PATH] [--json] [--timeout SECONDS] VERB ...\n"
+  return "usage: jumpctl [--socket PATH] [--json] [--no-input] [--timeout SECONDS] VERB ...\n"
          "try 'jumpctl help'\n";
 }
 

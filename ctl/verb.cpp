@@ -56,17 +56,32 @@ json document_of(const std::vector<Outcome>& outcomes) {
 
 }  // namespace
 
-Result<Client> connect_client(const Options& options) {
+Result<Client> connect_client(const Options& options, Answerer* answerer) {
   Result<std::string> path = proto::control_socket_path(options.socket);
   if (!path.ok()) return path.error();
   return Client::connect({.socket = *path,
                           .name = fmt::format("{} {}", options.program, JUMPAGENT_VERSION),
-                          .timeout = options.timeout_or(kDefaultTimeout)});
+                          .timeout = options.timeout_or(kDefaultTimeout),
+                          .answerer = answerer});
 }
 
 int fail(const Options& options, const Error& error, int exit_code, int rpc_code) {
   const proto::RpcError rpc_error = proto::to_rpc_error(error, rpc_code);
   print_error(options, rpc_error, {});
+  if (options.json) print_json(proto::Json(error_document(rpc_error)));
+  return finish_output(options, exit_code);
+}
+
+int fail_lines(const Options& options, const Error& error, int exit_code) {
+  const proto::RpcError rpc_error = proto::to_rpc_error(error);
+  std::string_view rest = error.message;
+  while (!rest.empty()) {
+    const std::size_t end = std::min(rest.find('\n'), rest.size());
+    const bool last = end == rest.size();
+    print_error(options, {rpc_error.code, std::string(rest.substr(0, end)), rpc_error.kind, last ? error.hint : ""},
+                {});
+    rest.remove_prefix(last ? end : end + 1);
+  }
   if (options.json) print_json(proto::Json(error_document(rpc_error)));
   return finish_output(options, exit_code);
 }
@@ -78,8 +93,9 @@ int finish_output(const Options& options, int exit_code) {
 }
 
 int run_calls(const Options& options, std::string_view method, const std::vector<Call>& calls,
-              Duration timeout, const Render& render) {
-  Result<Client> client = connect_client(options);
+              Duration timeout, const Render& render, Login login) {
+  Answerer answerer(login == Login::kMaybe && !options.no_input);
+  Result<Client> client = connect_client(options, &answerer);
   if (!client.ok()) {
     return fail(options, client.error(),
                 client.error().code == Errc::kUnreachable ? kExitNoAgent : kExitFailed);

@@ -27,6 +27,7 @@ struct Options {
   std::string program = "jumpctl";  // begins the lines on stderr
   std::string socket;               // --socket; empty: control_socket_path()'s choice
   bool json = false;
+  bool no_input = false;            // --no-input: the person is not asked anything
   std::optional<Duration> timeout;  // none: the verb's own
   std::string via;
   std::string name;
@@ -45,6 +46,8 @@ int list_forwards(const Options& options);
 int show_status(const Options& options);
 // Ends the agent and waits until it is gone (`jumpagent down`).
 int shut_down(const Options& options);
+// Has the agent read its config file again (`jumpagent reload`).
+int reload_config(const Options& options);
 
 // --- for the verbs ---
 
@@ -56,11 +59,16 @@ struct Call {
 // A result as text for people, each line ending in '\n'.
 using Render = std::function<Result<std::string>(const proto::Json& result, Style style)>;
 
-Result<Client> connect_client(const Options& options);
+// Whether a verb may make the agent log in somewhere: then its person answers what the login asks.
+enum class Login { kNever, kMaybe };
+
+Result<Client> connect_client(const Options& options, Answerer* answerer = nullptr);
 int run_calls(const Options& options, std::string_view method, const std::vector<Call>& calls,
-              Duration timeout, const Render& render);
+              Duration timeout, const Render& render, Login login = Login::kNever);
 // Says on stderr, and with --json on stdout, why nothing was done. Returns `exit_code`.
 int fail(const Options& options, const Error& error, int exit_code, int rpc_code = proto::kFailed);
+// The same for an error whose message is several lines, each of them complete.
+int fail_lines(const Options& options, const Error& error, int exit_code);
 // kExitFailed when stdout did not take everything (a full disk, a closed pipe), else `exit_code`.
 int finish_output(const Options& options, int exit_code);
 

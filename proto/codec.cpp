@@ -55,6 +55,7 @@ template <class V>
 void fields(V& v, typename V::template Of<HelloParams>& m) {
   v.optional("client", m.client);
   v.range("protocol", m.protocol_min, m.protocol_max);
+  v.optional("capabilities", m.capabilities);
 }
 
 template <class V>
@@ -93,7 +94,22 @@ void fields(V& v, typename V::template Of<HostStatus>& m) {
   v.optional("bytes_out", m.bytes_out);
   v.optional("rekeys", m.rekeys);
   v.optional("logins", m.logins);
+  v.optional("lanes", m.lanes);
+  v.optional("lane_logins", m.lane_logins);
   v.optional("queued_out", m.queued_out);
+  v.optional("held_in", m.held_in);
+  v.optional("waiting", m.waiting);
+  v.optional("channels_closing", m.channels_closing);
+  v.optional("answers_owed", m.answers_owed);
+  v.optional("replies_awaited", m.replies_awaited);
+  v.optional("opens_refused", m.opens_refused);
+  v.optional("opens_timed_out", m.opens_timed_out);
+  v.optional("window_stalls", m.window_stalls);
+  v.optional("window_growths", m.window_growths);
+  v.optional("largest_window", m.largest_window);
+  v.optional("via", m.via);
+  v.optional("same_as", m.same_as);
+  v.optional("ignored", m.ignored);
 }
 
 template <class V>
@@ -132,6 +148,8 @@ void fields(V& v, typename V::template Of<ForwardStatus>& m) {
   v.required("listen", m.listen);
   v.required("target", m.target);
   v.optional("via", m.via);
+  v.optional("via_rule", m.via_rule);
+  v.optional("origin", m.origin);
   v.required("state", m.state);
   v.optional("error", m.error);
   v.optional("error_age", m.error_age);
@@ -142,6 +160,7 @@ void fields(V& v, typename V::template Of<ForwardStatus>& m) {
   v.optional("bytes_out", m.bytes_out);
   v.optional("prewarm", m.prewarm);
   v.optional("prewarmed", m.prewarmed);
+  v.optional("accept_pauses", m.accept_pauses);
   v.optional("age", m.age);
 }
 
@@ -162,6 +181,64 @@ void fields(V& v, typename V::template Of<ForwardListResult>& m) {
 }
 
 template <class V>
+void fields(V& v, typename V::template Of<InteractionPrompt>& m) {
+  v.required("text", m.text);
+  v.optional("echo", m.echo);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<Interaction>& m) {
+  v.required("id", m.id);
+  v.required("kind", m.kind);
+  v.optional("host", m.host);
+  v.optional("hop", m.hop);
+  v.optional("title", m.title);
+  v.optional("text", m.text);
+  v.optional("prompts", m.prompts);
+  v.optional("timeout", m.timeout);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<InteractionEnded>& m) {
+  v.required("id", m.id);
+  v.optional("reason", m.reason);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<Notice>& m) {
+  v.optional("host", m.host);
+  v.optional("hop", m.hop);
+  v.required("text", m.text);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<InteractionClaimParams>& m) {
+  v.required("id", m.id);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<InteractionRespondParams>& m) {
+  v.required("id", m.id);
+  v.secrets("answers", m.answers);
+  v.optional("cancelled", m.cancelled);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<InteractionDeclineParams>& m) {
+  v.required("id", m.id);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<InteractionStatus>& m) {
+  v.required("id", m.id);
+  v.required("kind", m.kind);
+  v.optional("host", m.host);
+  v.optional("hop", m.hop);
+  v.optional("age", m.age);
+  v.optional("claimed", m.claimed);
+}
+
+template <class V>
 void fields(V& v, typename V::template Of<AgentStatus>& m) {
   v.optional("version", m.version);
   v.optional("pid", m.pid);
@@ -169,13 +246,34 @@ void fields(V& v, typename V::template Of<AgentStatus>& m) {
   v.optional("uptime", m.uptime);
   v.optional("socket", m.socket);
   v.optional("ssh_config", m.ssh_config);
+  v.optional("config", m.config);
   v.optional("clients", m.clients);
+  v.optional("clients_total", m.clients_total);
+  v.optional("clients_cut_off", m.clients_cut_off);
+  v.optional("clients_over_limit", m.clients_over_limit);
+  v.optional("peers_turned_away", m.peers_turned_away);
+  v.optional("requests_paused", m.requests_paused);
   v.optional("clients_refused", m.clients_refused);
   v.optional("protocol_errors", m.protocol_errors);
   v.optional("loop_lag_max", m.loop_lag_max);
   v.optional("loop_lag_mean", m.loop_lag_mean);
   v.optional("memory", m.memory);
   v.optional("descriptors", m.descriptors);
+  v.optional("descriptor_limit", m.descriptor_limit);
+  v.optional("accept_pauses", m.accept_pauses);
+  v.optional("window_budget", m.window_budget);
+  v.optional("window_held", m.window_held);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<AgentReloadResult>& m) {
+  v.optional("config", m.config);
+  v.optional("opened", m.opened);
+  v.optional("closed", m.closed);
+  v.optional("kept", m.kept);
+  v.optional("connecting", m.connecting);
+  v.optional("disconnected", m.disconnected);
+  v.optional("needs_restart", m.needs_restart);
 }
 
 template <class V>
@@ -183,6 +281,7 @@ void fields(V& v, typename V::template Of<StatusResult>& m) {
   v.required("agent", m.agent);
   v.required("hosts", m.hosts);
   v.required("forwards", m.forwards);
+  v.optional("interactions", m.interactions);
 }
 
 template <class V>
@@ -233,6 +332,13 @@ Status read_value(const json& value, std::uint64_t& out, const std::string& path
   return {};
 }
 
+// Of lines from outside the text is gone already (answers.h), and what is read here is empty.
+Status read_value(const json& value, Secret& out, const std::string& path) {
+  if (!value.is_string()) return wrong(path, "a string", describe_found(&value));
+  out = Secret(std::string_view(value.get_ref<const std::string&>()));
+  return {};
+}
+
 template <class T>
 Status read_value(const json& value, std::optional<T>& out, const std::string& path) {
   return read_value(value, out.emplace(), path);
@@ -266,6 +372,8 @@ class Reader {
     if (!status_.ok()) return;
     if (const json* value = find_present(name)) status_ = read_value(*value, out, path_of(name));
   }
+
+  void secrets(const char* name, std::vector<Secret>& out) { optional(name, out); }
 
   void timeout(const char* name, std::optional<double>& out) {
     optional(name, out);
@@ -368,6 +476,11 @@ class Writer {
   void optional(const char* name, const std::optional<T>& value) {
     if (value) required(name, *value);
   }
+  // Room for insert_answers(): JSON never has the text of a secret.
+  void secrets(const char* name, const std::vector<Secret>& values) {
+    object_[name] = json::array();
+    for (std::size_t i = 0; i < values.size(); ++i) object_[name].push_back("");
+  }
   void timeout(const char* name, const std::optional<double>& value) { optional(name, value); }
   void range(const char* name, int low, int high) { object_[name] = json::array({low, high}); }
   template <class Describe>
@@ -435,6 +548,14 @@ JUMP_MESSAGE(ForwardCloseParams);
 JUMP_MESSAGE(ForwardCloseResult);
 JUMP_MESSAGE(ForwardListResult);
 JUMP_MESSAGE(ForwardStatus);
+JUMP_MESSAGE(Interaction);
+JUMP_MESSAGE(InteractionEnded);
+JUMP_MESSAGE(Notice);
+JUMP_MESSAGE(InteractionClaimParams);
+JUMP_MESSAGE(InteractionRespondParams);
+JUMP_MESSAGE(InteractionDeclineParams);
+JUMP_MESSAGE(InteractionStatus);
+JUMP_MESSAGE(AgentReloadResult);
 JUMP_MESSAGE(AgentStatus);
 JUMP_MESSAGE(StatusResult);
 JUMP_MESSAGE(RpcError);

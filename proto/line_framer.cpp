@@ -1,40 +1,43 @@
 #include "proto/line_framer.h"
 
+#include <utility>
+
 namespace jump::proto {
 
+void LineFramer::drop_line() { buffer_.consume(std::exchange(taken_, 0)); }
+
 void LineFramer::feed(ByteView data) {
-  if (ended_) return;
-  // Taken lines are dropped only when they are the larger part, so moving the rest costs O(1) per byte.
-  if (begin_ > 0 && begin_ >= buffer_.size() / 2) {
-    buffer_.erase(0, begin_);
-    scanned_ -= begin_;
-    begin_ = 0;
-  }
-  buffer_.append(as_text(data));
+  drop_line();
+  if (!ended_) buffer_.append(as_text(data));
 }
 
 LineFramer::Next LineFramer::next(std::string_view* line) {
+  drop_line();
   if (ended_) return Next::kEnded;
   while (true) {
-    const std::size_t newline = buffer_.find('\n', scanned_);
-    if (newline == std::string::npos) {
-      scanned_ = buffer_.size();
-      return buffered() >= max_line_ ? too_long() : Next::kMore;
+    const std::string_view text = buffer_.view();
+    const std::size_t newline = text.find('\n', scanned_);
+    if (newline == std::string_view::npos) {
+      scanned_ = text.size();
+      return text.size() >= max_line_ ? too_long() : Next::kMore;
     }
-    if (newline - begin_ >= max_line_) return too_long();
-    std::string_view found = std::string_view(buffer_).substr(begin_, newline - begin_);
-    begin_ = scanned_ = newline + 1;
+    if (newline >= max_line_) return too_long();
+    scanned_ = 0;
+    std::string_view found = text.substr(0, newline);
     if (found.ends_with('\r')) found.remove_suffix(1);
-    if (found.empty()) continue;
-    *line = found;
-    return Next::kLine;
+    taken_ = newline + 1;
+    if (!found.empty()) {
+      *line = found;
+      return Next::kLine;
+    }
+    drop_line();
   }
 }
 
 LineFramer::Next LineFramer::too_long() {
   ended_ = true;
-  begin_ = scanned_ = 0;
-  buffer_ = {};
+  scanned_ = 0;
+  buffer_.clear();
   return Next::kTooLong;
 }
 

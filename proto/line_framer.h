@@ -1,7 +1,8 @@
 // Bytes in, complete lines out. Sans-IO. A line ends in LF or CRLF, which is not part of it; empty lines are
 // skipped. A line longer than the cap is reported once, and then nothing ever comes out again: the connection
 // is to be ended. Invariants: every byte is looked at once, however small the pieces; memory is bounded by
-// the cap plus what is fed between two rounds of next().
+// the cap plus what is fed between two rounds of next(); a line may hold a secret, so it is wiped as soon as
+// the next one is asked for.
 #pragma once
 
 #include <string>
@@ -9,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "proto/messages.h"
+#include "proto/wiped_buffer.h"
 
 namespace jump::proto {
 
@@ -27,18 +29,20 @@ class LineFramer {
   void feed(ByteView data);
   // *line is good until the next call of any method.
   Next next(std::string_view* line);
+  // Wipes the line that next() gave, for who does not ask for another one at once.
+  void drop_line();
 
   bool ended() const { return ended_; }
   // Bytes of lines not yet taken, complete or not.
-  std::size_t buffered() const { return buffer_.size() - begin_; }
+  std::size_t buffered() const { return buffer_.size() - taken_; }
 
  private:
   Next too_long();
 
   std::size_t max_line_;
-  std::string buffer_;
-  std::size_t begin_ = 0;    // of the line that is being collected
-  std::size_t scanned_ = 0;  // no LF in [begin_, scanned_)
+  WipedBuffer buffer_;
+  std::size_t taken_ = 0;    // at the front: the line that next() gave, still readable
+  std::size_t scanned_ = 0;  // no LF in the first scanned_ bytes behind it
   bool ended_ = false;
 };
 

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "base/secret.h"
+
 namespace jump::proto {
 
 inline constexpr int kProtocolMin = 1;
@@ -23,6 +25,7 @@ struct HelloParams {
   std::string client;               // "jumpctl 0.1.0"
   int protocol_min = kProtocolMin;  // wire: "protocol": [min, max]
   int protocol_max = kProtocolMax;
+  std::vector<std::string> capabilities = {};  // of the client: "interactions"
 };
 struct HelloResult {
   int protocol = kProtocolMax;
@@ -43,7 +46,7 @@ struct HostDisconnectParams {
 struct HostStatus {
   std::string host;            // as the user named it
   std::string address;         // "user@10.0.0.5:22"; empty until resolved
-  std::string state;           // idle resolving connecting exchanging authenticating ready closing down
+  std::string state;           // idle resolving connecting exchanging authenticating waiting_user ready …
   std::string error;           // the last one, while it matters
   double error_age = 0;        // seconds since; meaningless without error
   double age = 0;              // seconds in this state
@@ -54,7 +57,23 @@ struct HostStatus {
   std::uint64_t bytes_in = 0, bytes_out = 0;  // payload of channels, of this connection
   std::uint64_t rekeys = 0;
   std::uint64_t logins = 0;      // successful logins since the agent started
-  std::uint64_t queued_out = 0;  // bytes waiting for the network
+  std::uint64_t lanes = 0;        // further connections to the host, now; the figures are of all together
+  std::uint64_t lane_logins = 0;  // successful logins of those, besides `logins`
+  std::uint64_t queued_out = 0;   // bytes waiting for the network
+  std::uint64_t held_in = 0;      // bytes that came and that local programs have not taken yet
+  std::uint64_t waiting = 0;      // requests and connections that wait for the host to be connected
+  std::uint64_t channels_closing = 0;  // ended here; their numbers wait for the server's CLOSE
+  std::uint64_t answers_owed = 0;      // to requests of the server, not sent yet
+  std::uint64_t replies_awaited = 0;   // to requests of ours
+  // Of this connection, so far:
+  std::uint64_t opens_refused = 0;    // channels that the server refused
+  std::uint64_t opens_timed_out = 0;  // channels given up at their deadline
+  std::uint64_t window_stalls = 0;    // times that a channel with data found the server's window empty
+  std::uint64_t window_growths = 0;   // times that a receive window was doubled
+  std::uint64_t largest_window = 0;   // that a receive window was doubled to; 0: none was
+  std::string via;                   // the jump host that carries it now, by its name here; empty: none
+  std::string same_as;               // the name of the host whose connection it shares; empty: its own
+  std::vector<std::string> ignored;  // what its ssh_config says and is not done, for a person
 };
 struct HostConnectResult {
   HostStatus host;
@@ -80,6 +99,8 @@ struct ForwardStatus {
   std::string listen;  // "127.0.0.1:8080", the port that was chosen
   std::string target;  // "svc:80"
   std::string via;     // host as the user named it
+  std::string via_rule;  // how it was chosen, for a person; empty: the request named it
+  std::string origin;    // who wants it: "client", "config" (the agent's config file), "both"
   std::string state;   // starting active waiting degraded backoff waiting_user failed
   std::string error;   // the last one
   double error_age = 0;
@@ -90,6 +111,7 @@ struct ForwardStatus {
   std::uint64_t bytes_out = 0;  // from local clients to the target
   std::uint64_t prewarm = 0;    // spare channels wanted
   std::uint64_t prewarmed = 0;  // spare channels open now
+  std::uint64_t accept_pauses = 0;  // times that accepting waited for a free descriptor
   double age = 0;
 };
 struct ForwardOpenResult {
@@ -103,6 +125,55 @@ struct ForwardListResult {
   std::vector<ForwardStatus> forwards;
 };
 
+// --- interactions: what a person is asked ---
+// A client that says so in `hello` is asked what its own requests need.
+inline constexpr const char* kInteractionsCapability = "interactions";
+struct InteractionPrompt {
+  std::string text;
+  bool echo = false;  // whether what is typed may be seen
+};
+// Notification "interaction".
+struct Interaction {
+  std::string id;     // "i1"
+  std::string kind;   // host_key passphrase password keyboard_interactive confirm notice
+  std::string host;   // as the user named it
+  std::string hop;    // who asks: "prod (deploy@10.0.0.5:22)"
+  std::string title;  // one line, may be empty
+  std::string text;   // to be read first, several lines, may be empty
+  std::vector<InteractionPrompt> prompts;
+  double timeout = 0;  // seconds left
+};
+// Notification "interaction.ended": it is no longer to be answered by this client.
+struct InteractionEnded {
+  std::string id;
+  std::string reason;  // answered declined claimed timeout withdrawn
+};
+// Notification "notice": something to be read ("banner" of the server), not to be answered.
+struct Notice {
+  std::string host;
+  std::string hop;
+  std::string text;
+};
+struct InteractionClaimParams {
+  std::string id;
+};
+struct InteractionRespondParams {
+  std::string id;
+  std::vector<Secret> answers;  // one per prompt
+  bool cancelled = false;       // declined; then without answers
+};
+struct InteractionDeclineParams {
+  std::string id;
+};
+struct InteractionStatus {
+  std::string id;
+  std::string kind;
+  std::string host;
+  std::string hop;
+  double age = 0;
+  bool claimed = false;
+};
+
 // --- agent ---
 struct AgentStatus {
   std::string version;
@@ -111,18 +182,37 @@ struct AgentStatus {
   double uptime = 0;
   std::string socket;
   std::string ssh_config;             // what -F named; empty: the user's own
+  std::string config;                 // the agent's own config file; empty: none was read
   std::uint64_t clients = 0;          // control connections now
-  std::uint64_t clients_refused = 0;  // over the limit, or another uid
-  std::uint64_t protocol_errors = 0;  // malformed requests so far
-  double loop_lag_max = 0;            // seconds: worst of the last minute
+  std::uint64_t clients_total = 0;    // and ever
+  std::uint64_t clients_cut_off = 0;  // did not read their answers
+  std::uint64_t clients_over_limit = 0;  // turned away: too many already
+  std::uint64_t peers_turned_away = 0;   // turned away: another uid
+  std::uint64_t requests_paused = 0;     // times that a client's next request waited: too many under way
+  std::uint64_t clients_refused = 0;     // over the limit, or another uid
+  std::uint64_t protocol_errors = 0;     // malformed requests so far
+  double loop_lag_max = 0;               // seconds: worst of the last minute
   double loop_lag_mean = 0;
   std::uint64_t memory = 0;  // resident bytes
   std::uint64_t descriptors = 0;
+  std::uint64_t descriptor_limit = 0;
+  std::uint64_t accept_pauses = 0;  // times that a listener waited for a free descriptor
+  std::uint64_t window_budget = 0;  // bytes that may be held for local programs, all connections together
+  std::uint64_t window_held = 0;    // bytes that are
+};
+struct AgentReloadResult {
+  std::string config;  // the file that was read; empty: there is none
+  // Forwards of the file.
+  std::uint64_t opened = 0, closed = 0, kept = 0;
+  std::vector<std::string> connecting;     // hosts that are being logged in to
+  std::vector<std::string> disconnected;   // hosts
+  std::vector<std::string> needs_restart;  // changed settings that a running agent cannot change
 };
 struct StatusResult {
   AgentStatus agent;
   std::vector<HostStatus> hosts;
   std::vector<ForwardStatus> forwards;
+  std::vector<InteractionStatus> interactions = {};  // that wait for an answer
 };
 struct Empty {};
 // Not a method's: what `jumpagent --json up` prints.

@@ -21,7 +21,25 @@ inline constexpr Method<HostDisconnectParams, Empty> kHostDisconnect{"host.disco
 inline constexpr Method<ForwardOpenParams, ForwardOpenResult> kForwardOpen{"forward.open"};
 inline constexpr Method<ForwardCloseParams, ForwardCloseResult> kForwardClose{"forward.close"};
 inline constexpr Method<Empty, ForwardListResult> kForwardList{"forward.list"};
+inline constexpr Method<Empty, Empty> kInteractionSubscribe{"interaction.subscribe"};
+inline constexpr Method<InteractionClaimParams, Interaction> kInteractionClaim{"interaction.claim"};
+inline constexpr Method<InteractionRespondParams, Empty> kInteractionRespond{"interaction.respond"};
+inline constexpr Method<InteractionDeclineParams, Empty> kInteractionDecline{"interaction.decline"};
+inline constexpr Method<Empty, AgentReloadResult> kAgentReload{"agent.reload"};
 inline constexpr Method<Empty, Empty> kAgentShutdown{"agent.shutdown"};
 }  // namespace method
+
+// What the agent says unasked, to clients that asked for it.
+template <class P>
+struct Notification {
+  using Params = P;
+  const char* name;
+};
+
+namespace notification {
+inline constexpr Notification<Interaction> kInteraction{"interaction"};
+inline constexpr Notification<InteractionEnded> kInteractionEnded{"interaction.ended"};
+inline constexpr Notification<Notice> kNotice{"notice"};
+}  // namespace notification
 
 }  // namespace jump::proto

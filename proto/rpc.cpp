@@ -5,6 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "proto/answers.h"
+
 namespace jump::proto {
 namespace {
 
@@ -52,7 +54,8 @@ std::optional<RpcError> check_request(const json& object) {
 }  // namespace
 
 std::variant<Request, BadRequest> parse_request(std::string_view line) {
-  Result<Json> parsed = Json::parse(line);
+  std::optional<Lifted> lifted = lift_answers(line);
+  Result<Json> parsed = Json::parse(lifted ? std::string_view(lifted->line) : line);
   if (!parsed.ok()) return BadRequest{"null", to_rpc_error(parsed.error(), kParseError)};
   const json& object = parsed->value();
   if (object.is_array()) {
@@ -72,7 +75,21 @@ std::variant<Request, BadRequest> parse_request(std::string_view line) {
   }
   request.method = object["method"].get_ref<const std::string&>();
   if (const auto params = object.find("params"); params != object.end()) request.params = Json(*params);
+  if (lifted) request.answers = std::move(lifted->answers);
   return request;
+}
+
+template <>
+Result<InteractionRespondParams> decode_params(Request& request) {
+  auto params = decode_params<InteractionRespondParams>(request.params);
+  if (!params.ok()) return params;
+  if (params->answers.size() != request.answers.size()) {
+    return Error{Errc::kInvalid,
+                 fmt::format("params.answers: expected at most {} strings, and no other 'answers'", kMaxAnswers),
+                 {}};
+  }
+  params->answers = std::move(request.answers);
+  return params;
 }
 
 std::string encode_result(std::string_view id, const Json& result) {
@@ -81,6 +98,11 @@ std::string encode_result(std::string_view id, const Json& result) {
 
 std::string encode_error(std::string_view id, const RpcError& error) {
   return fmt::format("{{\"jsonrpc\":\"2.0\",\"id\":{},\"error\":{}}}\n", id, encode(error).dump());
+}
+
+std::string encode_notification(std::string_view method, const Json& params) {
+  return fmt::format("{{\"jsonrpc\":\"2.0\",\"method\":{},\"params\":{}}}\n", Json(json(method)).dump(),
+                     params.dump());
 }
 
 RpcError method_not_found(std::string_view method) {
@@ -98,6 +120,10 @@ RpcError line_too_long() {
 std::string encode_request(std::int64_t id, std::string_view method, const Json& params) {
   return fmt::format("{{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":{},\"params\":{}}}\n", id,
                      Json(json(method)).dump(), params.value().is_null() ? "{}" : params.dump());
+}
+
+Secret encode_respond(std::int64_t id, const InteractionRespondParams& params) {
+  return insert_answers(encode_request(id, method::kInteractionRespond, params), params.answers);
 }
 
 Result<Answer> parse_answer(std::string_view line) {

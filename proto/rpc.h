@@ -18,8 +18,10 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "base/result.h"
+#include "base/secret.h"
 #include "proto/codec.h"
 #include "proto/json.h"
 #include "proto/messages.h"
@@ -33,6 +35,7 @@ struct Request {
   std::string method;
   Json params;     // null when absent; decode_params() checks the rest
   std::string id;  // JSON text: a string, number or null; empty in a notification, which gets no answer
+  std::vector<Secret> answers;  // what stood in params.answers, see answers.h
 
   bool is_notification() const { return id.empty(); }
 };
@@ -42,6 +45,14 @@ struct BadRequest {
   RpcError error;           // kParseError or kInvalidRequest
 };
 std::variant<Request, BadRequest> parse_request(std::string_view line);
+
+// The params of a request, with its answers where they belong. Errors: kInvalid.
+template <class P>
+Result<P> decode_params(Request& request) {
+  return decode_params<P>(request.params);
+}
+template <>
+Result<InteractionRespondParams> decode_params(Request& request);
 
 std::string encode_result(std::string_view id, const Json& result);
 std::string encode_error(std::string_view id, const RpcError& error);
@@ -56,6 +67,13 @@ std::string encode_reply(std::string_view id, const Result<R>& outcome) {
   return outcome.ok() ? encode_result(id, *outcome) : encode_error(id, to_rpc_error(outcome.error()));
 }
 
+// Something that nobody asked for; no answer comes.
+std::string encode_notification(std::string_view method, const Json& params);
+template <class P>
+std::string encode_notification(const Notification<P>& what, const P& params) {
+  return encode_notification(what.name, encode(params));
+}
+
 RpcError method_not_found(std::string_view method);
 RpcError line_too_long();  // send it with id "null", then end the connection
 
@@ -67,6 +85,9 @@ template <class P, class R>
 std::string encode_request(std::int64_t id, const Method<P, R>& method, const P& params) {
   return encode_request(id, method.name, encode(params));
 }
+
+// interaction.respond, with its answers.
+Secret encode_respond(std::int64_t id, const InteractionRespondParams& params);
 
 // An answer, or a notification of the agent (then `method` is set and there is no id).
 struct Answer {

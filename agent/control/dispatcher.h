@@ -9,6 +9,7 @@
 // when the client goes.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -23,10 +24,25 @@
 
 namespace jump {
 
+// The client whose request it is, as a handler sees it.
+class Peer {
+ public:
+  // Differs for every connection.
+  virtual std::uint64_t id() const = 0;
+  // Is sent behind what was answered before.
+  virtual void notify(const std::string& line) = 0;
+  // Is destroyed when the client goes, or says that it will send no more.
+  virtual void keep(std::unique_ptr<Operation> operation) = 0;
+
+ protected:
+  ~Peer() = default;
+};
+
 // Where one request's answer goes. Owned by the Reply; the client's side may be gone.
 class ReplySink {
  public:
   virtual ~ReplySink() = default;
+  virtual Peer* peer() = 0;  // null once the client has gone, or was answered
   virtual void answer(std::string line) = 0;
   virtual void keep(std::unique_ptr<Operation> operation) = 0;
 };
@@ -43,6 +59,7 @@ class Reply {
   void keep(std::unique_ptr<Operation> operation) const {
     if (operation && state_->sink) state_->sink->keep(std::move(operation));
   }
+  Peer* peer() const { return state_->sink ? state_->sink->peer() : nullptr; }
 
  private:
   // Shared, as std::function wants copies; the last one gone without an answer gives the one below.
@@ -64,9 +81,9 @@ class Dispatcher {
  public:
   template <class P, class R, class Handler>
   void bind(const proto::Method<P, R>& method, Handler handler) {
-    table_[method.name] = [handler = std::move(handler)](const proto::Request& request,
+    table_[method.name] = [handler = std::move(handler)](proto::Request& request,
                                                          std::shared_ptr<ReplySink> sink) {
-      Result<P> params = proto::decode_params<P>(request.params);
+      Result<P> params = proto::decode_params<P>(request);
       if (!params) {
         sink->answer(
             proto::encode_error(request.id, proto::to_rpc_error(params.error(), proto::kInvalidParams)));
@@ -76,8 +93,8 @@ class Dispatcher {
     };
   }
 
-  // Answers through `sink`, now or later.
-  void dispatch(const proto::Request& request, std::shared_ptr<ReplySink> sink) const {
+  // Answers through `sink`, now or later. Takes the request's answers, if it has any.
+  void dispatch(proto::Request& request, std::shared_ptr<ReplySink> sink) const {
     auto found = table_.find(request.method);
     if (found == table_.end()) {
       sink->answer(proto::encode_error(request.id, proto::method_not_found(request.method)));
@@ -87,7 +104,7 @@ class Dispatcher {
   }
 
  private:
-  using Entry = std::function<void(const proto::Request&, std::shared_ptr<ReplySink>)>;
+  using Entry = std::function<void(proto::Request&, std::shared_ptr<ReplySink>)>;
   std::map<std::string, Entry, std::less<>> table_;
 };
 

@@ -4,7 +4,9 @@
 
 #include <functional>
 
+#include "config/live_config.h"
 #include "control/dispatcher.h"
+#include "control/interactions.h"
 #include "forward/forwards.h"
 #include "proto/messages.h"
 #include "route/hosts.h"
@@ -19,10 +21,10 @@ struct MethodContext {
   proto::HelloResult identity;  // what hello answers, but for the version of the protocol
   std::function<proto::AgentStatus()> agent_status;
   std::function<void()> shutdown;  // begins the orderly end; returns at once
+  Interactions* interactions = nullptr;  // null: nobody is ever asked
+  const AgentConfig& config = AgentConfig::defaults();  // in force: what it says changes with a reload
+  std::function<void(ReloadDone)> reload{};             // of the config file; null: that cannot be done
 };
-
-// Without a timeout of the client's, a login may take this long.
-inline constexpr Duration kDefaultLoginWait = seconds(60);
 
 void bind_methods(Dispatcher& dispatcher, const MethodContext& context);
 

@@ -14,13 +14,21 @@ namespace jump {
 // One connection to the control socket. kServing: requests are read and worked on. kDraining: nothing more is
 // read, what was asked is still answered. kClosing: all is said; it closes when it is sent. kClosed: nothing
 // goes either way.
-class ControlServer::Client final : private StreamHandler {
+class ControlServer::Client final : public Peer, private StreamHandler {
  public:
   Client(ControlServer& server, std::unique_ptr<ByteStream> stream, std::uint64_t id)
       : server_(server), stream_(std::move(stream)), id_(id) {
     work_soon_ = server_.io_.deferred([this] { work(); });
   }
   ~Client() { drop_requests(); }
+
+  std::uint64_t id() const override { return id_; }
+  void notify(const std::string& line) override {
+    if (state_ < State::kClosing) send(line);
+  }
+  void keep(std::unique_ptr<Operation> operation) override {
+    if (operation && state_ == State::kServing) kept_.push_back(std::move(operation));
+  }
 
   // What is under way for this client is cancelled. Without this, each request would keep itself alive: its
   // operation holds the reply, the reply holds the sink, and the sink holds the operation.
@@ -29,6 +37,7 @@ class ControlServer::Client final : private StreamHandler {
       sink->client = nullptr;
       std::exchange(sink->kept, {}).clear();
     }
+    std::exchange(kept_, {}).clear();
   }
 
   void start() { stream_->set_handler(this); }
@@ -36,6 +45,7 @@ class ControlServer::Client final : private StreamHandler {
   void drain() {
     if (state_ != State::kServing) return;
     set_state(State::kDraining);
+    std::exchange(kept_, {}).clear();  // whoever is asked has to be able to answer
     if (pending_.empty()) finish();
   }
 
@@ -51,6 +61,7 @@ class ControlServer::Client final : private StreamHandler {
     std::vector<std::unique_ptr<Operation>> kept;
     std::list<std::shared_ptr<Sink>>::iterator place;
 
+    Peer* peer() override { return client; }
     void answer(std::string line) override {
       if (client) client->on_answer(*this, std::move(line));
     }
@@ -63,6 +74,7 @@ class ControlServer::Client final : private StreamHandler {
     if (state_ != State::kServing) return data.size();
     if (pending_.size() >= kMaxPending || framer_.buffered() > proto::kMaxLine) {
       paused_ = true;
+      server_.counters_.pauses++;
       return 0;
     }
     framer_.feed(data);
@@ -78,9 +90,10 @@ class ControlServer::Client final : private StreamHandler {
       switch (framer_.next(&line)) {
         case proto::LineFramer::Next::kLine:
           handle(line);
+          framer_.drop_line();  // it may have held a password
           break;
         case proto::LineFramer::Next::kTooLong:
-          server_.protocol_errors_++;
+          server_.counters_.protocol_errors++;
           send(proto::encode_error("null", proto::line_too_long()));
           return finish();
         case proto::LineFramer::Next::kMore:
@@ -96,10 +109,10 @@ class ControlServer::Client final : private StreamHandler {
   void handle(std::string_view line) {
     auto parsed = proto::parse_request(line);
     if (auto* bad = std::get_if<proto::BadRequest>(&parsed)) {
-      server_.protocol_errors_++;
+      server_.counters_.protocol_errors++;
       return send(proto::encode_error(bad->id, bad->error));
     }
-    const auto& request = std::get<proto::Request>(parsed);
+    auto& request = std::get<proto::Request>(parsed);
     log::debug("client {}: {}", id_, request.method.substr(0, 64));
     auto sink = std::make_shared<Sink>();
     sink->client = this;
@@ -124,6 +137,7 @@ class ControlServer::Client final : private StreamHandler {
     // Looked at before the answer is added: one answer may be longer than the bound.
     if (output_.size() > kMaxQueued) {
       log::warn("client {}: does not read its answers; cut off", id_);
+      server_.counters_.cut_off++;
       set_state(State::kClosed);
       stream_->abort();
       return;
@@ -176,6 +190,7 @@ class ControlServer::Client final : private StreamHandler {
   proto::LineFramer framer_;
   ByteQueue output_;
   std::list<std::shared_ptr<Sink>> pending_;
+  std::vector<std::unique_ptr<Operation>> kept_;  // as long as the client can send requests
   State state_ = State::kServing;
   bool paused_ = false;  // on_data() took less than it was offered
   bool eof_ = false;     // the client has sent all; the last of it may still be in framer_
@@ -196,10 +211,6 @@ Status ControlServer::listen(const std::string& path) {
   return {};
 }
 
-std::uint64_t ControlServer::refused() const {
-  return refused_ + (listener_ ? listener_->stats().turned_away : 0);
-}
-
 void ControlServer::stop() {
   stopped_ = true;
   listener_.reset();
@@ -209,15 +220,16 @@ void ControlServer::stop() {
 }
 
 void ControlServer::on_accepted(std::unique_ptr<ByteStream> stream) {
-  if (clients_.size() >= kMaxClients || stopped_) {
-    refused_++;
-    Error full{Errc::kLimit, "the agent has " + std::to_string(kMaxClients) + " clients already",
+  if (clients_.size() >= max_clients_ || stopped_) {
+    counters_.over_limit++;
+    Error full{Errc::kLimit, "the agent has " + std::to_string(max_clients_) + " clients already",
                "close some of them"};
     stream->write(as_bytes(proto::encode_error("null", proto::to_rpc_error(full))));
     stream->close();
     io_.dispose(std::shared_ptr<ByteStream>(std::move(stream)));
     return;
   }
+  counters_.clients++;
   auto client = std::make_shared<Client>(*this, std::move(stream), next_id_++);
   client->place = clients_.insert(clients_.end(), client);
   client->start();

@@ -18,9 +18,17 @@
 
 namespace jump {
 
+struct ControlCounters {
+  std::uint64_t clients = 0;          // served, ever
+  std::uint64_t over_limit = 0;       // turned away: too many already
+  std::uint64_t cut_off = 0;          // did not read their answers
+  std::uint64_t pauses = 0;           // times that a client's next request waited: too many under way
+  std::uint64_t protocol_errors = 0;  // malformed requests
+};
+
 class ControlServer {
  public:
-  static constexpr std::size_t kMaxClients = 256;
+  static constexpr std::size_t kMaxClients = 256;  // unless set_max_clients() says otherwise
   // Answers that a client has not read yet; beyond it the client is cut off.
   static constexpr std::size_t kMaxQueued = 4 * 1024 * 1024;
   // Requests of one client that are being worked on; reading pauses beyond it.
@@ -35,13 +43,16 @@ class ControlServer {
 
   // Errors: those of Io::listen.
   Status listen(const std::string& path);
+  // Those that are there stay.
+  void set_max_clients(std::size_t most) { max_clients_ = most; }
   // No new clients and no new requests; what is being answered still gets out.
   void stop();
 
   std::size_t clients() const { return clients_.size(); }
   // Over the limit, or of another uid.
-  std::uint64_t refused() const;
-  std::uint64_t protocol_errors() const { return protocol_errors_; }
+  std::uint64_t refused() const { return counters_.over_limit + listener_stats().turned_away; }
+  const ControlCounters& counters() const { return counters_; }
+  ListenerStats listener_stats() const { return listener_ ? listener_->stats() : ListenerStats{}; }
 
  private:
   class Client;
@@ -53,8 +64,8 @@ class ControlServer {
   const Dispatcher& dispatcher_;
   std::unique_ptr<Listener> listener_;
   std::list<std::shared_ptr<Client>> clients_;
-  std::uint64_t refused_ = 0;
-  std::uint64_t protocol_errors_ = 0;
+  ControlCounters counters_;
+  std::size_t max_clients_ = kMaxClients;
   std::uint64_t next_id_ = 1;
   bool stopped_ = false;
 };

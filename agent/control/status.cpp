@@ -1,5 +1,7 @@
 #include "control/status.h"
 
+#include <algorithm>
+
 namespace jump {
 namespace {
 
@@ -34,6 +36,7 @@ const char* state_name(const Host& host) {
 }
 
 const char* state_name(const WantedForward& wanted) {
+  if (wanted.unbound) return "backoff";
   if (!wanted.established) return "starting";
   switch (wanted.forward->state()) {
     case LocalForward::State::kStarting:
@@ -48,12 +51,40 @@ const char* state_name(const WantedForward& wanted) {
   return "starting";
 }
 
+// What one connection adds to the figures of its host.
+void add_traffic(const Hop& hop, proto::HostStatus& status) {
+  status.rekeys += hop.rekeys();
+  status.queued_out += hop.output_size();
+  if (hop.state() != Hop::State::kReady) return;
+  const Mux& mux = hop.mux();
+  status.channels += mux.open_channels();
+  status.channels_opening += mux.opening_channels();
+  status.channels_closing += mux.used_numbers() - mux.open_channels() - mux.opening_channels();
+  status.answers_owed += mux.owed_answers();
+  status.replies_awaited += mux.awaited_replies();
+  const MuxCounters& counters = mux.counters();
+  status.bytes_in += counters.bytes_in;
+  status.bytes_out += counters.bytes_out;
+  status.queued_out += counters.queued_out;
+  status.held_in += counters.held_in;
+  status.opens_refused += counters.open_failed;
+  status.opens_timed_out += counters.open_timeouts;
+  status.window_stalls += counters.window_stalls;
+  status.window_growths += counters.window_growths;
+  status.largest_window = std::max(status.largest_window, counters.largest_window);
+}
+
 }  // namespace
 
 proto::HostStatus host_status(const Host& host, TimePoint now) {
   proto::HostStatus status;
   status.host = host.name();
-  if (const auto& spec = host.spec()) status.address = spec->address();
+  if (const HopSpec* spec = host.spec()) {
+    status.address = spec->address();
+    status.ignored = spec->ignored;
+  }
+  if (const Host* via = host.via()) status.via = via->name();
+  if (const Host* leader = host.leader()) status.same_as = leader->name();
   status.state = state_name(host);
   if (const auto& error = host.last_error()) {
     status.error = error->message;
@@ -61,19 +92,16 @@ proto::HostStatus host_status(const Host& host, TimePoint now) {
   }
   status.age = to_seconds(now - host.since());
   status.logins = host.logins();
+  status.waiting = host.waiting();
+  const Lane& lane = host.lane();
+  status.lane_logins = lane.logins();
   const Hop* hop = host.hop();
   if (!hop) return status;
   status.algorithms = hop->algorithms();
   if (auto rtt = hop->round_trip()) status.rtt = to_seconds(*rtt);
-  status.rekeys = hop->rekeys();
-  status.queued_out = hop->output_size();
-  if (hop->state() != Hop::State::kReady) return status;
-  const Mux& mux = hop->mux();
-  status.channels = mux.open_channels();
-  status.channels_opening = mux.opening_channels();
-  status.bytes_in = mux.counters().bytes_in;
-  status.bytes_out = mux.counters().bytes_out;
-  status.queued_out += mux.counters().queued_out;
+  add_traffic(*hop, status);
+  status.lanes = lane.ready() ? 1 : 0;
+  if (const Hop* second = lane.ready()) add_traffic(*second, status);
   return status;
 }
 
@@ -87,8 +115,13 @@ proto::ForwardStatus forward_status(const WantedForward& wanted, TimePoint now) 
   status.listen = forward.local().to_string();
   status.target = forward.target().to_string();
   status.via = forward.host().name();
+  status.via_rule = wanted.via_rule;
+  status.origin = !wanted.configured ? "client" : wanted.by_client ? "both" : "config";
   status.state = state_name(wanted);
-  if (const auto& error = forward.last_error()) {
+  if (wanted.unbound) {
+    status.error = wanted.unbound->message;
+    status.error_age = to_seconds(now - wanted.unbound_since);
+  } else if (const auto& error = forward.last_error()) {
     status.error = error->message;
     status.error_age = to_seconds(now - forward.error_time());
   } else if (const auto& down = forward.host().last_error(); down && !forward.host().ready()) {
@@ -103,6 +136,7 @@ proto::ForwardStatus forward_status(const WantedForward& wanted, TimePoint now) 
   status.bytes_out = counters.bytes_out;
   status.prewarm = forward.spares_wanted();
   status.prewarmed = forward.spares_ready();
+  status.accept_pauses = forward.listener_stats().pauses;
   status.age = to_seconds(now - forward.since());
   return status;
 }

@@ -30,8 +30,9 @@ void must_succeed(const CommandLine& command, const test::Environment& environme
 
 class Jumpagent : public Contender {
  public:
-  explicit Jumpagent(const std::string& ssh_config) : agent_(ssh_config) {
-    agent_.run();
+  explicit Jumpagent(const std::string& ssh_config, const std::vector<std::string>& options = {})
+      : agent_(ssh_config) {
+    agent_.run(options);
     must_succeed({test::ctl_program(), "connect", kBastion}, environment());
     pid_ = agent_.pid();
   }
@@ -106,6 +107,18 @@ class Openssh : public Contender {
 std::unique_ptr<Contender> Contender::start(Program program, const std::string& ssh_config) {
   if (program == Program::kJumpagent) return std::make_unique<Jumpagent>(ssh_config);
   return std::make_unique<Openssh>(ssh_config);
+}
+
+std::unique_ptr<Contender> Contender::start_jumpagent(const std::string& ssh_config,
+                                                      const std::vector<std::string>& options) {
+  return std::make_unique<Jumpagent>(ssh_config, options);
+}
+
+std::size_t lanes(const Contender& jumpagent) {
+  const auto status =
+      test::run_process({test::ctl_program(), "--json", "status"}, kCommandDeadline, jumpagent.environment());
+  if (!status.ok()) setup_error("jumpctl status: " + status.describe());
+  return nlohmann::json::parse(status.out).at("hosts").at(0).at("lanes").get<std::size_t>();
 }
 
 bool can_prewarm() {

@@ -26,6 +26,9 @@ class Contender {
 
   // Logged in to kBastion of that ssh_config when it returns.
   static std::unique_ptr<Contender> start(Program program, const std::string& ssh_config);
+  // jumpagent with further options of `jumpagent run`.
+  static std::unique_ptr<Contender> start_jumpagent(const std::string& ssh_config,
+                                                    const std::vector<std::string>& options);
   virtual ~Contender() = default;
 
   // A local port that leads to 127.0.0.1:TARGET as the bastion sees it. `prewarm`: spare channels, where
@@ -39,6 +42,9 @@ class Contender {
   virtual CommandLine close_command(const std::string& spec) const = 0;
   virtual const test::Environment& environment() const = 0;
 };
+
+// How many lanes to kBastion that jumpagent has now.
+std::size_t lanes(const Contender& jumpagent);
 
 // Whether `jumpctl forward` knows --prewarm.
 bool can_prewarm();

@@ -1,18 +1,10 @@
 // A keystroke while a download fills the path: the round trip of a small channel, on a path whose rate and
-// queue all connections share. 32 bytes go out every 20 ms whether or not earlier ones are back, as a
-// person's typing would.
-#include <poll.h>
-#include <sys/socket.h>
-
-#include <atomic>
-#include <cerrno>
-#include <cstring>
-#include <thread>
-
+// queue all connections share.
 #include "bench/scenario.h"
 #include "bench/scene.h"
 #include "bench/stats.h"
 #include "bench/stream_pattern.h"
+#include "bench/typing.h"
 #include "support/eventually.h"
 #include "support/setup_error.h"
 #include "support/socket.h"
@@ -26,79 +18,8 @@ using test::Socket;
 
 constexpr std::uint64_t kRate = 12'500'000;
 constexpr Duration kRoundTrip = milliseconds(40);
-constexpr std::size_t kQueue = 1'000'000;  // twice the bandwidth-delay product: 80 ms when full
-constexpr Duration kInterval = milliseconds(20);
-constexpr std::size_t kSize = 32;
-constexpr Duration kStall = seconds(30);
+constexpr std::size_t kQueue = 1'000'000;   // twice the bandwidth-delay product: 80 ms when full
 constexpr Duration kSettling = seconds(2);  // after the download began: reported apart
-
-// The download, on a thread of its own. What it has received so far can be asked for.
-class Background {
- public:
-  Background(const StreamPattern& pattern, std::uint16_t port) : pattern_(pattern), port_(port) {
-    thread_ = std::thread([this] { run(); });
-  }
-  ~Background() {
-    stop_ = true;
-    thread_.join();
-  }
-  std::uint64_t received() const { return received_; }
-  bool broken() const { return broken_; }
-
- private:
-  void run() {
-    auto socket = Socket::connect_tcp(port_);
-    if (!socket || !socket->send_all("!")) broken_ = true;
-    Bytes buffer(StreamPattern::kRun);
-    while (!broken_) {
-      std::size_t got = 0;
-      const test::StreamEnd end = socket->receive_some(buffer, &got, kStall);
-      if (end == test::StreamEnd::kEof && stop_) return;
-      if (end != test::StreamEnd::kOpen || !pattern_.matches(received_, {buffer.data(), got})) broken_ = true;
-      received_ += got;
-      if (stop_) socket->shutdown_write();
-    }
-  }
-
-  const StreamPattern& pattern_;
-  std::uint16_t port_;
-  std::atomic<bool> stop_{false};
-  std::atomic<bool> broken_{false};
-  std::atomic<std::uint64_t> received_{0};
-  std::thread thread_;
-};
-
-// Round trips in milliseconds of all that is sent during `how_long`.
-std::vector<double> type(Socket& socket, const StreamPattern& pattern, Duration how_long) {
-  std::vector<TimePoint> sent;
-  std::vector<double> times;
-  const TimePoint start = Clock::now();
-  Bytes come;
-  while (Clock::now() < start + how_long || times.size() < sent.size()) {
-    const TimePoint due = start + kInterval * static_cast<int>(sent.size());
-    const bool sending = due < start + how_long;
-    if (sending && Clock::now() >= due) {
-      sent.push_back(Clock::now());
-      if (!socket.send_all(ByteView(pattern.at((sent.size() - 1) * kSize), kSize)))
-        setup_error("the echo broke");
-      continue;
-    }
-    std::uint8_t buffer[4096];
-    std::size_t got = 0;
-    const Duration wait = sending ? due - Clock::now() : kStall;
-    const test::StreamEnd end = socket.receive_some(buffer, &got, wait);
-    if (end != test::StreamEnd::kOpen && !(sending && end == test::StreamEnd::kTimeout))
-      setup_error("the echo broke");
-    come.insert(come.end(), buffer, buffer + got);
-    while (come.size() >= kSize) {
-      if (!pattern.matches(times.size() * kSize, ByteView(come).first(kSize)))
-        setup_error("the echo brought wrong bytes");
-      times.push_back(to_seconds(Clock::now() - sent[times.size()]) * 1e3);
-      come.erase(come.begin(), come.begin() + kSize);
-    }
-  }
-  return times;
-}
 
 struct Echoes {
   std::vector<double> idle_p50, loaded_p50, loaded_p99, worst_at_first, over_idle, share;

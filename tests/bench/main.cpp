@@ -36,6 +36,7 @@ constexpr Scenario kScenarios[] = {
     {"open-rtt", "100 at once at 50 ms round trip, in round trips", open_far},
     {"idle-10000", "10,000 idle connections: memory, CPU, life", idle_connections},
     {"echo", "a small channel under saturating bulk on one shared path", echo_under_bulk},
+    {"lanes", "a second connection: jumpagent with it and without", with_and_without_lanes},
     {"ctl", "wall time of the commands", commands},
     {"size", "size and libraries of jumpctl", size},
     {"rss", "memory of the idle programs", memory},

@@ -23,6 +23,7 @@ void bulk(const std::string&, const Settings&, Report&);
 void bulk_gcm(const std::string&, const Settings&, Report&);
 void bulk_long(const std::string&, const Settings&, Report&);  // "long-MILLISECONDS"
 void echo_under_bulk(const std::string&, const Settings&, Report&);
+void with_and_without_lanes(const std::string&, const Settings&, Report&);
 
 void open_at_once(const std::string&, const Settings&, Report&);  // "open-COUNT"
 void open_far(const std::string&, const Settings&, Report&);

@@ -25,6 +25,9 @@ class Scene {
 
   const FarEnd& far_end() const { return far_end_; }
   std::unique_ptr<Contender> start(Program program) const { return Contender::start(program, ssh_config_); }
+  std::unique_ptr<Contender> start_jumpagent(const std::vector<std::string>& options) const {
+    return Contender::start_jumpagent(ssh_config_, options);
+  }
   const std::string& ssh_config() const { return ssh_config_; }
 
  private:

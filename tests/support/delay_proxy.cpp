@@ -259,6 +259,8 @@ class DelayProxy::Engine {
     if (!slab_ || kSlabSize - slab_->used < most) slab_ = fresh_slab();
     std::uint8_t* const place = slab_->bytes.get() + slab_->used;
     const ssize_t count = ::recv(flow.from, place, most, 0);
+    // What a path delays is ours to say, and not a delayed acknowledgement of this end's kernel.
+    if (count > 0) set_option(flow.from, IPPROTO_TCP, TCP_QUICKACK, 1);
     if (count > 0) {
       const auto size = static_cast<std::size_t>(count);
       slab_->used += size;
