@@ -30,13 +30,10 @@ class BulkGovernor {
   static constexpr double kStartGrowth = 2.0;
   // Per round trip afterwards: the window is about right, and the overshoot shall not be felt.
   static constexpr double kGrowth = 1.12;
-  // So many round trips without a queue, and the path is not the one that was measured before.
-  static constexpr int kClearRun = 6;
-
   // Takes over with what was under way during the last round trip.
   void start(double under_way) {
     window_ = std::clamp(under_way, kMin, kMax);
-    clear_run_ = kClearRun;
+    starting_ = true;
   }
 
   // One measured round trip; `delivered` bytes of bulk came during it.
@@ -44,10 +41,9 @@ class BulkGovernor {
     double rtt = std::max(to_seconds(sample), 1e-6), least = std::max(to_seconds(base), 1e-6);
     bool limited = delivered > window_ / 3;  // a window that is not used is not a measurement
     if (rtt <= least * kClear) {
-      if (limited) window_ *= clear_run_ < kClearRun ? kGrowth : kStartGrowth;
-      if (limited && clear_run_ < kClearRun - 1) clear_run_ = clear_run_ + 1;
+      if (limited) window_ *= starting_ ? kStartGrowth : kGrowth;
     } else {
-      clear_run_ = 0;
+      starting_ = false;
       double queue_target = std::max(kMin / 4, delivered * (least / rtt) * kQueueShare);
       window_ = 0.5 * window_ + 0.5 * (window_ * least / rtt + queue_target);
     }
@@ -58,7 +54,7 @@ class BulkGovernor {
 
  private:
   double window_ = kMin;
-  int clear_run_ = kClearRun;  // round trips in a row that saw no queue; at kClearRun: as at the start
+  bool starting_ = true;  // no queue was seen since start()
 };
 
 }  // namespace jump
