@@ -21,7 +21,7 @@ class ReadCoalescer {
   // kPatience at the end is then little of the whole.
   static constexpr std::size_t kBulk = 16 * 1024 * 1024;
   static constexpr Duration kGap = std::chrono::microseconds(200);
-  static constexpr int kLowWater = 128 * 1024;
+  static constexpr int kLowWater = 208 * 1024;
   static constexpr Duration kPatience = milliseconds(1);
 
   ReadCoalescer(Loop& loop, int fd) : loop_(loop), fd_(fd) {}

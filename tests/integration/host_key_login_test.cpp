@@ -2,6 +2,9 @@
 // a user has it. The rules themselves are compared with stock ssh in known_hosts_verdicts_test.cpp.
 #include <gtest/gtest.h>
 
+#include <set>
+#include <sstream>
+
 #include "auth/host_pattern.h"
 #include "hop/hop.h"
 #include "loop/uv_io.h"
@@ -20,7 +23,7 @@ using test::TempDir;
 
 class HopHostKeys : public ::testing::Test {
  protected:
-  HopHostKeys() {
+  explicit HopHostKeys(test::SshdOptions options = {}) : sshd(std::move(options)) {
     const test::KeyPair& key = test::user_key(test::KeyKind::kEd25519);
     sshd.authorize(key);
     spec.alias = "bastion";
@@ -125,6 +128,76 @@ TEST_F(HopHostKeys, ASlowAnswerIsNotTooLateForConnectTimeout) {
   } slow(io);
   spec.connect_timeout = seconds(2);
   EXPECT_EQ(connect(&slow).state(), Hop::State::kReady) << hop->error().message;
+}
+
+// UpdateHostKeys: the same files, before and after, as stock ssh has them.
+class HopHostKeyUpdates : public HopHostKeys {
+ protected:
+  HopHostKeyUpdates()
+      : HopHostKeys(
+            {.host_keys = {test::KeyKind::kEd25519, test::KeyKind::kEcdsa256, test::KeyKind::kRsa3072}}) {
+    spec.update_host_keys = UpdateHostKeys::kYes;
+    former = test::generate_key(test::KeyKind::kEcdsa256, dir.file("former"));
+    place = "[127.0.0.1]:" + std::to_string(sshd.port()) + " ";
+    dir.write("user", before());
+    dir.write("ssh", before());
+  }
+  // One key that the server has, and one that it had.
+  std::string before() const {
+    return "# mine\nother " + former.public_line + "\n" + place + sshd.host_key(0).public_line + "\n" +
+           place + former.public_line + "\n";
+  }
+  static std::multiset<std::string> lines(const std::string& text) {
+    std::multiset<std::string> out;
+    std::istringstream in(text);
+    for (std::string line; std::getline(in, line);) out.insert(line);
+    return out;
+  }
+  std::multiset<std::string> by_ssh() {
+    test::Process ssh({"ssh",
+                       "-F",
+                       "none",
+                       "-N",
+                       "-p",
+                       std::to_string(sshd.port()),
+                       "-i",
+                       spec.identity_files[0],
+                       "-o",
+                       "IdentitiesOnly=yes",
+                       "-o",
+                       "BatchMode=yes",
+                       "-o",
+                       "StrictHostKeyChecking=yes",
+                       "-o",
+                       "UserKnownHostsFile=" + dir.file("ssh"),
+                       "-o",
+                       "GlobalKnownHostsFile=none",
+                       "-o",
+                       "UpdateHostKeys=yes",
+                       spec.user + "@127.0.0.1"});
+    EXPECT_TRUE(test::eventually([&] { return read_file(dir.file("ssh")) != before(); })) << ssh.err();
+    return lines(read_file(dir.file("ssh")));
+  }
+
+  test::KeyPair former;
+  std::string place;
+};
+
+TEST_F(HopHostKeyUpdates, LearnAndForgetWhatSshDoes) {
+  ASSERT_EQ(connect(nullptr).state(), Hop::State::kReady) << hop->error().message;
+  turn_until([&] { return read_file(dir.file("user")) != before(); });
+  EXPECT_EQ(lines(read_file(dir.file("user"))), by_ssh());
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(lines(read_file(dir.file("user"))).count(place + sshd.host_key(i).public_line), 1u) << i;
+  }
+}
+
+TEST_F(HopHostKeyUpdates, AreLeftAloneWhereTheUserSaysNo) {
+  spec.update_host_keys = UpdateHostKeys::kNo;
+  ASSERT_EQ(connect(nullptr).state(), Hop::State::kReady) << hop->error().message;
+  // The list came before the answer to this.
+  turn_until([&] { return hop->round_trip().has_value(); });
+  EXPECT_EQ(read_file(dir.file("user")), before());
 }
 
 // --- the agent as a user has it
