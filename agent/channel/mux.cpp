@@ -91,7 +91,6 @@ std::size_t Mux::write(std::uint32_t number, ByteView data) {
   Slot* slot = find(number);
   if (!slot || slot->phase == Phase::kEnded || slot->tell_end) return 0;
   if (slot->ends.out() != HalfClose::Out::kOpen) return 0;
-  note_traffic(number, *slot, data.size());
   std::size_t sent = send_now(*slot, data);
   data = data.subspan(sent);
   std::size_t room = kSendQueueMax - std::min(kSendQueueMax, slot->out.size());
@@ -102,6 +101,7 @@ std::size_t Mux::write(std::uint32_t number, ByteView data) {
     counters_.queued_out += count;
     join_ring(number);
   }
+  if (sent + count > 0) note_traffic(number, *slot, sent + count);
   return sent + count;
 }
 
@@ -188,7 +188,10 @@ void Mux::deliver(std::uint32_t number, ByteView data) {
   if (slot->ends.in() == HalfClose::In::kClosed) return credit(*slot);  // the owner wants none of it
   if (slot->ends.in() == HalfClose::In::kDraining) return protocol_error("data after EOF");
   bool direct = slot->in.empty() && slot->handler && !slot->paused && !slot->tell_opened;
-  if (!direct) return hold(*slot, data);
+  if (!direct) {
+    hold(*slot, data);
+    return credit(*slot);
+  }
   run_number_ = number;
   run_.push_back(data);
 }
@@ -208,7 +211,7 @@ void Mux::deliver_run() {
     slot->paused = true;
     hold(*slot, part.subspan(count));
   }
-  if (slot) credit(*slot);
+  if (slot) credit(*slot);  // not before all is held: until then the rest looks taken
   run.clear();
   run_ = std::move(run);  // for its capacity
 }
@@ -217,7 +220,6 @@ void Mux::hold(Slot& slot, ByteView data) {
   slot.in.append(data);
   counters_.held_in += data.size();
   budget_->held(data.size());
-  credit(slot);
 }
 
 void Mux::deliver_held(std::uint32_t number) {

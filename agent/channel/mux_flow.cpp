@@ -125,6 +125,7 @@ void Mux::govern() {
   for (std::uint32_t number : bulk_) {
     Slot* slot = find(number);
     slot->window = share;
+    counters_.largest_window = std::max<std::uint64_t>(counters_.largest_window, share);
     credit(*slot);
   }
   next_probe_ = now_ + kProbeGap;

@@ -246,9 +246,9 @@ void Hop::drive() {
 // Comes again, through drive(), until there is an outcome.
 bool Hop::judge_host_key() {
   if (!host_key_check_) {
-    host_key_check_ = std::make_unique<HostKeyCheck>(io_, prompter_, host_key_spec(spec_), host_key_files_,
-                                                     transport_->host_key(), is_carried() ? std::string() : address_in(stream_->describe()),
-                                                     [this] { drive_soon_->schedule(); });
+    host_key_check_ = std::make_unique<HostKeyCheck>(
+        io_, prompter_, host_key_spec(spec_), host_key_files_, transport_->host_key(),
+        is_carried() ? std::string() : address_in(stream_->describe()), [this] { drive_soon_->schedule(); });
     host_key_check_->start();
     // ConnectTimeout is for machines. Each question has a deadline of its own.
     if (host_key_check_->asking())
@@ -300,7 +300,8 @@ void Hop::begin_service() {
 
 void Hop::make_mux(TimePoint now) {
   mux_ = std::make_unique<Mux>(static_cast<PacketSink*>(this), &budget_, now, contention_.get());
-  if (spec_.update_host_keys == UpdateHostKeys::kNo || !host_key_check_ || !host_key_check_->updatable()) return;
+  if (spec_.update_host_keys == UpdateHostKeys::kNo || !host_key_check_ || !host_key_check_->updatable())
+    return;
   host_key_updater_ = std::make_unique<HostKeyUpdater>(
       io_, prompter_, host_key_spec(spec_), spec_.update_host_keys,
       spec_.host_key_algorithms.empty() ? std::string(kHostKeyAlgorithms) : spec_.host_key_algorithms,

@@ -91,6 +91,9 @@ void Loop::woke() {
   if (awake_) return;
   awake_ = true;
   woke_ = now();
+  // A callback that did not say so may have worked before: libuv read its clock when the wait ended.
+  const TimePoint waited(milliseconds(uv_now(raw())));
+  if (woke_ - waited > milliseconds(2)) woke_ = std::max(waits_since_, waited);
 }
 
 // A turn ends where the loop is about to wait, or returns: what it did since it woke was work, and lag.

@@ -23,7 +23,8 @@ void ReadCoalescer::begin() {
 }
 
 void ReadCoalescer::check() {
-  if (loop_.now() - last_ < kPatience) return timer_->start(kPatience);
+  const Duration quiet = loop_.now() - last_;
+  if (quiet < kPatience) return timer_->start(kPatience - quiet);
   on_ = false;
   flow_ = 0;
   set_low_water(1);

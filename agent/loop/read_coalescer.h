@@ -1,7 +1,7 @@
 // ReadCoalescer: fewer, larger reads of one TCP socket while bulk comes in fast. A reader that keeps up is
 // woken for each packet of the sender, and on a fast link the wake-ups then cost as much as the bytes. So
 // while bulk flows the kernel is told (SO_RCVLOWAT) to speak up for no less than kLowWater; when the flow
-// stops, a timer undoes it, so that what is left of a transfer waits kPatience at most.
+// stops, a timer undoes it, so that what is left of a transfer waits for kPatience, in whole milliseconds.
 //
 // Invariant: the mark is above one byte only while the timer runs.
 #pragma once

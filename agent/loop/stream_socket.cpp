@@ -52,6 +52,7 @@ StreamSocket::StreamSocket(Loop& loop, std::shared_ptr<SocketHandle> handle, std
 
 StreamSocket::~StreamSocket() {
   drop(held_, wipe_input_);
+  coalescer_.reset();
   handle_->owner = nullptr;
   if (state_ == State::kLingering && queued() == 0) {
     handle_->close();  // all is with the kernel, which delivers it
@@ -114,9 +115,12 @@ void StreamSocket::on_read(uv_stream_t* stream, ssize_t count, const uv_buf_t* b
     int on = 1;
     setsockopt(self->fd(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
   }
-  if (self->state_ == State::kLingering) return self->discard(size);
   bool wipe = self->wipe_input_;  // the handler may destroy the socket
-  self->read_bytes({reinterpret_cast<const std::uint8_t*>(buffer->base), size});
+  if (self->state_ == State::kLingering) {
+    self->discard(size);
+  } else {
+    self->read_bytes({reinterpret_cast<const std::uint8_t*>(buffer->base), size});
+  }
   if (wipe) explicit_bzero(buffer->base, size);
 }
 
@@ -359,6 +363,7 @@ void StreamSocket::end(std::optional<Error> why, bool reset) {
   drop(held_, wipe_input_);
   Bytes().swap(waiting_);
   linger_.reset();
+  coalescer_.reset();  // its timer must not meet a descriptor that is somebody else's by then
   if (reset) {
     handle_->close_with_reset();
   } else {

@@ -24,7 +24,6 @@ UvTimer::~UvTimer() { block_->release(); }
 void UvTimer::start(Duration after) {
   if (!block_->open()) return;
   uv_loop_t* loop = block_->uv.loop;
-  uv_update_time(loop);
   using Milliseconds = std::chrono::duration<std::int64_t, std::milli>;
   // Beyond a year is never; the bound keeps the sum below from overflowing.
   Duration bounded = std::clamp<Duration>(after, Duration::zero(), std::chrono::hours(24 * 365));

@@ -91,7 +91,8 @@ Host::~Host() {
   Error ending{Errc::kClosed, "the agent is shutting down", {}};
   if (leader_) lose_leader(ending, State::kIdle);
   release_followers(ending, State::kIdle);
-  if (hop_) hop_->close(Error{Errc::kClosed, "the agent is shutting down", {}});
+  lane_.end(ending);  // before the other, whose place it would take
+  if (hop_) hop_->close(ending);
   answer_all(nullptr);
 }
 
@@ -187,13 +188,13 @@ void Host::on_hop_changed() {
 
 void Host::disconnect(const Error& reason) {
   if (leader_) return leader_->disconnect(reason);
-  resolving_.reset();
   lane_.close(reason);  // before the other, whose place it would take
   if (hop_) {
     hop_->close(reason);
     io_.dispose(std::move(hop_));
     hop_.reset();
   }
+  resolving_.reset();  // also of those who asked again as their channels ended
   if (state_ == State::kIdle || state_ == State::kDown) return;
   set_state(State::kIdle);
   release_followers(reason, State::kIdle);

@@ -14,8 +14,12 @@ Lane::Lane(Io& io, WindowBudget& budget, std::shared_ptr<Contention> contention,
   look_timer_ = io_.timer([this] { look(); });
 }
 
-Lane::~Lane() {
-  if (hop_) hop_->close(Error{Errc::kClosed, "the agent is shutting down", {}});
+Lane::~Lane() { end(Error{Errc::kClosed, "the agent is shutting down", {}}); }
+
+void Lane::end(const Error& reason) {
+  std::shared_ptr<Hop> hop = std::exchange(hop_, nullptr);
+  set_state(State::kNone);
+  if (hop) hop->close(reason);
 }
 
 void Lane::open(const HopSpec& spec, const std::string& id, Hop::Via via) {

@@ -45,6 +45,8 @@ class Lane {
   void open(const HopSpec& spec, const std::string& id, Hop::Via via);
   // Ends it, with the reason for those who use it.
   void close(const Error& reason);
+  // The same from the owner's destructor: nothing of it calls `changed` any more.
+  void end(const Error& reason);
   // Takes note of what became of the hop.
   void update();
   // The ready connection becomes the caller's; null when there is none.

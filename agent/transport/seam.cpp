@@ -258,9 +258,10 @@ void take_packet(LIBSSH2_SESSION* session) { ++head_of(session)->remote.seqno; }
 
 void pass_packet(LIBSSH2_SESSION* session) { cipher_of(session, head_of(session)->remote)->opened = true; }
 
+bool exchanging(LIBSSH2_SESSION* session) { return (head_of(session)->state & kStateExchanging) != 0; }
+
 bool seals(LIBSSH2_SESSION* session) {
-  LIBSSH2_SESSION_HEAD* head = head_of(session);
-  return (head->state & kStateExchanging) == 0 && cipher_of(session, head->local) != nullptr;
+  return !exchanging(session) && cipher_of(session, head_of(session)->local) != nullptr;
 }
 
 std::size_t sealed_size(std::size_t payload) {

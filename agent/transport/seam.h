@@ -92,6 +92,8 @@ void take_packet(LIBSSH2_SESSION* session);
 // anything.
 void pass_packet(LIBSSH2_SESSION* session);
 
+// A key exchange is under way, as libssh2 sees it.
+bool exchanging(LIBSSH2_SESSION* session);
 // Whether seal() can send now: with one of our ciphers, and no key exchange under way.
 bool seals(LIBSSH2_SESSION* session);
 // Room that the sealed packet of that payload needs, at most.

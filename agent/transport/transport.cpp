@@ -120,13 +120,15 @@ ssize_t Transport::Impl::recv_callback(libssh2_socket_t, void* buffer, size_t si
 
 ssize_t Transport::Impl::receive(std::uint8_t* buffer, std::size_t size) {
   if (!may_read_) return -EAGAIN;
-  if (size == 0) {  // libssh2 accepts lengths that do not fit its buffer, and would ask for the rest for ever
-    note(Errc::kProtocol, "the server sent a packet of more than 35,000 bytes");
-    return -EMSGSIZE;
-  }
+  if (size == 0) return too_long();  // libssh2 would ask for the rest for ever
   if (!version_.done()) return receive_version(buffer);
   if (seam::framing(session_.get()) != seam::Framing::kLibssh2) return receive_packet({buffer, size});
   return input_.size() == 0 ? starve() : static_cast<ssize_t>(input_.read({buffer, size}));
+}
+
+ssize_t Transport::Impl::too_long() {
+  note(Errc::kProtocol, "the server sent a packet of more than 35,000 bytes");
+  return -EMSGSIZE;
 }
 
 ssize_t Transport::Impl::starve() {
@@ -149,13 +151,14 @@ ssize_t Transport::Impl::receive_packet(std::span<std::uint8_t> buffer) {
     const std::uint8_t* length = input_.peek(PacketCipher::kLengthSize);
     if (length == nullptr) return starve();
     const std::size_t whole = PacketCipher::kLengthSize + std::size_t{load_u32(length)};
-    // libssh2 says what is wrong with a longer one.
+    // libssh2 refuses a much longer one, and takes for good what does not fit its buffer.
+    if (whole > buffer.size() && whole <= LIBSSH2_PACKET_MAXPAYLOAD + kMaxMargin) return too_long();
     if (whole <= buffer.size() && input_.peek(whole) == nullptr) return starve();
     return static_cast<ssize_t>(input_.read(buffer.first(std::min(whole, buffer.size()))));
   }
   if (!open_next()) return first_error_ ? -EPROTO : starve();
   const std::size_t whole = PacketCipher::kLengthSize + std::exchange(opened_, 0) + PacketCipher::kTagSize;
-  if (whole > buffer.size()) return -EMSGSIZE;
+  if (whole > buffer.size()) return too_long();
   std::memcpy(buffer.data(), plain(), whole);
   seam::pass_packet(session_.get());
   return static_cast<ssize_t>(whole);
@@ -189,7 +192,7 @@ bool Transport::Impl::open_next() {
 // Connection packets need nothing of libssh2, but during a key exchange.
 bool Transport::Impl::past_libssh2() {
   return state_ == State::kConnection && !key_exchange_on_ && !first_error_ &&
-         seam::framing(session_.get()) == seam::Framing::kOurs;
+         !seam::exchanging(session_.get()) && seam::framing(session_.get()) == seam::Framing::kOurs;
 }
 
 // Hands the next packet to the owner, if it is a connection packet.
@@ -273,7 +276,10 @@ int Transport::Impl::step() {
 int Transport::Impl::step_userauth() {
   if (attempt_ == Attempt::kRequest) {
     const int rc = seam::send(session_.get(), request_, {});
-    if (rc == 0) attempt_ = Attempt::kReply;
+    if (rc == 0) {
+      attempt_ = Attempt::kReply;
+      request_.clear();  // a password is kept no longer than needed; libssh2 encrypts its copy in place
+    }
     return rc;
   }
   if (attempt_ == Attempt::kPublicKey || attempt_ == Attempt::kSigned) return run_publickey();
@@ -391,6 +397,7 @@ void Transport::Impl::fail() {
   error_ = *first_error_;
   attempt_ = Attempt::kNone;
   sign_request_.reset();
+  request_.clear();
   set_state(State::kFailed);
 }
 

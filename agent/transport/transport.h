@@ -113,8 +113,8 @@ class Transport {
   // Encrypted bytes for the network, to be drained by the owner. Bounded by what the owner sends.
   ByteQueue& output();
 
-  const HostKey& host_key() const;    // from kHostKey on
-  void accept_host_key();             // kHostKey → kUserauth
+  const HostKey& host_key() const;  // from kHostKey on
+  void accept_host_key();           // kHostKey → kUserauth
   // RFC 4253 section 7.2; from kHostKey on.
   ByteView session_id() const;
   std::string server_banner() const;  // "SSH-2.0-OpenSSH_9.2p1 …", printable; empty before it came

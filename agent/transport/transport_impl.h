@@ -145,6 +145,7 @@ class Transport::Impl final : public seam::Owner {
   ssize_t receive_version(std::uint8_t* buffer);
   ssize_t receive_packet(std::span<std::uint8_t> buffer);
   ssize_t starve();
+  ssize_t too_long();
   bool open_next();
   bool past_libssh2();
   bool deliver_next();
@@ -193,6 +194,8 @@ class Transport::Impl final : public seam::Owner {
 
   // The largest packet that libssh2's buffer holds.
   static constexpr std::size_t kMaxPacket = 35000;
+  // What libssh2 does not count to a packet's length: more than the length field.
+  static constexpr std::size_t kMaxMargin = 16;
 
   PacketInput input_;
   // Packets that are opened and handed on in one run, each in a place of its own.
@@ -220,7 +223,6 @@ class Transport::Impl final : public seam::Owner {
   Bytes public_key_;
   Method method_ = Method::kNone;  // of the attempt under way, unless libssh2 runs it
   UserauthRequest request_;
-  bool request_is_secret_ = false;        // what it is copied to on its way must be wiped too
   std::optional<AuthQuestion> question_;  // for the owner
   std::size_t prompts_asked_ = 0;         // of the last question
   AuthQuestion::Kind question_kind_ = AuthQuestion::Kind::kInformation;

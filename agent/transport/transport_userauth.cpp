@@ -71,7 +71,6 @@ void Transport::Impl::begin_request(const std::string& user, Method method) {
   key_accepted_ = false;
   question_.reset();
   questions_ = 0;
-  request_is_secret_ = false;
   attempt_ = Attempt::kRequest;
 }
 
@@ -96,7 +95,6 @@ void Transport::Impl::send_answers(Secret request) {
     return end_attempt(std::move(refused));
   }
   request_ = std::move(request);
-  request_is_secret_ = true;
   attempt_ = Attempt::kRequest;
 }
 

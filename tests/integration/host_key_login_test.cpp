@@ -144,8 +144,7 @@ class HopHostKeyUpdates : public HopHostKeys {
   }
   // One key that the server has, and one that it had.
   std::string before() const {
-    return "# mine\nother " + former.public_line + "\n" + place + sshd.host_key(0).public_line + "\n" +
-           place + former.public_line + "\n";
+    return "# mine\n" + place + sshd.host_key(0).public_line + "\n" + place + former.public_line + "\n";
   }
   static std::multiset<std::string> lines(const std::string& text) {
     std::multiset<std::string> out;
