@@ -85,7 +85,7 @@ PersonPrompt::State AskpassPrompt::ended() {
       std::find_if(answer_.data(), answer_.data() + size_, [](char c) { return c == '\r' || c == '\n'; });
   size_ = static_cast<std::size_t>(end - answer_.data());
   if (kind_ == Kind::kText) return done ? State::kAnswered : State::kDeclined;
-  const bool yes = done && (size_ == 0 || ::strncasecmp(answer_.data(), "yes", size_) == 0);
+  const bool yes = done && (size_ == 0 || (size_ == 3 && ::strncasecmp(answer_.data(), "yes", 3) == 0));
   size_ = static_cast<std::size_t>(::snprintf(answer_.data(), answer_.size(), "%s", yes ? "yes" : "no"));
   return State::kAnswered;
 }

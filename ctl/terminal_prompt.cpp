@@ -123,7 +123,7 @@ PersonPrompt::State TerminalPrompt::read_line() {
   const ssize_t count = full ? ::read(terminal_, rest, sizeof(rest))
                              : ::read(terminal_, line_.data() + size_, line_.size() - size_);
   if (count < 0 && (errno == EINTR || errno == EAGAIN)) return State::kWaiting;
-  if (count < 0 || (count == 0 && size_ == 0)) return State::kDeclined;
+  if (count <= 0) return State::kDeclined;  // the end of input, or of the terminal
   if (full) {
     const bool ends = std::memchr(rest, '\n', static_cast<std::size_t>(count)) != nullptr;
     explicit_bzero(rest, sizeof(rest));

@@ -46,7 +46,8 @@ void Login::fail() {
 }
 
 Error Login::cut_off(Error error) const {
-  error.code = person_.missed().empty() ? Errc::kAuth : Errc::kNeedsPerson;
+  // Before anything was tried it is the network that broke, which mends itself.
+  if (state_ > State::kGathering) error.code = person_.missed().empty() ? Errc::kAuth : Errc::kNeedsPerson;
   if (person_.is_asked()) error.message += " while it waited for " + person_.wanted();
   error.message += "; tried " + tried();
   std::vector<std::string> offered = identities_.offered();

@@ -95,7 +95,8 @@ class ControlServer::Client final : public Peer, private StreamHandler {
         case proto::LineFramer::Next::kTooLong:
           server_.counters_.protocol_errors++;
           send(proto::encode_error("null", proto::line_too_long()));
-          return finish();
+          if (state_ == State::kServing) finish();  // not cut off meanwhile
+          return;
         case proto::LineFramer::Next::kMore:
           if (eof_) return drain();
           return resume();

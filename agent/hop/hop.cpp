@@ -119,7 +119,7 @@ Hop::~Hop() = default;
 
 void Hop::start() {
   log::info("{}: connecting to {}", id_, spec_.describe());
-  if (!via_.dial) connect_timer_->start(spec_.connect_timeout);
+  connect_timer_->start(spec_.connect_timeout);
   // Reading files may hang (a home directory over NFS), so it is done elsewhere.
   auto loaded = std::make_shared<HostKeyFiles>();
   operation_ = io_.in_pool([spec = host_key_spec(spec_), loaded] { *loaded = HostKeyFiles::load(spec); },
@@ -132,6 +132,7 @@ void Hop::start() {
 void Hop::dial() {
   set_state(State::kConnecting);
   if (via_.dial) {
+    connect_timer_->stop();  // the jump host's own login may take its time, which it bounds itself
     operation_ = via_.dial([this](Result<std::unique_ptr<ByteStream>> result) {
       if (!result) {
         Error error = result.error();
@@ -323,7 +324,9 @@ void Hop::on_connect_timeout() {
       fmt::format("{} within {} s", login ? "login did not finish" : "no SSH connection", limit);
   if (!login && !spec_.proxy_command.empty()) message += " by ProxyCommand '" + spec_.proxy_command + "'";
   if (login && login_) message += "; tried " + login_->tried();
-  fail(Error{Errc::kTimeout, std::move(message), {}});
+  // Not to be tried again by a mere connection: it would be one more touch, or one more code.
+  const bool person = login && login_ && login_->needed_person();
+  fail(Error{person ? Errc::kNeedsPerson : Errc::kTimeout, std::move(message), {}});
 }
 
 // --- signs of life
@@ -380,7 +383,8 @@ void Hop::on_closed(const Error* error) {
   if (error && is_carried()) {
     // Whoever carried the bytes knows more than the bytes do.
     drive();
-    return fail(through(*error));
+    const bool login = state_ == State::kAuthenticating && login_;
+    return fail(login ? login_->cut_off(through(*error)) : through(*error));
   }
   // What came before the break may tell more ("Too many authentication failures") than the break itself.
   transport_->feed_eof();

@@ -101,7 +101,7 @@ std::unique_ptr<Operation> Host::acquire(Asker asker, Duration timeout, Acquired
     on_hop_changed();  // it has ended, and says so a moment later
   auto waiter = std::make_unique<Waiter>(*this, asker, timeout, std::move(done));
   bool away = state_ == State::kIdle || state_ == State::kDown;
-  if (state_ == State::kReady || (away && asker == Asker::kConnection && needs_person())) {
+  if (state_ == State::kReady || (away && !by_user(asker) && needs_person())) {
     answer_soon_->schedule();
   } else if (away && (by_user(asker) || !last_error_ || io_.now() >= next_dial_)) {
     begin();
@@ -118,7 +118,7 @@ bool Host::needs_person() const { return last_error_ && !mends_itself(*last_erro
 void Host::answer_pending() {
   if (hop_ && hop_->state() == Hop::State::kClosed) on_hop_changed();
   if (state_ == State::kReady) return answer_all(nullptr);
-  if (state_ == State::kDown && needs_person()) {
+  if ((state_ == State::kDown || state_ == State::kIdle) && needs_person()) {
     Error error = *last_error_;
     answer_all(&error);
   }
@@ -195,7 +195,7 @@ void Host::disconnect(const Error& reason) {
     hop_.reset();
   }
   resolving_.reset();  // also of those who asked again as their channels ended
-  if (state_ == State::kIdle || state_ == State::kDown) return;
+  retry_timer_->stop();
   set_state(State::kIdle);
   release_followers(reason, State::kIdle);
   answer_all(&reason);

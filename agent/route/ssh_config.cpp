@@ -35,8 +35,12 @@ class SshConfig::Resolving final : public Operation {
     command.timeout = kResolveTimeout;
     asking_defaults_ = config_.io_.run(command, [this, now](Result<CommandOutput> output) {
       bool known = output && output->exit_status == 0;
-      config_.defaults_ = ConfigDump(known ? output->out : std::string());
-      config_.defaults_time_ = now;
+      if (known) {
+        config_.defaults_ = ConfigDump(output->out);
+        config_.defaults_time_ = now;
+      } else {  // what was known before stays; the next host asks again
+        log::warn("ssh does not tell its defaults: the user's choice of algorithms may be missed");
+      }
       asking_defaults_.reset();
       finish_if_known();
     });
