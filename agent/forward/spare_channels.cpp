@@ -31,14 +31,14 @@ class SpareChannels::Spare final : private ChannelEvents, private StreamHandler 
   void on_opened() override { ready_ = true; }
   void on_peer_ended() override {
     channel_->forget_owner();  // nothing more of it is news
-    owner_.drop(*this, kReplaceGap);
+    owner_.drop(*this, owner_.gap_);
   }
   std::size_t on_data(ByteView) override { return 0; }  // kept for whoever takes it
   void on_eof() override {}
   void on_writable() override {}
   void on_closed(const Error* error) override {
     if (error) log::debug("spare channel to {}: {}", owner_.request_.describe, error->message);
-    owner_.drop(*this, ready_ ? kReplaceGap : kRetryGap);
+    owner_.drop(*this, ready_ ? owner_.gap_ : std::max(owner_.gap_, kRetryGap));
   }
 
   SpareChannels& owner_;
@@ -53,7 +53,10 @@ SpareChannels::SpareChannels(Io& io, Host& host, ChannelOpen request, std::size_
       request_(std::move(request)),
       wanted_(std::min(wanted, kMax)),
       open_timeout_(open_timeout) {
-  refill_timer_ = io_.timer([this] { refill(); });
+  refill_timer_ = io_.timer([this] {
+    gap_ = std::min(2 * gap_, kReplaceGapMax);
+    refill();
+  });
 }
 
 SpareChannels::~SpareChannels() = default;
@@ -74,6 +77,7 @@ std::unique_ptr<Channel> SpareChannels::take() {
     refill();
     return nullptr;
   }
+  gap_ = kReplaceGap;
   std::unique_ptr<Channel> channel = (*found)->release();
   spares_.erase(found);
   refill();

@@ -1,8 +1,7 @@
 // SpareChannels: channels to one target that are open before anybody connects, so that the next connection
 // starts without the round trip of an open. Asked for by `--prewarm N`; the target sees N idle connections.
 //
-//   refill() ─► opening ─► ready ─► take()          the target ends a spare ─► dropped, replaced after
-//   kReplaceGap
+//   refill() ─► opening ─► ready ─► take()          the target ends a spare ─► dropped, replaced later
 //
 // Invariant: take() never gives out a channel that its target has ended. What a target says first (a
 // greeting) is kept by the channel and comes to whoever takes it.
@@ -22,8 +21,10 @@ class SpareChannels {
  public:
   // More would be a load test of the target.
   static constexpr std::size_t kMax = 64;
-  // A target that closes idle connections is not asked again at once, and one that refuses still less.
+  // A target that closes idle connections is not asked again at once, and less and less often while nobody
+  // wants what was kept for him; one that refuses is asked still less.
   static constexpr Duration kReplaceGap = milliseconds(100);
+  static constexpr Duration kReplaceGapMax = seconds(30);
   static constexpr Duration kRetryGap = seconds(5);
 
   SpareChannels(Io& io, Host& host, ChannelOpen request, std::size_t wanted, Duration open_timeout);
@@ -51,6 +52,7 @@ class SpareChannels {
   const Duration open_timeout_;
   std::list<std::shared_ptr<Spare>> spares_;
   std::unique_ptr<Timer> refill_timer_;
+  Duration gap_ = kReplaceGap;  // before the next replacement; doubles until one is taken
 };
 
 }  // namespace jump

@@ -524,6 +524,22 @@ TEST_F(AgentSim, ASpareThatTheTargetEndedIsNeverHandedOut) {
   EXPECT_EQ(sshds[0]->open_channels(), 3u);
 }
 
+TEST_F(AgentSim, SparesThatTheTargetEndsAgainAndAgainAreReplacedEverMoreRarely) {
+  call("forward.open", {{"spec", "8001:svc:1"}, {"via", "prod"}, {"prewarm", 2}});
+  for (int tenth = 0; tenth < 600; ++tenth) {
+    sshds[0]->end_idle_channels("");
+    io.settle();
+    io.advance(milliseconds(100));
+  }
+  EXPECT_LE(sshds[0]->opens(), 26u);
+  EXPECT_GE(sshds[0]->opens(), 10u);
+  auto stream = connect(SimSshd::kEcho);
+  Collector got(*stream);
+  stream->write(as_bytes("alive"));
+  io.settle();
+  EXPECT_EQ(got.received, "alive");
+}
+
 TEST_F(AgentSim, SparesOfATargetThatRefusesAreNotAskedForWithoutEnd) {
   call("forward.open", {{"spec", "8004:svc:4"}, {"via", "prod"}, {"prewarm", 2}});
   io.advance(seconds(20));
