@@ -19,26 +19,13 @@
 #include "auth/base64.h"
 #include "auth/known_hosts.h"
 #include "auth/small_file.h"
+#include "base/fd.h"
 
 namespace jump {
 namespace {
 
 // Somebody else replaces the file again and again while we append to it: not for ever.
 constexpr int kMaxAttempts = 5;
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 Error system_error(const std::string& file, int number) {
   Errc code = Errc::kInvalid;
@@ -70,7 +57,7 @@ bool is_current(int fd, const std::string& file) {
 
 // True: written, and there.
 Result<bool> append_once(const std::string& file, std::string_view lines) {
-  Descriptor out(open(file.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600));
+  Fd out(open(file.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600));
   if (out.get() < 0) return system_error(file, errno);
   std::string text = (lacks_newline(out.get()) ? "\n" : "") + std::string(lines);
   ssize_t written = 0;
@@ -100,7 +87,7 @@ Status write_all(int fd, const std::string& file, std::string_view text) {
 // Puts `text` in the place of the file, unless that is no longer the version `before`. False: it is not.
 Result<bool> replace_version(const std::string& file, const struct stat& before, std::string_view text) {
   std::string temporary = file + ".XXXXXX";
-  Descriptor out(mkostemp(temporary.data(), O_CLOEXEC));
+  Fd out(mkostemp(temporary.data(), O_CLOEXEC));
   if (out.get() < 0) return system_error(file, errno);
   Status written = write_all(out.get(), temporary, text);
   if (written && fchmod(out.get(), before.st_mode & 0777) != 0) written = system_error(temporary, errno);

@@ -10,24 +10,12 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/fd.h"
+
 namespace jump {
 namespace {
 
 constexpr std::size_t kSpecialFileLimit = 64 * 1024;  // devices and pipes do not say how long they are
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 Error system_error(int number) {
   std::string reason = std::strerror(number);
@@ -48,7 +36,7 @@ Error system_error(int number) {
 
 Result<SmallFile> read_small_file(const std::string& path, std::size_t limit) {
   // O_NONBLOCK: a forgotten named pipe must not hold a pool thread for ever.
-  Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   struct stat info {};
   if (file.get() < 0 || fstat(file.get(), &info) != 0) return system_error(errno);
   if (S_ISDIR(info.st_mode)) return system_error(EISDIR);

@@ -5,7 +5,7 @@
 #include <array>
 #include <utility>
 
-#include "loop/fd.h"
+#include "base/fd.h"
 #include "loop/spawned_process.h"
 #include "loop/timer.h"
 

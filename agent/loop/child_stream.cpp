@@ -8,7 +8,7 @@
 
 #include "base/log.h"
 #include "base/printable.h"
-#include "loop/fd.h"
+#include "base/fd.h"
 #include "loop/uv_error.h"
 
 namespace jump {

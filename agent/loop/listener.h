@@ -8,7 +8,7 @@
 #include <memory>
 #include <vector>
 
-#include "loop/fd.h"
+#include "base/fd.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "loop/unix_listen_socket.h"

@@ -18,7 +18,7 @@
 #include <sstream>
 
 #include "base/clock.h"
-#include "loop/fd.h"
+#include "base/fd.h"
 
 namespace jump {
 namespace {

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "loop/fd.h"
+#include "base/fd.h"
 #include "loop/handle_block.h"
 #include "loop/loop.h"
 #include "loop/timer.h"

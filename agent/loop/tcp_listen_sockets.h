@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "loop/fd.h"
+#include "base/fd.h"
 #include "stream/io.h"
 
 namespace jump {

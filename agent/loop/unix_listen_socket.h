@@ -13,7 +13,7 @@
 #include <string>
 
 #include "base/result.h"
-#include "loop/fd.h"
+#include "base/fd.h"
 #include "loop/unix_path.h"
 
 namespace jump {

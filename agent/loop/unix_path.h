@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "base/result.h"
-#include "loop/fd.h"
+#include "base/fd.h"
 
 namespace jump {
 

@@ -8,7 +8,7 @@
 #include "loop/child_process.h"
 #include "loop/child_stream.h"
 #include "loop/dialer.h"
-#include "loop/fd.h"
+#include "base/fd.h"
 #include "loop/listener.h"
 #include "loop/pool_work.h"
 #include "loop/stream_socket.h"

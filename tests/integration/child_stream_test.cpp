@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-#include "loop/fd.h"
+#include "base/fd.h"
 #include "loop/loop.h"
 #include "loop/socket_address.h"
 #include "loop/stream_socket.h"

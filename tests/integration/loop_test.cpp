@@ -24,7 +24,7 @@
 #include <thread>
 
 #include "base/log.h"
-#include "loop/fd.h"
+#include "base/fd.h"
 #include "loop/lag_meter.h"
 #include "loop/signals.h"
 #include "loop/socket_address.h"

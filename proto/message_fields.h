@@ -1,0 +1,258 @@
+// The list of each message's fields, fields(visitor, message), which serves both directions: codec.cpp's
+// Reader fills the message from JSON, its Writer builds JSON from it. The names here are the protocol's.
+// Included by codec.cpp alone.
+//
+// A visitor V has Of<T> (T, or const T), and required(), optional(), timeout(), range() and nested().
+#pragma once
+
+#include "proto/messages.h"
+
+namespace jump::proto {
+
+template <class V>
+void fields(V& v, typename V::template Of<HelloParams>& m) {
+  v.optional("client", m.client);
+  v.range("protocol", m.protocol_min, m.protocol_max);
+  v.optional("capabilities", m.capabilities);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<HelloResult>& m) {
+  v.required("protocol", m.protocol);
+  v.optional("version", m.version);
+  v.optional("capabilities", m.capabilities);
+  v.optional("instance", m.instance);
+  v.optional("pid", m.pid);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<HostConnectParams>& m) {
+  v.required("host", m.host);
+  v.timeout("timeout", m.timeout);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<HostDisconnectParams>& m) {
+  v.required("host", m.host);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<HostStatus>& m) {
+  v.required("host", m.host);
+  v.optional("address", m.address);
+  v.required("state", m.state);
+  v.optional("error", m.error);
+  v.optional("error_age", m.error_age);
+  v.optional("age", m.age);
+  v.optional("algorithms", m.algorithms);
+  v.optional("rtt", m.rtt);
+  v.optional("channels", m.channels);
+  v.optional("channels_opening", m.channels_opening);
+  v.optional("bytes_in", m.bytes_in);
+  v.optional("bytes_out", m.bytes_out);
+  v.optional("rekeys", m.rekeys);
+  v.optional("logins", m.logins);
+  v.optional("lanes", m.lanes);
+  v.optional("lane_logins", m.lane_logins);
+  v.optional("queued_out", m.queued_out);
+  v.optional("held_in", m.held_in);
+  v.optional("waiting", m.waiting);
+  v.optional("channels_closing", m.channels_closing);
+  v.optional("answers_owed", m.answers_owed);
+  v.optional("replies_awaited", m.replies_awaited);
+  v.optional("opens_refused", m.opens_refused);
+  v.optional("opens_timed_out", m.opens_timed_out);
+  v.optional("window_stalls", m.window_stalls);
+  v.optional("window_growths", m.window_growths);
+  v.optional("largest_window", m.largest_window);
+  v.optional("via", m.via);
+  v.optional("same_as", m.same_as);
+  v.optional("ignored", m.ignored);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<UpResult>& m) {
+  v.required("pid", m.pid);
+  v.required("socket", m.socket);
+  v.optional("existing", m.existing);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<HostConnectResult>& m) {
+  v.required("host", m.host);
+  v.optional("existing", m.existing);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<ForwardOpenParams>& m) {
+  v.required("spec", m.spec);
+  v.optional("via", m.via);
+  v.optional("name", m.name);
+  v.optional("prewarm", m.prewarm);
+  v.timeout("timeout", m.timeout);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<ForwardCloseParams>& m) {
+  v.required("forward", m.forward);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<ForwardStatus>& m) {
+  v.required("id", m.id);
+  v.optional("name", m.name);
+  v.optional("kind", m.kind);
+  v.optional("spec", m.spec);
+  v.required("listen", m.listen);
+  v.required("target", m.target);
+  v.optional("via", m.via);
+  v.optional("via_rule", m.via_rule);
+  v.optional("origin", m.origin);
+  v.required("state", m.state);
+  v.optional("error", m.error);
+  v.optional("error_age", m.error_age);
+  v.optional("connections", m.connections);
+  v.optional("connections_total", m.connections_total);
+  v.optional("refused", m.refused);
+  v.optional("bytes_in", m.bytes_in);
+  v.optional("bytes_out", m.bytes_out);
+  v.optional("prewarm", m.prewarm);
+  v.optional("prewarmed", m.prewarmed);
+  v.optional("accept_pauses", m.accept_pauses);
+  v.optional("age", m.age);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<ForwardOpenResult>& m) {
+  v.required("forward", m.forward);
+  v.optional("existing", m.existing);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<ForwardCloseResult>& m) {
+  v.required("forward", m.forward);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<ForwardListResult>& m) {
+  v.required("forwards", m.forwards);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<InteractionPrompt>& m) {
+  v.required("text", m.text);
+  v.optional("echo", m.echo);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<Interaction>& m) {
+  v.required("id", m.id);
+  v.required("kind", m.kind);
+  v.optional("host", m.host);
+  v.optional("hop", m.hop);
+  v.optional("title", m.title);
+  v.optional("text", m.text);
+  v.optional("prompts", m.prompts);
+  v.optional("timeout", m.timeout);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<InteractionEnded>& m) {
+  v.required("id", m.id);
+  v.optional("reason", m.reason);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<Notice>& m) {
+  v.optional("host", m.host);
+  v.optional("hop", m.hop);
+  v.required("text", m.text);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<InteractionClaimParams>& m) {
+  v.required("id", m.id);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<InteractionRespondParams>& m) {
+  v.required("id", m.id);
+  v.secrets("answers", m.answers);
+  v.optional("cancelled", m.cancelled);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<InteractionDeclineParams>& m) {
+  v.required("id", m.id);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<InteractionStatus>& m) {
+  v.required("id", m.id);
+  v.required("kind", m.kind);
+  v.optional("host", m.host);
+  v.optional("hop", m.hop);
+  v.optional("age", m.age);
+  v.optional("claimed", m.claimed);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<AgentStatus>& m) {
+  v.optional("version", m.version);
+  v.optional("pid", m.pid);
+  v.optional("instance", m.instance);
+  v.optional("uptime", m.uptime);
+  v.optional("socket", m.socket);
+  v.optional("ssh_config", m.ssh_config);
+  v.optional("config", m.config);
+  v.optional("clients", m.clients);
+  v.optional("clients_total", m.clients_total);
+  v.optional("clients_cut_off", m.clients_cut_off);
+  v.optional("clients_over_limit", m.clients_over_limit);
+  v.optional("peers_turned_away", m.peers_turned_away);
+  v.optional("requests_paused", m.requests_paused);
+  v.optional("clients_refused", m.clients_refused);
+  v.optional("protocol_errors", m.protocol_errors);
+  v.optional("loop_lag_max", m.loop_lag_max);
+  v.optional("loop_lag_mean", m.loop_lag_mean);
+  v.optional("memory", m.memory);
+  v.optional("descriptors", m.descriptors);
+  v.optional("descriptor_limit", m.descriptor_limit);
+  v.optional("accept_pauses", m.accept_pauses);
+  v.optional("window_budget", m.window_budget);
+  v.optional("window_held", m.window_held);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<AgentReloadResult>& m) {
+  v.optional("config", m.config);
+  v.optional("opened", m.opened);
+  v.optional("closed", m.closed);
+  v.optional("kept", m.kept);
+  v.optional("connecting", m.connecting);
+  v.optional("disconnected", m.disconnected);
+  v.optional("needs_restart", m.needs_restart);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<StatusResult>& m) {
+  v.required("agent", m.agent);
+  v.required("hosts", m.hosts);
+  v.required("forwards", m.forwards);
+  v.optional("interactions", m.interactions);
+}
+
+template <class V>
+void fields(V&, typename V::template Of<Empty>&) {}
+
+template <class V>
+void fields(V& v, typename V::template Of<RpcError>& m) {
+  v.required("code", m.code);
+  v.required("message", m.message);
+  v.nested("data", [&m](auto& data) {
+    data.optional("kind", m.kind);
+    data.optional("hint", m.hint);
+  });
+}
+
+}  // namespace jump::proto
