@@ -8,6 +8,7 @@
 #include "base/wire.h"
 #include "channel/messages.h"
 #include "channel/mux_slot.h"
+#include "channel/remote_listeners.h"
 
 namespace jump {
 
@@ -15,6 +16,7 @@ Mux::Mux(PacketSink* sink, WindowBudget* budget, TimePoint now, Contention* cont
     : sink_(sink), budget_(budget), now_(now), contention_(contention ? contention : &alone_) {}
 
 Mux::~Mux() {
+  *self_ = nullptr;
   set_governed(false);
   for (auto& slot : slots_) {
     if (!slot) continue;
@@ -30,10 +32,29 @@ Mux::~Mux() {
 Result<std::unique_ptr<Channel>> Mux::open(const ChannelOpen& request, TimePoint deadline,
                                            ChannelEvents* events) {
   if (failed_) return Error{Errc::kClosed, "the connection has ended", {}};
-  if (used_ >= kMaxChannels) {
+  if (used_ + pending_peer_opens_ >= kMaxChannels) {
     return Error{
         Errc::kLimit, "too many channels on this connection (" + std::to_string(kMaxChannels) + ")", {}};
   }
+  std::unique_ptr<Channel> channel = add_channel(request.describe, events);
+  std::uint32_t number = channel->number_;
+  Slot* slot = find(number);
+  slot->deadline = deadline;
+  deadlines_.emplace(deadline, number);
+
+  WireWriter packet;
+  packet.u8(ssh::kChannelOpen)
+      .string(request.type)
+      .u32(number)
+      .u32(slot->window)
+      .u32(kMaxPacket)
+      .raw(request.specific);
+  queue_control(packet.take());
+  return channel;
+}
+
+// A channel as each begins, ours and the peer's. That there is room for it is the caller's business.
+std::unique_ptr<Channel> Mux::add_channel(std::string describe, ChannelEvents* events) {
   if (free_.empty()) {
     free_.push_back(static_cast<std::uint32_t>(slots_.size()));
     slots_.emplace_back();
@@ -42,28 +63,16 @@ Result<std::unique_ptr<Channel>> Mux::open(const ChannelOpen& request, TimePoint
   free_.pop_back();
   used_++;
 
-  auto channel = std::unique_ptr<Channel>(new Channel(this, number, request.describe));
+  auto channel = std::unique_ptr<Channel>(new Channel(this, number, std::move(describe)));
   auto slot = std::make_unique<Slot>();
   slot->channel = channel.get();
   slot->events = events;
-  slot->deadline = deadline;
   // Two megabytes at once would be a queue that whoever types now has to sit through.
   bool careful = contention_->governed() || contention_->interactive(now_);
   slot->window = slot->recv_window = careful ? WindowBudget::kInitialMin * 2 : budget_->initial_window();
   slot->growth_start = now_;
-  std::uint32_t window = slot->window;
   budget_->channel_opened();
   slots_[number] = std::move(slot);
-  deadlines_.emplace(deadline, number);
-
-  WireWriter packet;
-  packet.u8(ssh::kChannelOpen)
-      .string(request.type)
-      .u32(number)
-      .u32(window)
-      .u32(kMaxPacket)
-      .raw(request.specific);
-  queue_control(packet.take());
   return channel;
 }
 
@@ -440,6 +449,8 @@ TimePoint Mux::next_deadline() const {
 void Mux::fail(const Error& error) {
   if (failed_) return;
   failed_ = true;
+  *self_ = nullptr;
+  pending_peer_opens_ = 0;
   set_governed(false);
   for (std::uint32_t number = 0; number < slots_.size(); ++number) {
     Slot* slot = find(number);
@@ -454,6 +465,7 @@ void Mux::fail(const Error& error) {
   run_.clear();
   owed_ = 0;
   global_replies_.clear();
+  if (remote_listeners_) remote_listeners_->fail(error);
 }
 
 void Mux::protocol_error(std::string message) {

@@ -3,6 +3,7 @@
 //   handle_packet() ─► dispatch by channel number ─► StreamHandler::on_data() of the channel's owner
 //   Channel::write() ─► the channel's send queue ─► pump(): control packets, then channels in turn ─►
 //   PacketSink
+//   the peer's CHANNEL_OPEN ─► the handler of its type ─► IncomingChannel::accept() ─► a channel like ours
 //
 // Opens are pipelined: any number in flight, each with its own deadline, none waits for another. Flow control
 // is end to end: bytes the owner has not taken are not credited to the peer; bytes the peer's window has no
@@ -23,10 +24,12 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -38,10 +41,13 @@
 #include "channel/channel_open.h"
 #include "channel/contention.h"
 #include "channel/half_close.h"
+#include "channel/incoming_channel.h"
 #include "channel/round_trip.h"
 #include "channel/window_budget.h"
 
 namespace jump {
+
+class RemoteListeners;
 
 // Where packets go.
 class PacketSink {
@@ -69,6 +75,9 @@ struct MuxCounters {
   std::uint64_t window_stalls = 0;   // times that a channel with data found the peer's window empty
   std::uint64_t window_growths = 0;  // times that a receive window was doubled
   std::uint64_t largest_window = 0;  // bytes, ever
+  std::uint64_t peer_opens = 0;      // channels that the peer asked for, ever
+  std::uint64_t peer_opens_accepted = 0;
+  std::uint64_t peer_opens_refused = 0;  // by us, for whatever reason
 };
 
 class Mux {
@@ -90,11 +99,15 @@ class Mux {
   static constexpr std::size_t kSendQueueMax = 256 * 1024;
   // Each channel in the ring sends this much per round.
   static constexpr std::size_t kQuantum = 32 * 1024;
-  // Channels, open and opening, of one connection; beyond it open() refuses.
+  // Channels, open and opening, of one connection, the peer's included; beyond it open() refuses, and the
+  // peer is refused.
   static constexpr std::size_t kMaxChannels = 20000;
   // Answers owed to the peer (refusals of its requests). A peer that asks without reading answers is cut off
   // here.
   static constexpr std::size_t kMaxOwed = 10000;
+  // The peer's opens that wait for our answer; further ones are refused. Each mostly is a descriptor that its
+  // owner dials with, of the 1,024 that a process has in most places.
+  static constexpr std::size_t kMaxPeerOpens = 512;
   // Global requests of ours that wait for their reply.
   static constexpr std::size_t kMaxGlobalRequests = 64;
 
@@ -119,6 +132,12 @@ class Mux {
   void set_global_request_handler(GlobalRequestHandler handler) {
     global_request_handler_ = std::move(handler);
   }
+  // Who is asked when the peer opens a channel of that type; empty: nobody, and it is refused, as all types
+  // are at first. Called from handle_packet(). The "forwarded-…" types belong to remote_listeners().
+  using PeerOpenHandler = std::function<void(IncomingChannel incoming)>;
+  void set_peer_open_handler(std::string_view type, PeerOpenHandler handler);
+  // What the server listens on for us. It lives as long as the Mux.
+  RemoteListeners& remote_listeners();
 
   // Measures the round trip: asks keepalive@openssh.com, which every server answers, if only with a refusal.
   // One such question at a time; asked again meanwhile, it does nothing.
@@ -143,9 +162,11 @@ class Mux {
   TimePoint next_deadline() const;
   // Set when the peer broke the protocol: the owner ends the connection.
   const Error* error() const { return protocol_error_ ? &*protocol_error_ : nullptr; }
+  bool ended() const { return failed_; }  // fail() was called
   std::size_t open_channels() const { return open_; }
   std::size_t opening_channels() const { return deadlines_.size(); }
   std::size_t used_numbers() const { return used_; }  // including those that wait for the peer's CLOSE
+  std::size_t pending_peer_opens() const { return pending_peer_opens_; }
   std::size_t owed_answers() const { return owed_; }
   std::size_t awaited_replies() const { return global_replies_.size(); }
   const MuxCounters& counters() const { return counters_; }
@@ -158,6 +179,7 @@ class Mux {
 
  private:
   friend class Channel;
+  friend class IncomingChannel;
 
   enum class Phase : std::uint8_t { kOpening, kOpen, kEnded };
   struct Slot;
@@ -171,6 +193,11 @@ class Mux {
   void abort(std::uint32_t number);
   void abandon(std::uint32_t number);
   void forget_owner(std::uint32_t number);
+
+  // IncomingChannel's.
+  std::unique_ptr<Channel> confirm_peer(const IncomingChannel::Peer& peer, std::string describe,
+                                        ChannelEvents* events);
+  void refuse_peer(std::uint32_t remote, std::uint32_t reason, std::string_view text);
 
   // Packets.
   void dispatch(ByteView payload);
@@ -188,6 +215,7 @@ class Mux {
   void tell_peer_ended(std::uint32_t number, Slot& slot);
 
   // Steps.
+  std::unique_ptr<Channel> add_channel(std::string describe, ChannelEvents* events);
   void deliver(std::uint32_t number, ByteView data);
   void deliver_run();
   void hold(Slot& slot, ByteView data);
@@ -236,6 +264,10 @@ class Mux {
   std::vector<std::uint32_t> visits_;  // channels whose owners wait for a delivery
   std::deque<GlobalReply> global_replies_;
   GlobalRequestHandler global_request_handler_;
+  const std::shared_ptr<Mux*> self_ = std::make_shared<Mux*>(this);  // for IncomingChannels; null at our end
+  std::map<std::string, PeerOpenHandler, std::less<>> peer_open_handlers_;
+  std::size_t pending_peer_opens_ = 0;
+  std::unique_ptr<RemoteListeners> remote_listeners_;
 
   RoundTrip round_trip_;
   bool probing_ = false;

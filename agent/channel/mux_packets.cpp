@@ -6,6 +6,7 @@
 #include "base/wire.h"
 #include "channel/messages.h"
 #include "channel/mux_slot.h"
+#include "channel/remote_listeners.h"
 
 namespace jump {
 namespace {
@@ -240,17 +241,7 @@ void Mux::on_global_reply(bool success, WireReader& in) {
   GlobalReply reply = std::move(global_replies_.front());
   global_replies_.pop_front();
   reply(success, in.rest());
-}
-
-void Mux::on_peer_open(WireReader& in) {
-  std::string_view type = in.text();
-  std::uint32_t remote = in.u32();
-  if (!in.ok()) return protocol_error("bad channel open");
-  log::debug("mux: the server's open of a {} channel refused", printable(type, 64));
-  WireWriter packet;
-  packet.u8(ssh::kChannelOpenFailure).u32(remote).u32(ssh::kOpenAdministrativelyProhibited);
-  packet.string(std::string_view("not requested")).string(std::string_view());
-  owe(packet.take());
+  if (remote_listeners_) remote_listeners_->ask_next();
 }
 
 }  // namespace jump

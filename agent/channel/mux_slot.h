@@ -1,4 +1,4 @@
-// Mux::Slot: the protocol's side of one channel. Private to the three sources of Mux.
+// Mux::Slot: the protocol's side of one channel. Private to the sources of Mux.
 #pragma once
 
 #include <cstdint>
