@@ -1,11 +1,26 @@
 #include "config/live_config.h"
 
+#include <algorithm>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "base/log.h"
 
 namespace jump {
+namespace {
+
+// A line of text for each mistake.
+void log_errors(std::string_view lines) {
+  log::error("the config stays as it was:");
+  while (!lines.empty()) {
+    const std::size_t end = std::min(lines.find('\n'), lines.size());
+    log::error("  {}", lines.substr(0, end));
+    lines.remove_prefix(std::min(end + 1, lines.size()));
+  }
+}
+
+}  // namespace
 
 LiveConfig::LiveConfig(Io& io, Hosts& hosts, Forwards& forwards, ConfigFile file, AgentConfig initial)
     : io_(io), file_(std::move(file)), current_(std::move(initial)), upkeep_(io, hosts, forwards) {}
@@ -44,7 +59,7 @@ void LiveConfig::take(std::variant<AgentConfig, ConfigErrors> read_config) {
     if (auto* errors = std::get_if<ConfigErrors>(&read_config)) return summary(file_.path, *errors);
     return carry_out(std::get<AgentConfig>(std::move(read_config)));
   }();
-  if (!outcome) log::error("the config stays as it was:\n{}", outcome.error().message);
+  if (!outcome) log_errors(outcome.error().message);
   for (const ReloadDone& done : std::exchange(askers_, {})) done(outcome);
   if (!later_.empty()) read();
 }
@@ -59,8 +74,8 @@ ReloadOutcome LiveConfig::carry_out(AgentConfig next) {
   // What takes a restart stays as it is, so that the next reload says so again.
   current_.lanes = before.lanes;
   current_.window_memory = before.window_memory;
-  log::info("the config was read: {} forwards opened, {} closed, {} as they were", outcome.upkeep.opened,
-            outcome.upkeep.closed, outcome.upkeep.kept);
+  log::info("the config was read: {} forward{} opened, {} closed, {} as they were", outcome.upkeep.opened,
+            outcome.upkeep.opened == 1 ? "" : "s", outcome.upkeep.closed, outcome.upkeep.kept);
   return outcome;
 }
 

@@ -28,8 +28,7 @@ Result<DialSource> DialSource::find(const std::string& address, const std::strin
   if (!address.empty()) {
     std::optional<SocketAddress> literal = SocketAddress::parse(address, 0);
     if (!literal) {
-      return Error{Errc::kInvalid, "BindAddress '" + address + "' is not an address of this machine",
-                   "write it as an address, not as a name"};
+      return Error{Errc::kInvalid, "BindAddress '" + address + "' is not a literal address", {}};
     }
     source.chosen_ = true;
     (literal->family() == AF_INET6 ? source.v6_ : source.v4_) = *literal;
@@ -52,6 +51,16 @@ Result<DialSource> DialSource::find(const std::string& address, const std::strin
   }
   if (!source.v4_ && !source.v6_) {
     return Error{Errc::kUnreachable, "BindInterface '" + interface + "' has no address now", {}};
+  }
+  return source;
+}
+
+DialSource DialSource::of(const std::vector<SocketAddress>& addresses) {
+  DialSource source;
+  source.chosen_ = true;
+  for (const SocketAddress& each : addresses) {
+    std::optional<SocketAddress>& place = each.family() == AF_INET6 ? source.v6_ : source.v4_;
+    if (!place) place = each;
   }
   return source;
 }

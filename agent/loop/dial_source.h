@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "loop/socket_address.h"
@@ -15,6 +16,8 @@ class DialSource {
   // `address`: a literal one, which wins; `interface`: its name. Both empty: the system's choice. Errors:
   // kInvalid (not an address), kUnreachable (no such interface, or it has no address).
   static Result<DialSource> find(const std::string& address, const std::string& interface);
+  // What a name stands for: the first address of each family. None at all fits nothing.
+  static DialSource of(const std::vector<SocketAddress>& addresses);
 
   // Whether a connection to that family can be made from here.
   bool fits(int family) const { return !chosen_ || of(family); }

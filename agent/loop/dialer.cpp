@@ -66,6 +66,8 @@ std::string seconds_text(Duration d) { return fmt::format("{:g} s", to_seconds(d
 struct UvDial::Lookup {
   uv_getaddrinfo_t uv{};
   UvDial* owner = nullptr;
+  std::string name;
+  Found found = nullptr;
   std::shared_ptr<Lookup> self;
 };
 
@@ -85,24 +87,32 @@ UvDial::~UvDial() { cancel_all(); }
 
 void UvDial::start() {
   if (options_.target.is_unix()) return connect_unix();
-  auto source = DialSource::find(options_.bind_address, options_.bind_interface);
+  const std::string& bind = options_.bind_address;
+  if (!bind.empty() && !SocketAddress::parse(bind, 0)) return look_up(bind, &UvDial::source_looked_up);
+  auto source = DialSource::find(bind, options_.bind_interface);
   if (!source) return finish(source.error().context("cannot connect to " + host_));
   source_ = *std::move(source);
+  find_addresses();
+}
+
+void UvDial::find_addresses() {
   std::uint16_t port = options_.target.port;
   if (std::optional<SocketAddress> literal = SocketAddress::parse(host_, port)) return race({*literal});
   // RFC 6761: localhost is this machine, whatever a resolver says, and needs none.
   if (host_ == "localhost") {
     return race({*SocketAddress::parse("::1", port), *SocketAddress::parse("127.0.0.1", port)});
   }
-  start_lookup();
+  look_up(host_, &UvDial::host_looked_up);
 }
 
-// --- the name
-// ----------------------------------------------------------------------------------------------------
+// --- names
+// -------------------------------------------------------------------------------------------------------
 
-void UvDial::start_lookup() {
+void UvDial::look_up(const std::string& name, Found found) {
   lookup_ = std::make_shared<Lookup>();
   lookup_->owner = this;
+  lookup_->name = name;
+  lookup_->found = found;
   lookup_->self = lookup_;
   lookup_->uv.data = lookup_.get();
   addrinfo hints{};
@@ -112,16 +122,26 @@ void UvDial::start_lookup() {
       loop_.raw(), &lookup_->uv,
       [](uv_getaddrinfo_t* uv, int result, addrinfo* list) {
         std::shared_ptr<Lookup> lookup = std::move(static_cast<Lookup*>(uv->data)->self);
-        if (lookup->owner && !Loop::ending(uv->loop)) lookup->owner->looked_up(result, list);
+        if (lookup->owner && !Loop::ending(uv->loop)) (lookup->owner->*lookup->found)(result, list);
         uv_freeaddrinfo(list);
       },
-      host_.c_str(), nullptr, &hints);
+      name.c_str(), nullptr, &hints);
   if (status == 0) return;
   lookup_->self.reset();
-  looked_up(status, nullptr);
+  (this->*found)(status, nullptr);
 }
 
-void UvDial::looked_up(int status, const addrinfo* list) {
+void UvDial::source_looked_up(int status, const addrinfo* list) {
+  lookup_.reset();
+  source_ = DialSource::of(interleaved(list));
+  if (source_.fits(AF_INET) || source_.fits(AF_INET6)) return find_addresses();
+  finish(Error{Errc::kUnreachable,
+               fmt::format("cannot resolve BindAddress {}: {}", options_.bind_address,
+                           status < 0 ? uv_text(status) : "it has no address"),
+               {}});
+}
+
+void UvDial::host_looked_up(int status, const addrinfo* list) {
   lookup_.reset();
   if (status < 0) {
     return finish(
@@ -283,7 +303,7 @@ void UvDial::finish(Result<std::unique_ptr<ByteStream>> result) {
 
 Error UvDial::timeout_error() const {
   std::string within = seconds_text(options_.timeout);
-  if (lookup_) return Error{Errc::kTimeout, fmt::format("cannot resolve {} within {}", host_, within), {}};
+  if (lookup_) return Error{Errc::kTimeout, fmt::format("cannot resolve {} within {}", lookup_->name, within), {}};
   std::string who = options_.target.is_unix() ? options_.target.path
                                               : Endpoint{host_, options_.target.port, {}}.to_string();
   return Error{Errc::kTimeout, fmt::format("no answer from {} within {}", who, within), {}};

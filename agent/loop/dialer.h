@@ -1,7 +1,7 @@
-// UvDial: one connection attempt by name or path. Looks the name up in the pool, then races its addresses as
-// RFC 8305 says: families alternate, a new address every kStagger or as soon as one fails, the first to
-// connect wins and the others are closed; when all have failed, the whole race is run again as often as asked
-// (ConnectionAttempts). One deadline spans it all.
+// UvDial: one connection attempt by name or path. Looks names up in the pool (BindAddress may be one, too),
+// then races the addresses as RFC 8305 says: families alternate, a new address every kStagger or as soon as one
+// fails, the first to connect wins and the others are closed; when all have failed, the whole race is run again
+// as often as asked (ConnectionAttempts). One deadline spans it all.
 // A literal address and localhost (also "") need no lookup. Invariant: `done` is called at most
 // once, last, from the loop; not at all after destruction.
 #pragma once
@@ -49,9 +49,13 @@ class UvDial final : public Operation {
     int status;
   };
 
+  using Found = void (UvDial::*)(int status, const addrinfo* list);
+
   void start();
-  void start_lookup();
-  void looked_up(int status, const addrinfo* list);
+  void find_addresses();
+  void look_up(const std::string& name, Found found);
+  void source_looked_up(int status, const addrinfo* list);
+  void host_looked_up(int status, const addrinfo* list);
   void race(std::vector<SocketAddress> addresses);
   void race_again();
   void try_again();

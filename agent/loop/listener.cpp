@@ -41,7 +41,7 @@ Result<std::unique_ptr<Listener>> UvListener::open(Loop& loop, const ListenOptio
   std::vector<Fd> sockets;
   if (options.at.is_unix()) {
     Result<std::unique_ptr<UnixListenSocket>> bound =
-        UnixListenSocket::open(options.at.path, options.backlog, options.own_user_only);
+        UnixListenSocket::open(options.at.path, options.backlog);
     if (!bound) return bound.error();
     self->unix_ = *std::move(bound);
     sockets.push_back(self->unix_->take_fd());

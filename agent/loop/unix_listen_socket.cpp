@@ -23,13 +23,29 @@ constexpr int kLockTries = 40;
 constexpr std::chrono::milliseconds kLockPause{5};
 // Each round means that somebody else was quicker.
 constexpr int kLinkTries = 8;
+constexpr std::size_t kTemporaryStem = 24;
 
+// Short, however long the name: both have to fit the kernel's limit.
 std::string temporary_name(const std::string& name) {
   std::uint32_t random = 0;
   if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0) {
     random = static_cast<std::uint32_t>(std::chrono::steady_clock::now().time_since_epoch().count());
   }
-  return fmt::format("{}.{}.{:08x}", name, getpid(), random);
+  return fmt::format("{}.{}.{:08x}", name.substr(0, kTemporaryStem), getpid(), random);
+}
+
+// ": held by nginx (pid 123)": who listens behind a connected socket. Empty when it cannot be told.
+std::string holder_behind(int connected) {
+  ucred peer{};
+  socklen_t length = sizeof(peer);
+  if (getsockopt(connected, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 || peer.pid <= 0) return {};
+  if (peer.pid == getpid()) return ": held by this process";
+  Fd comm(::open(fmt::format("/proc/{}/comm", peer.pid).c_str(), O_RDONLY | O_CLOEXEC));
+  char name[32];
+  ssize_t size = comm ? read(comm.get(), name, sizeof(name)) : 0;
+  while (size > 0 && name[size - 1] == '\n') --size;
+  if (size <= 0) return fmt::format(": held by pid {}", peer.pid);
+  return fmt::format(": held by {} (pid {})", std::string(name, static_cast<std::size_t>(size)), peer.pid);
 }
 
 Fd lock_directory(int directory) {
@@ -44,22 +60,19 @@ Fd lock_directory(int directory) {
 
 }  // namespace
 
-Result<std::unique_ptr<UnixListenSocket>> UnixListenSocket::open(const std::string& path, int backlog,
-                                                                 bool own_user_only) {
+Result<std::unique_ptr<UnixListenSocket>> UnixListenSocket::open(const std::string& path, int backlog) {
   Result<UnixPath> split = UnixPath::open(path);
   if (!split) return split.error();
   Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return errno_error("cannot make a socket");
   std::unique_ptr<UnixListenSocket> self(new UnixListenSocket(*std::move(split), std::move(fd)));
 
-  std::string name = own_user_only ? temporary_name(self->path_.name()) : self->path_.name();
-  Status status = self->bind_and_listen(name, backlog);
-  if (!status) return status.error();
-  if (own_user_only) {
-    status = self->link_into_place(name);
-    unlinkat(self->path_.directory(), name.c_str(), 0);
-    if (!status) return status.error();
-  }
+  if (auto fits = self->path_.address(self->path_.name()); !fits) return fits.error();
+  const std::string name = temporary_name(self->path_.name());
+  if (Status status = self->bind_and_listen(name, backlog); !status) return status.error();
+  Status linked = self->link_into_place(name);
+  unlinkat(self->path_.directory(), name.c_str(), 0);
+  if (!linked) return linked.error();
   self->named_ = true;
   return self;
 }
@@ -69,8 +82,7 @@ Status UnixListenSocket::bind_and_listen(const std::string& name, int backlog) {
   if (!address) return address.error();
   if (fchmod(fd_.get(), 0600) != 0) return errno_error("cannot set the socket's mode");
   if (bind(fd_.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(sockaddr_un)) != 0) {
-    if (errno != EADDRINUSE) return errno_error(fmt::format("cannot listen on {}", path_.text()));
-    return Error{Errc::kInUse, fmt::format("{} exists", path_.text()), "remove it, or choose another path"};
+    return errno_error(fmt::format("cannot listen on {}", path_.text()));
   }
   struct stat made {};
   bool found = fstatat(path_.directory(), name.c_str(), &made, AT_SYMLINK_NOFOLLOW) == 0;
@@ -110,16 +122,23 @@ Status UnixListenSocket::clear_stale_name() {
     return Error{Errc::kInUse, fmt::format("{} exists and is not a socket", path_.text()),
                  "remove it, or choose another path"};
   }
+  if (there.st_uid != geteuid()) {
+    return Error{Errc::kInUse, fmt::format("{} exists and is another user's", path_.text()),
+                 "choose another path"};
+  }
   Result<sockaddr_un> address = path_.address(path_.name());
   if (!address) return address.error();
   Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!probe) return errno_error("cannot make a socket");
-  if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(sockaddr_un)) != 0 &&
-      errno == ECONNREFUSED) {
+  const bool connected =
+      connect(probe.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(sockaddr_un)) == 0;
+  if (!connected && errno == ECONNREFUSED) {
     if (unlinkat(path_.directory(), path_.name().c_str(), 0) == 0 || errno == ENOENT) return {};
     return errno_error(fmt::format("cannot remove the stale {}", path_.text()));
   }
-  return Error{Errc::kInUse, fmt::format("{} is in use: another process listens there", path_.text()), {}};
+  std::string holder = connected ? holder_behind(probe.get()) : std::string();
+  if (holder.empty()) holder = ": another process listens there";
+  return Error{Errc::kInUse, fmt::format("{} is in use{}", path_.text(), holder), "choose another path"};
 }
 
 UnixListenSocket::~UnixListenSocket() {

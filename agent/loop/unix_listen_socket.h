@@ -1,10 +1,10 @@
 // UnixListenSocket: a bound and listening Unix socket together with its name in the file system.
 //
 // Mode 0600 from birth (the inode takes its mode from the descriptor's, so the process's umask stays alone).
-// own_user_only also means: the name appears only when the socket listens (bind to a temporary name, listen,
-// link), and a name left over by a process that is gone is replaced. A plain one is refused when the name
-// exists, as ssh does. Invariant: the name is removed with this object, and only if it is still this very
-// socket.
+// The name appears only when the socket listens (bind to a temporary name, listen, link). A name that exists
+// is replaced if it is a socket of our own user that refuses connections: left over by a process that was
+// killed. Anything else is in use. Invariant: the name is removed with this object, and only if it is still
+// this very socket.
 #pragma once
 
 #include <sys/types.h>
@@ -12,8 +12,8 @@
 #include <memory>
 #include <string>
 
-#include "base/result.h"
 #include "base/fd.h"
+#include "base/result.h"
 #include "loop/unix_path.h"
 
 namespace jump {
@@ -21,8 +21,7 @@ namespace jump {
 class UnixListenSocket {
  public:
   // Errors: kInUse, kInvalid (path), kRefused (permissions), kNotFound (no such directory).
-  static Result<std::unique_ptr<UnixListenSocket>> open(const std::string& path, int backlog,
-                                                        bool own_user_only);
+  static Result<std::unique_ptr<UnixListenSocket>> open(const std::string& path, int backlog);
   ~UnixListenSocket();
 
   Fd take_fd() { return std::move(fd_); }

@@ -37,9 +37,13 @@ const std::string* ConfigTokens::value(char token) const {
 
 Result<std::string> ConfigTokens::file(std::string_view text) const {
   std::string out;
-  if (text == "~" || text.starts_with("~/")) {
-    out = home;
-    text.remove_prefix(1);
+  if (text.starts_with('~')) {
+    std::string_view name = text.substr(1, text.find('/') - 1);
+    auto other = homes.find(name);
+    if (!name.empty() && other == homes.end())
+      return Error{Errc::kInvalid, "there is no user " + std::string(name), {}};
+    out = name.empty() ? home : other->second;
+    text.remove_prefix(1 + name.size());
   }
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text.substr(i).starts_with("${")) {

@@ -4,6 +4,7 @@
 // for the environment.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -24,9 +25,10 @@ struct ConfigTokens {
   std::string local_host;   // %l │ as ssh itself says
   std::string local_short;  // %L ┘
   std::string jump;         // %j
+  std::map<std::string, std::string, std::less<>> homes = {};  // of other users: ~NAME
 
-  // A file's name: ~ first, then tokens and ${NAME}. Errors: kInvalid, for a variable that is not set (as
-  // ssh).
+  // A file's name: ~ or ~NAME first, then tokens and ${NAME}. Errors: kInvalid, for a user or a variable that
+  // there is not (as ssh).
   Result<std::string> file(std::string_view text) const;
   // What a shell is to read, or ProxyJump: %% %h %n %p %r only.
   std::string command(std::string_view text) const;

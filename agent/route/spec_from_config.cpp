@@ -68,6 +68,7 @@ class Reader {
 
 void Reader::set_tokens() {
   tokens_.home = user_.home;
+  tokens_.homes = user_.homes;
   tokens_.local_user = user_.name;
   tokens_.uid = std::to_string(getuid());
   tokens_.host = spec_.host;
@@ -284,6 +285,33 @@ LocalUser LocalUser::current() {
   if (home && *home) user.home = home;
   if (const char* socket = std::getenv("SSH_AUTH_SOCK")) user.agent_socket = socket;
   return user;
+}
+
+std::set<std::string> users_of_files(const ConfigDump& dump) {
+  std::set<std::string> users;
+  for (const char* option :
+       {"identityfile", "certificatefile", "identityagent", "userknownhostsfile", "revokedhostkeys"}) {
+    for (const std::string& value : dump.all(option)) {
+      for (const std::string& file : split_files(value)) {
+        if (!file.starts_with('~') || file == "~") continue;
+        if (std::string name = file.substr(1, file.find('/') - 1); !name.empty())
+          users.insert(std::move(name));
+      }
+    }
+  }
+  return users;
+}
+
+std::map<std::string, std::string, std::less<>> homes_of(const std::set<std::string>& users) {
+  std::map<std::string, std::string, std::less<>> homes;
+  std::vector<char> buffer(64 * 1024);  // a passwd entry is far smaller
+  for (const std::string& name : users) {
+    passwd entry{};
+    passwd* found = nullptr;
+    if (getpwnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found) == 0 && found)
+      homes[name] = found->pw_dir;
+  }
+  return homes;
 }
 
 Result<HopSpec> parse_ssh_config_dump(std::string_view dump, std::string_view alias, const LocalUser& user,

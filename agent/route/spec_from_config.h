@@ -1,6 +1,8 @@
 // From the answer of `ssh -G` to a HopSpec. Pure, so it is tested with recorded answers.
 #pragma once
 
+#include <map>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -15,8 +17,15 @@ struct LocalUser {
   std::string name;
   std::string home;
   std::string agent_socket;  // $SSH_AUTH_SOCK of the agent's own environment
+  std::map<std::string, std::string, std::less<>> homes = {};  // of the others that the answer names: ~NAME
   static LocalUser current();
 };
+
+// The users whose homes the answer's files are in: NAME of every ~NAME.
+std::set<std::string> users_of_files(const ConfigDump& dump);
+// Their homes, as far as there are such users. Asks the system's directory, which may take its time: not for
+// the loop.
+std::map<std::string, std::string, std::less<>> homes_of(const std::set<std::string>& users);
 
 // Given to `ssh -G` as -o, so that it prints what only ssh can compute: %l, %L and %C. ControlPath means
 // nothing to us.

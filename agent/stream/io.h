@@ -63,7 +63,7 @@ struct DialOptions {
   bool quick_ack = false;
   // --- TCP only ---
   AddressFamily family = AddressFamily::kAny;
-  std::string bind_address{};          // the local address, a literal one; empty: the system's choice
+  std::string bind_address{};          // the local address, or a name of it; empty: the system's choice
   std::string bind_interface{};        // the interface whose address is used; bind_address is preferred
   std::optional<int> traffic_class{};  // the TOS byte (IPv6: traffic class) of what we send
   int attempts = 1;                    // all addresses are tried so often, a second apart
@@ -74,8 +74,8 @@ struct ListenOptions {
   // names. port 0: the system chooses.
   Endpoint at;
   int backlog = 1024;
-  // Unix sockets: peers of another uid (but root) are turned away; a stale name is replaced, and
-  // what they send is wiped once it was offered. Mode 0600 in any case.
+  // Unix sockets: peers of another uid (but root) are turned away, and what they send is wiped once it was
+  // offered. In any case the mode is 0600, and a stale name of our own user's is replaced.
   bool own_user_only = false;
 };
 

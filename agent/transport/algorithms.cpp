@@ -52,6 +52,10 @@ bool cpu_has_aes() {
 #endif
 }
 
+bool authenticates(std::string_view cipher) {
+  return cipher == "chacha20-poly1305@openssh.com" || cipher.ends_with("-gcm@openssh.com");
+}
+
 std::vector<std::string_view> split_names(std::string_view list) {
   std::vector<std::string_view> names;
   while (!list.empty()) {

@@ -30,6 +30,9 @@ bool cpu_has_aes();
 Result<std::string> offer(std::string_view kind, std::string_view wanted,
                           const std::vector<std::string>& supported);
 
+// Whether the cipher does a MAC's work itself.
+bool authenticates(std::string_view cipher);
+
 std::vector<std::string_view> split_names(std::string_view list);
 bool contains_name(std::string_view list, std::string_view name);
 // RFC 4253 7.1: the first name of ours that is in theirs too; empty when there is none.

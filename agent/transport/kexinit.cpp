@@ -42,10 +42,6 @@ Error none_common(std::string_view kind, std::string_view ours, std::string_view
                {}};
 }
 
-bool authenticates(std::string_view cipher) {
-  return cipher == "chacha20-poly1305@openssh.com" || cipher.ends_with("-gcm@openssh.com");
-}
-
 }  // namespace
 
 Result<Agreement> negotiate(const Algorithms& ours, ByteView payload) {

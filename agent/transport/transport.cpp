@@ -85,8 +85,23 @@ Status Transport::Impl::open(const TransportOptions& options) {
   status = prefer("cipher", LIBSSH2_METHOD_CRYPT_CS, LIBSSH2_METHOD_CRYPT_SC,
                   or_ours(options.ciphers, ours.cipher), &algorithms_.cipher);
   if (!status) return status;
-  return prefer("MAC", LIBSSH2_METHOD_MAC_CS, LIBSSH2_METHOD_MAC_SC, or_ours(options.macs, ours.mac),
-                &algorithms_.mac);
+  status = prefer("MAC", LIBSSH2_METHOD_MAC_CS, LIBSSH2_METHOD_MAC_SC, or_ours(options.macs, ours.mac),
+                  &algorithms_.mac);
+  return status || options.macs.empty() ? status : go_without_mac(ours.mac, std::move(status));
+}
+
+// None of the user's MACs is ours. Ciphers that need none will do; the list of MACs must not be empty all the
+// same.
+Status Transport::Impl::go_without_mac(const std::string& macs, Status otherwise) {
+  std::string ciphers;
+  for (std::string_view cipher : split_names(algorithms_.cipher)) {
+    if (authenticates(cipher)) ciphers += (ciphers.empty() ? "" : ",") + std::string(cipher);
+  }
+  if (ciphers.empty()) return otherwise;
+  Status status =
+      prefer("cipher", LIBSSH2_METHOD_CRYPT_CS, LIBSSH2_METHOD_CRYPT_SC, ciphers, &algorithms_.cipher);
+  if (!status) return status;
+  return prefer("MAC", LIBSSH2_METHOD_MAC_CS, LIBSSH2_METHOD_MAC_SC, macs, &algorithms_.mac);
 }
 
 // Offers what is supported of `wanted`, in both directions.

@@ -139,6 +139,7 @@ class Transport::Impl final : public seam::Owner {
   static int sign_callback(LIBSSH2_SESSION*, unsigned char** signature, size_t* size,
                            const unsigned char* data, size_t data_size, void** abstract);
 
+  Status go_without_mac(const std::string& macs, Status otherwise);
   Status prefer(const char* kind, int method, int method_back, const std::string& wanted,
                 std::string* chosen);
   ssize_t receive(std::uint8_t* buffer, std::size_t size);

@@ -4,9 +4,12 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "support/agent_process.h"
@@ -16,6 +19,7 @@
 #include "support/proc_info.h"
 #include "support/setup_error.h"
 #include "support/socket.h"
+#include "support/tcp_service.h"
 
 namespace jump::test {
 namespace {
@@ -214,6 +218,33 @@ TEST_F(Chain, ManyTargetsBehindOneBastionShareItsConnection) {
   EXPECT_EQ(connections_to(*two_, kPort2), 10u);
 }
 
+TEST_F(Chain, TenColdForwardsAtOnceToTenHostsShareOneConnectionToTheBastion) {
+  std::vector<std::unique_ptr<Process>> forwards;
+  for (int i = 20; i < 30; ++i) {
+    forwards.push_back(std::make_unique<Process>(
+        std::vector<std::string>{ctl_program(), "--json", "forward", "--via", std::to_string(i),
+                                 "127.0.0.1:0:127.0.0.1:" + std::to_string(kPort2)},
+        agent_->environment()));
+  }
+  std::size_t most = 0;
+  for (const auto& each : forwards) {
+    while (!each->wait(milliseconds(20))) most = std::max(most, connections_to(*one_, kPort1));
+    ASSERT_EQ(each->wait(seconds(30)), 0) << each->err();
+    ASSERT_TRUE(each->wait_output_end(seconds(5)));
+  }
+  most = std::max(most, connections_to(*one_, kPort1));
+  EXPECT_EQ(most, 1u);
+  for (const auto& each : forwards) {
+    const auto opened = nlohmann::json::parse(each->out()).at("forward");
+    std::optional<Socket> socket = Socket::connect_tcp(port_of(opened.at("listen").get<std::string>()));
+    ASSERT_TRUE(socket.has_value());
+    EXPECT_THAT(socket->receive_line(seconds(20)).value_or("no line"), HasSubstr("SSH-2.0-"));
+  }
+  EXPECT_EQ(connections_to(*one_, kPort1), 1u);
+  EXPECT_TRUE(eventually([&] { return connections_to(*two_, kPort2) == 10; })) << "one login each";
+  EXPECT_EQ(agent_->host_status("one").at("logins"), 1);
+}
+
 TEST_F(Chain, TwoNamesOfOneServerShareItsConnection) {
   ASSERT_TRUE(agent_->ctl({"connect", "db1"}).ok());
   ProcessResult other = agent_->ctl({"connect", "db2"});
@@ -254,6 +285,71 @@ TEST_F(Chain, WhatCannotWorkIsOneClearLine) {
   expect_one_line(agent_->ctl({"connect", "behind-lost"}), "lost (root@172.31.1.99:2202)");
   expect_one_line(agent_->ctl({"connect", "behind-nobody"}), "nobody.invalid");
   EXPECT_LT(clock.elapsed(), seconds(60));
+}
+
+// --- lanes
+// --------------------------------------------------------------------------------------------------------
+
+// Bulk through several hosts behind one bastion, with others beside it: each host may have a lane, and so may
+// the bastion, and that is all that it sees.
+TEST(ChainLanes, HostsBehindABastionDoNotMultiplyItsConnections) {
+  constexpr int kHosts = 3;
+  Lab lab;
+  std::vector<std::unique_ptr<Sshd>> servers;
+  std::vector<SshConfigHost> hosts = {
+      host_for("bastion", lab.sshd(), user_key(KeyKind::kEd25519), lab.known_hosts())};
+  for (int i = 0; i < kHosts; ++i) {
+    servers.push_back(std::make_unique<Sshd>());
+    servers.back()->authorize(user_key(KeyKind::kEd25519));
+    const std::string name = "inner" + std::to_string(i);
+    hosts.push_back(host_for(name, *servers.back(), user_key(KeyKind::kEd25519),
+                             lab.directory().write("known_" + name, servers.back()->known_hosts())));
+    hosts.back().lines = {"ProxyJump bastion"};
+  }
+  lab.directory().write("ssh_config", ssh_config_text(hosts));
+  AgentProcess& agent = lab.agent();
+
+  TcpService echo(TcpService::echo());
+  std::atomic<bool> stop{false};
+  TcpService bulk([&stop](Socket& socket) {
+    const Bytes block(64 * 1024, 'b');
+    while (!stop && socket.send_all(block)) std::this_thread::sleep_for(milliseconds(10));
+  });
+  std::vector<std::thread> readers;
+  std::vector<Socket> typists;
+  for (int i = 0; i < kHosts; ++i) {
+    const std::string name = "inner" + std::to_string(i);
+    readers.emplace_back([port = agent.forward_port(name, bulk.port())] {
+      if (auto socket = Socket::connect_tcp(port)) socket->receive_all();
+    });
+    auto typist = Socket::connect_tcp(agent.forward_port(name, echo.port()));
+    EXPECT_TRUE(typist.has_value());
+    if (typist) typists.push_back(std::move(*typist));
+  }
+  // Every login of the bastion is a connection, ended or not.
+  const auto logins_of = [](const nlohmann::json& host) {
+    return host.at("logins").get<int>() + host.at("lane_logins").get<int>();
+  };
+  const auto all_have_lanes = [&] {
+    for (Socket& typist : typists) {
+      EXPECT_TRUE(typist.send_all(std::string_view("k")));
+      EXPECT_EQ(typist.receive_exactly(1, seconds(30)).text(), "k");
+    }
+    for (int i = 0; i < kHosts; ++i) {
+      if (agent.host_status("inner" + std::to_string(i)).at("lanes") != 1) return false;
+    }
+    return true;
+  };
+  EXPECT_TRUE(eventually(all_have_lanes, seconds(40))) << agent.status().dump(2);
+  EXPECT_LE(logins_of(agent.host_status("bastion")), 2) << agent.status().dump(2);
+  const std::string seen = run_process({"ss", "-Htn", "state", "established", "sport", "=",
+                                        ":" + std::to_string(lab.sshd().port())},
+                                       seconds(10))
+                               .out;
+  EXPECT_LE(std::count(seen.begin(), seen.end(), '\n'), 2) << seen;
+  EXPECT_GE(std::count(seen.begin(), seen.end(), '\n'), 1) << seen;
+  stop = true;
+  for (std::thread& reader : readers) reader.join();
 }
 
 // --- ProxyCommand

@@ -90,7 +90,7 @@ TEST_F(ConfigFileTest, ReloadOpensWhatIsNewClosesWhatIsGoneAndLeavesTheRest) {
   write("# moved\n" + forward(fresh) + forward(kept));
   const ProcessResult reload = agent().jumpagent({"reload"});
   EXPECT_TRUE(reload.ok()) << reload.describe();
-  EXPECT_TRUE(says(reload.out, "1 forwards opened, 1 closed, 1 as they were")) << reload.out;
+  EXPECT_TRUE(says(reload.out, "1 forward opened, 1 closed, 1 as they were")) << reload.out;
   EXPECT_EQ(find(kept).at("id"), id);
   EXPECT_TRUE(find(gone).is_null());
   EXPECT_TRUE(carries(fresh));
@@ -194,6 +194,67 @@ TEST_F(ConfigFileTest, LimitsHoldAndChangeWithAReload) {
   const ProcessResult reload = agent().jumpagent({"reload"});
   EXPECT_TRUE(says(reload.out, "limits.window_memory")) << reload.describe();
   EXPECT_TRUE(agent().ctl({"forward", "--via", "bastion", spec(second)}).ok());
+}
+
+TEST_F(ConfigFileTest, PrewarmedForwardsAreConnectedBeforeAnybodyAsks) {
+  const ReservedPort port;
+  start(forward(port, "via = \"bastion\"\nprewarm = 3\n"));
+  EXPECT_TRUE(eventually([&] { return find(port).value("prewarmed", 0) == 3; })) << find(port).dump(2);
+  EXPECT_EQ(echo_.accepted(), 3u);
+  EXPECT_EQ(host_state("bastion"), "ready");
+  EXPECT_TRUE(carries(port));
+  EXPECT_TRUE(eventually([&] { return find(port).value("prewarmed", 0) == 3; }))
+      << "what was taken is replaced";
+  EXPECT_EQ(agent().host_status("bastion").at("logins"), 1);
+}
+
+TEST_F(ConfigFileTest, ManyReloadsAtOnceAreEachAnsweredAndDoneOnce) {
+  const ReservedPort before, after;
+  start(forward(before));
+  const pid_t pid = agent().pid();
+  write(forward(before) + forward(after));
+  std::vector<std::unique_ptr<Process>> reloads;
+  for (int i = 0; i < 8; ++i) {
+    reloads.push_back(std::make_unique<Process>(std::vector<std::string>{agent_program(), "reload"},
+                                                agent().environment()));
+    ::kill(pid, SIGHUP);
+  }
+  for (const auto& each : reloads) EXPECT_EQ(each->wait(seconds(20)), 0) << each->err();
+  EXPECT_EQ(forwards().size(), 2u) << forwards().dump(2);
+  EXPECT_TRUE(carries(before));
+  EXPECT_TRUE(carries(after));
+  EXPECT_EQ(agent().pid(), pid);
+}
+
+TEST_F(ConfigFileTest, OneClientTooManyIsRefusedWithAReasonAndServedLater) {
+  start("[limits]\nclients = 3\n");
+  {
+    const json hello = {{"client", "test"}, {"protocol", {1, 1}}};
+    const json request = {{"jsonrpc", "2.0"}, {"id", 1}, {"method", "hello"}, {"params", hello}};
+    std::vector<Socket> held;
+    const auto hold_one = [&] {  // whoever asked before may not be gone yet
+      auto client = Socket::connect_unix(agent().socket_path());
+      if (!client || !client->send_all(request.dump() + "\n")) return false;
+      if (!says(client->receive_line(seconds(10)).value_or(""), "result")) return false;
+      held.push_back(std::move(*client));
+      return true;
+    };
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(eventually(hold_one));
+    const ProcessResult refused = agent().ctl({"status"});
+    EXPECT_EQ(refused.exit_status, 1) << refused.describe();
+    EXPECT_TRUE(says(refused.err, "the agent has 3 clients already")) << refused.err;
+    EXPECT_EQ(std::count(refused.err.begin(), refused.err.end(), '\n'), 1) << refused.err;
+  }
+  EXPECT_TRUE(eventually([&] { return agent().ctl({"status"}).ok(); }));
+  EXPECT_GE(agent().status().at("agent").at("clients_refused").get<int>(), 1);
+}
+
+TEST_F(ConfigFileTest, EachMistakeIsALineOfTheLogToo) {
+  start("");
+  write("lanes = 3\ndefualt_via = \"x\"\n");
+  EXPECT_EQ(agent().jumpagent({"reload"}).exit_status, 1);
+  EXPECT_TRUE(says(agent().log(), path_ + ":1:9: lanes: expected true or false")) << agent().log();
+  EXPECT_TRUE(says(agent().log(), "error   " + path_ + ":2:1: unknown key")) << agent().log();
 }
 
 // --- what never starts ---

@@ -193,6 +193,7 @@ TEST(Usage, MistakesAreExitTwoAndNameTheMistake) {
       {{"connect"}, ""},
       {{"list", "too-much"}, "too-much"},
       {{"--timeout", "soon", "status"}, "--timeout"},
+      {{"forward", "--prewarm", "65", "0:svc:80"}, "at most 64"},
   };
   for (const auto& [arguments, named] : mistakes) {
     const ProcessResult result = scene.agent.ctl(arguments);

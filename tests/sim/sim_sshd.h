@@ -4,11 +4,14 @@
 //   kEcho    sends back what it gets, and EOF at EOF      kHole    never answers the open
 //   kHash    at EOF answers with a line about what it got kRefuse  refuses the open
 //
+// and any other port to wherever reach() says, so that servers can stand behind one another.
+//
 // It obeys windows and checks ours: more than was granted fails the test.
 #pragma once
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -33,6 +36,10 @@ class SimSshd final : public StreamHandler {
     flush();
   }
 
+  // What it can connect to: the near end of a stream; null refuses.
+  using Reach = std::function<std::unique_ptr<ByteStream>(const std::string& host, std::uint32_t port)>;
+  void reach(Reach reach) { reach_ = std::move(reach); }
+
   // From now on a login takes a signature; whose, and whether it is right, does not matter.
   void want_signature() { wants_signature_ = true; }
 
@@ -55,7 +62,10 @@ class SimSshd final : public StreamHandler {
     flush();
   }
   // As when the machine dies: nothing more is said, and the stream breaks.
-  void die() { stream_->abort(); }
+  void die() {
+    stream_->abort();
+    break_links();
+  }
   // Cuts the stream after so many more bytes from the client.
   void die_after(std::size_t bytes) { left_to_live_ = bytes; }
   // As a server that hangs: bytes are taken and nothing is answered.
@@ -78,9 +88,52 @@ class SimSshd final : public StreamHandler {
   }
   void on_eof() override { stream_->close(); }
   void on_writable() override { flush(); }
-  void on_closed(const Error*) override { ended_ = true; }
+  void on_closed(const Error*) override {
+    ended_ = true;
+    break_links();
+  }
 
  private:
+  // What a channel is connected to, where reach() said so.
+  class Link final : public StreamHandler {
+   public:
+    Link(SimSshd& sshd, std::uint32_t number, std::unique_ptr<ByteStream> stream)
+        : sshd_(sshd), number_(number), stream_(std::move(stream)) {
+      stream_->set_handler(this);
+    }
+    void send(ByteView data) {
+      waiting_.append(data);
+      on_writable();
+    }
+    void shutdown() {
+      shut_ = true;
+      on_writable();
+    }
+    void abort() { stream_->abort(); }
+
+    std::size_t on_data(ByteView data) override {
+      sshd_.from_link(number_, data, false);
+      return data.size();
+    }
+    void on_eof() override { sshd_.from_link(number_, {}, true); }
+    void on_writable() override {
+      while (!waiting_.empty()) {
+        std::size_t count = stream_->write(waiting_.front());
+        if (count == 0) return;
+        waiting_.consume(count);
+      }
+      if (shut_) stream_->shutdown_write();
+    }
+    void on_closed(const Error*) override { sshd_.from_link(number_, {}, true); }
+
+   private:
+    SimSshd& sshd_;
+    const std::uint32_t number_;
+    std::unique_ptr<ByteStream> stream_;
+    ByteQueue waiting_;
+    bool shut_ = false;
+  };
+
   struct Channel {
     std::uint32_t client = 0;  // the client's number
     std::uint32_t port = 0;
@@ -89,8 +142,23 @@ class SimSshd final : public StreamHandler {
     std::string out;
     std::size_t got = 0;
     bool eof_in = false, eof_out = false, close_out = false;
+    std::unique_ptr<Link> link;
   };
   static constexpr std::uint32_t kWindow = 50000;
+
+  void from_link(std::uint32_t number, ByteView data, bool end) {
+    auto found = channels_.find(number);
+    if (found == channels_.end() || ended_) return;
+    found->second.out += as_text(data);
+    if (end) found->second.eof_in = true;  // the channel ends as a whole
+    push(found->second);
+    flush();
+  }
+  void break_links() {
+    for (auto& [number, channel] : channels_) {
+      if (channel.link) channel.link->abort();
+    }
+  }
 
   void answer() {
     while (server_.has_message()) on_message(server_.take_message());
@@ -114,9 +182,10 @@ class SimSshd final : public StreamHandler {
         ASSERT_TRUE(found != channels_.end());
         Channel& channel = found->second;
         ASSERT_LE(data.size(), channel.recv_window) << "the client overran the window";
-        ASSERT_FALSE(channel.eof_in);
+        ASSERT_TRUE(channel.link || !channel.eof_in);
         channel.recv_window -= static_cast<std::uint32_t>(data.size());
         channel.got += data.size();
+        if (channel.link) channel.link->send(data);
         if (channel.port == kEcho) channel.out += as_text(data);
         if (channel.recv_window < kWindow / 2) {
           send(WireWriter()
@@ -134,6 +203,7 @@ class SimSshd final : public StreamHandler {
       }
       case ssh::kChannelEof: {
         Channel& channel = channels_.at(in.u32());
+        if (channel.link) return channel.link->shutdown();
         ASSERT_FALSE(channel.eof_in);
         channel.eof_in = true;
         if (channel.port == kHash) channel.out += "got " + std::to_string(channel.got) + "\n";
@@ -143,6 +213,7 @@ class SimSshd final : public StreamHandler {
         std::uint32_t number = in.u32();
         Channel& channel = channels_.at(number);
         if (!channel.close_out) send(WireWriter().u8(ssh::kChannelClose).u32(channel.client));
+        if (channel.link) channel.link->abort();
         channels_.erase(number);
         return;
       }
@@ -171,10 +242,12 @@ class SimSshd final : public StreamHandler {
     channel.client = in.u32();
     channel.send_window = in.u32();
     in.u32();
-    in.text();
+    std::string host(in.text());
     channel.port = in.u32();
     if (channel.port == kHole) return;
-    if (channel.port == kRefuse) {
+    const bool beyond = channel.port > kRefuse;
+    std::unique_ptr<ByteStream> stream = beyond && reach_ ? reach_(host, channel.port) : nullptr;
+    if (channel.port == kRefuse || (beyond && reach_ && !stream)) {
       return send(WireWriter()
                       .u8(ssh::kChannelOpenFailure)
                       .u32(channel.client)
@@ -189,7 +262,8 @@ class SimSshd final : public StreamHandler {
              .u32(number)
              .u32(kWindow)
              .u32(32768));
-    channels_[number] = channel;
+    Channel& opened = channels_[number] = std::move(channel);
+    if (stream) opened.link = std::make_unique<Link>(*this, number, std::move(stream));
   }
 
   void push(Channel& channel) {
@@ -223,6 +297,7 @@ class SimSshd final : public StreamHandler {
   }
 
   TestServer server_;
+  Reach reach_;
   std::unique_ptr<ByteStream> stream_;
   ByteQueue output_;
   std::map<std::uint32_t, Channel> channels_;

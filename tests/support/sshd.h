@@ -37,6 +37,7 @@ class Sshd {
   std::string known_hosts() const;
   // What it logged since its last start, at LogLevel VERBOSE.
   std::string log() const { return process_ ? process_->err() : std::string(); }
+  pid_t listener_pid() const { return process_ ? process_->pid() : -1; }
   // Processes that serve a connection now.
   std::size_t session_processes() const;
 

@@ -43,7 +43,7 @@ TEST(HostName, BadOnesAreRefusedWithTheReason) {
   }
 }
 
-LocalUser alice() { return LocalUser{"alice", "/home/alice", "/run/agent.sock"}; }
+LocalUser alice() { return LocalUser{"alice", "/home/alice", "/run/agent.sock", {}}; }
 
 TEST(SshConfigDump, BecomesASpec) {
   auto spec = parse_ssh_config_dump(
@@ -155,6 +155,21 @@ TEST(SshConfigDump, AMissingVariableIsSaidAndItsFileLeftOut) {
   EXPECT_EQ(spec->identity_files, std::vector<std::string>{"/k"});
   ASSERT_EQ(spec->ignored.size(), 1u);
   EXPECT_EQ(spec->ignored[0], "IdentityFile ${JUMP_NO_SUCH}/k: the agent's environment has no JUMP_NO_SUCH");
+}
+
+TEST(SshConfigDump, FilesMayBeInTheHomesOfOthers) {
+  constexpr const char* kDump =
+      "hostname h\nescapechar ~\nidentityfile ~bob/.ssh/id\nidentityfile ~/own\nidentityfile ~nobody-here/id\n"
+      "certificatefile ~eve/cert\nuserknownhostsfile ~bob/known ~/known\n";
+  EXPECT_EQ(users_of_files(ConfigDump(kDump)), (std::set<std::string>{"bob", "eve", "nobody-here"}));
+  LocalUser user = alice();
+  user.homes = {{"bob", "/home/bob"}, {"eve", "/eve"}};
+  auto spec = parse_ssh_config_dump(kDump, "h", user);
+  ASSERT_TRUE(spec);
+  EXPECT_EQ(spec->identity_files, (std::vector<std::string>{"/home/bob/.ssh/id", "/home/alice/own"}));
+  EXPECT_EQ(spec->certificate_files, std::vector<std::string>{"/eve/cert"});
+  EXPECT_EQ(spec->known_hosts_files, (std::vector<std::string>{"/home/bob/known", "/home/alice/known"}));
+  EXPECT_EQ(spec->ignored, std::vector<std::string>{"IdentityFile ~nobody-here/id: there is no user nobody-here"});
 }
 
 TEST(SshConfigDump, WhatWouldChangeTheWayThereIsRefusedNotIgnored) {
