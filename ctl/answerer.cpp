@@ -113,10 +113,11 @@ void Answerer::show_next() {
   }
 }
 
-void Answerer::finish(Step::Kind kind) {
+void Answerer::finish(Step::Kind kind, std::string reason) {
   Step step;
   step.kind = kind;
   step.params.id = current_->question.id;
+  step.reason = std::move(reason);
   if (kind == Step::Kind::kRespond) step.params.answers = std::move(current_->answers);
   steps_.push_back(std::move(step));
   current_.reset();
@@ -153,9 +154,10 @@ void Answerer::on_readable() {
   const PersonPrompt::State state = prompt_->proceed();
   if (state == PersonPrompt::State::kWaiting) return;
   if (state == PersonPrompt::State::kAnswered) current_->answers.push_back(prompt_->take_answer());
+  std::string why = prompt_->why();
   prompt_.reset();
   if (state == PersonPrompt::State::kAnswered) return show_next();
-  finish(Step::Kind::kDecline);
+  finish(Step::Kind::kDecline, std::move(why));
 }
 
 std::optional<Answerer::Step> Answerer::next_step() {

@@ -47,6 +47,7 @@ class Answerer {
     enum class Kind { kClaim, kRespond, kDecline };
     Kind kind = Kind::kClaim;
     proto::InteractionRespondParams params;
+    std::string reason;  // kDecline: why the person could not be asked; empty: the person said no
   };
   std::optional<Step> next_step();
 
@@ -58,7 +59,7 @@ class Answerer {
 
   void begin_next();
   void show_next();
-  void finish(Step::Kind kind);
+  void finish(Step::Kind kind, std::string reason = {});
   void on_ended(const std::string& id);
   void show_notice(const proto::Interaction& notice);
   void show_text(const std::string& text);

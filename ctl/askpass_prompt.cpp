@@ -9,9 +9,18 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <thread>
 
 namespace jump::ctl {
 namespace {
+
+using std::chrono::milliseconds;
+
+// A program that has answered is about to end.
+constexpr milliseconds kAfterAnswer{2000};
+// After SIGTERM: a dialog closes its window.
+constexpr milliseconds kAfterTerm{500};
+constexpr milliseconds kLookGap{5};
 
 const char* hint_of(AskpassPrompt::Kind kind) {
   switch (kind) {
@@ -25,7 +34,8 @@ const char* hint_of(AskpassPrompt::Kind kind) {
   return nullptr;
 }
 
-[[noreturn]] void become(const std::string& program, const std::string& text, const char* hint, int output) {
+[[noreturn]] void become(const std::string& program, const std::string& text, const char* hint, int output,
+                         int exec_error) {
   if (output >= 0) ::dup2(output, STDOUT_FILENO);
   if (hint != nullptr) {
     ::setenv("SSH_ASKPASS_PROMPT", hint, 1);
@@ -33,28 +43,51 @@ const char* hint_of(AskpassPrompt::Kind kind) {
     ::unsetenv("SSH_ASKPASS_PROMPT");
   }
   ::execlp(program.c_str(), program.c_str(), text.c_str(), static_cast<char*>(nullptr));
+  const int error = errno;
+  [[maybe_unused]] const ssize_t written = ::write(exec_error, &error, sizeof error);
   ::_exit(127);
 }
 
 }  // namespace
 
-AskpassPrompt::AskpassPrompt(const std::string& program, const std::string& text, Kind kind) : kind_(kind) {
-  int ends[2] = {-1, -1};
-  if (::pipe2(ends, O_CLOEXEC) != 0) return;
-  output_ = ends[0];
+AskpassPrompt::AskpassPrompt(const std::string& program, const std::string& text, Kind kind)
+    : program_(program), kind_(kind) {
+  int output[2] = {-1, -1}, error[2] = {-1, -1};
+  if (::pipe2(output, O_CLOEXEC) != 0) return;
+  if (::pipe2(error, O_CLOEXEC | O_NONBLOCK) != 0) error[0] = error[1] = -1;
+  output_ = output[0];
+  exec_error_ = error[0];
   child_ = ::fork();  // this program has one thread
-  if (child_ == 0) become(program, text, hint_of(kind), ends[1]);
-  ::close(ends[1]);
+  if (child_ == 0) become(program, text, hint_of(kind), output[1], error[1]);
+  ::close(output[1]);
+  if (error[1] >= 0) ::close(error[1]);
 }
 
 AskpassPrompt::~AskpassPrompt() {
   if (output_ >= 0) ::close(output_);
+  if (exec_error_ >= 0) ::close(exec_error_);
   if (child_ > 0) {
     ::kill(child_, SIGTERM);
-    while (::waitpid(child_, nullptr, 0) < 0 && errno == EINTR) {
-    }
+    reap(kAfterTerm);
   }
   explicit_bzero(answer_.data(), answer_.size());
+}
+
+int AskpassPrompt::reap(milliseconds patience) {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  int status = 0;
+  pid_t ended = ::waitpid(child_, &status, WNOHANG);
+  while (ended == 0 && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(kLookGap);
+    ended = ::waitpid(child_, &status, WNOHANG);
+  }
+  if (ended == 0) {
+    ::kill(child_, SIGKILL);
+    while (::waitpid(child_, &status, 0) < 0 && errno == EINTR) {
+    }
+  }
+  child_ = -1;
+  return status;
 }
 
 std::vector<int> AskpassPrompt::descriptors() const {
@@ -76,10 +109,12 @@ PersonPrompt::State AskpassPrompt::proceed() {
 PersonPrompt::State AskpassPrompt::ended() {
   ::close(output_);
   output_ = -1;
-  int status = 0;
-  while (::waitpid(child_, &status, 0) < 0 && errno == EINTR) {
+  if (child_ <= 0) return State::kUnable;
+  const int status = reap(kAfterAnswer);
+  if (int error = 0; exec_error_ >= 0 && ::read(exec_error_, &error, sizeof error) == sizeof error) {
+    why_ = "the SSH_ASKPASS program '" + program_ + "' cannot be run: " + std::strerror(error);
+    return State::kUnable;
   }
-  child_ = -1;
   const bool done = WIFEXITED(status) && WEXITSTATUS(status) == 0;
   const char* end =
       std::find_if(answer_.data(), answer_.data() + size_, [](char c) { return c == '\r' || c == '\n'; });

@@ -1,11 +1,13 @@
 // A prompt by the program that $SSH_ASKPASS names, as ssh(1) has it: it gets the text as its argument, and
 // prints the answer. $SSH_ASKPASS_PROMPT tells it what is wanted: "confirm" (its exit status is the answer),
-// "none" (just show it, until it is killed), or unset.
+// "none" (just show it, until it is killed), or unset. Invariant: however the program behaves, nobody waits
+// for it longer than a moment once its prompt is over.
 #pragma once
 
 #include <sys/types.h>
 
 #include <array>
+#include <chrono>
 #include <string>
 
 #include "ctl/person_prompt.h"
@@ -22,11 +24,17 @@ class AskpassPrompt final : public PersonPrompt {
   std::vector<int> descriptors() const override;
   State proceed() override;
   Secret take_answer() override;
+  std::string why() const override { return why_; }
 
  private:
   State ended();
+  // Its exit status as of waitpid(); it has ended within the time, or is killed.
+  int reap(std::chrono::milliseconds patience);
 
+  const std::string program_;
   const Kind kind_;
+  std::string why_;
+  int exec_error_ = -1;  // a pipe: says why the program could not be run, or just ends
   pid_t child_ = -1;
   int output_ = -1;
   std::array<char, kMaxAnswer> answer_{};

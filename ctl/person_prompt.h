@@ -2,6 +2,7 @@
 // (askpass_prompt.h). Made, it is shown; destroyed, it is taken away. Nothing blocks: whoever has it polls.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "base/secret.h"
@@ -10,7 +11,7 @@ namespace jump::ctl {
 
 class PersonPrompt {
  public:
-  enum class State { kWaiting, kAnswered, kDeclined };
+  enum class State { kWaiting, kAnswered, kDeclined, kUnable };
   // An answer's cap: what a terminal's line discipline holds in one line.
   static constexpr std::size_t kMaxAnswer = 4096;
 
@@ -24,6 +25,8 @@ class PersonPrompt {
   virtual State proceed() = 0;
   // Once, in kAnswered.
   virtual Secret take_answer() = 0;
+  // In kUnable: why the person could not be asked.
+  virtual std::string why() const { return {}; }
 };
 
 }  // namespace jump::ctl

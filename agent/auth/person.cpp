@@ -39,7 +39,8 @@ void Person::on_answered(Result<std::vector<Secret>> answers, std::size_t prompt
   } else {
     answers = Error{Errc::kNeedsPerson, answers.error().message, ""};
     nobody_ = true;
-    missed_.push_back(wanted_);
+    const std::string& why = answers.error().message;
+    missed_.push_back(why.starts_with(kNobodyIsThere) ? wanted_ : wanted_ + " (" + why + ")");
   }
   std::exchange(done_, nullptr)(std::move(answers));
 }
@@ -61,7 +62,12 @@ void Person::notice(std::string text) {
 }
 
 void Person::show(std::string text) {
-  if (prompter_ != nullptr) prompter_->show(spec_.hop, std::move(text));
+  if (prompter_ == nullptr) return;
+  Question notice;
+  notice.host = spec_.alias;
+  notice.hop = spec_.hop;
+  notice.text = std::move(text);
+  prompter_->show(std::move(notice));
 }
 
 }  // namespace jump

@@ -10,15 +10,14 @@ namespace jump {
 // One host of `connect`, from the first attempt to the first success.
 class Upkeep::Login {
  public:
-  Login(Upkeep& upkeep, Host& host, Duration timeout)
-      : upkeep_(upkeep), host_(host), timeout_(timeout), again_(upkeep.io_.timer([this] { attempt(); })) {}
+  Login(Io& io, Host& host, Duration timeout)
+      : host_(host), timeout_(timeout), again_(io.timer([this] { attempt(); })) {}
 
   void attempt() {
-    attempt_ = host_.acquire(Host::Asker::kUser, timeout_, [this](const Result<Mux*>& mux) {
+    attempt_ = host_.acquire(Host::Asker::kUpkeep, timeout_, [this](const Result<Mux*>& mux) {
       attempt_.reset();
-      if (mux) {
-        upkeep_.forwards_.prewarm(host_);
-      } else if (mends_itself(mux.error())) {
+      if (mux) return;
+      if (mends_itself(mux.error())) {
         again_->start(pause_);
         pause_ = std::min(pause_ * 2, kLongestPause);
       } else {
@@ -29,7 +28,6 @@ class Upkeep::Login {
   bool under_way() const { return attempt_ != nullptr; }
 
  private:
-  Upkeep& upkeep_;
   Host& host_;
   const Duration timeout_;
   Duration pause_ = kFirstPause;
@@ -68,10 +66,11 @@ bool Upkeep::connect(const std::string& name, Duration timeout) {
     log::error("{}, which the config file connects: {}", name, host.error().message);
     return false;
   }
-  if ((*host)->ready()) return forwards_.prewarm(**host), false;
+  if ((*host)->ready()) return false;
   std::unique_ptr<Login>& login = logins_[name];
   if (login && login->under_way()) return false;
-  login = std::make_unique<Login>(*this, **host, timeout);
+  login = std::make_unique<Login>(io_, **host, timeout);
+  (*host)->forget_failure();  // what the user has changed may be what it was about
   login->attempt();
   return true;
 }

@@ -1,6 +1,7 @@
 // Upkeep: sees to it that what the config file asks for is there: forwards are open, hosts of `connect` are
 // logged in to once. A login that fails for a reason that passes is tried again, with growing pauses; one
-// that a person has to mend waits for the next apply(), or for anybody who uses the host.
+// that a person has to mend waits for the next apply(), or for a user who asks for the host. It asks in
+// nobody's name: the questions of such a login are for whoever joins it, or subscribed to all.
 //
 // Invariant: what clients asked for is left alone.
 #pragma once

@@ -31,6 +31,12 @@ class Peer {
   virtual std::uint64_t id() const = 0;
   // Is sent behind what was answered before.
   virtual void notify(const std::string& line) = 0;
+  // The same, for what is bounded by whoever calls: it may wait for long, and the client is not cut off for it.
+  virtual void notify_patiently(const std::string& lines) = 0;
+  // Nothing that it was told or answered waits here.
+  virtual bool all_sent() const = 0;
+  // `call` is called from the loop each time that this comes about after something had to wait.
+  virtual void on_all_sent(std::function<void()> call) = 0;
   // Is destroyed when the client goes, or says that it will send no more.
   virtual void keep(std::unique_ptr<Operation> operation) = 0;
 
@@ -45,6 +51,9 @@ class ReplySink {
   virtual Peer* peer() = 0;  // null once the client has gone, or was answered
   virtual void answer(std::string line) = 0;
   virtual void keep(std::unique_ptr<Operation> operation) = 0;
+  // `call` is called once if the client says that it will send no more before it was answered: it may wait for
+  // the answer still, or have gone.
+  virtual void on_input_end(std::function<void()> call) { (void)call; }
 };
 
 template <class R>
@@ -58,6 +67,9 @@ class Reply {
   void operator()(const Result<R>& outcome) const { state_->send(outcome); }
   void keep(std::unique_ptr<Operation> operation) const {
     if (operation && state_->sink) state_->sink->keep(std::move(operation));
+  }
+  void on_input_end(std::function<void()> call) const {
+    if (state_->sink) state_->sink->on_input_end(std::move(call));
   }
   Peer* peer() const { return state_->sink ? state_->sink->peer() : nullptr; }
 

@@ -1,9 +1,12 @@
 #include "control/interactions.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <utility>
 
 #include "base/log.h"
+#include "base/printable.h"
 #include "proto/answers.h"
 #include "proto/rpc.h"
 
@@ -12,25 +15,25 @@ namespace {
 
 struct KindName {
   const char* wire;
-  const char* words;  // "… was asked for WORDS"
+  const char* words;  // "… was asked WORDS"
 };
 
 KindName name_of(Question::Kind kind) {
   switch (kind) {
     case Question::Kind::kHostKey:
-      return {"host_key", "its trust in a host key"};
+      return {"host_key", "whether to trust the host key"};
     case Question::Kind::kPassphrase:
-      return {"passphrase", "a passphrase"};
+      return {"passphrase", "for a passphrase"};
     case Question::Kind::kPassword:
-      return {"password", "a password"};
+      return {"password", "for a password"};
     case Question::Kind::kKeyboardInteractive:
-      return {"keyboard_interactive", "what the server wants to know"};
+      return {"keyboard_interactive", "for what the server wants to know"};
     case Question::Kind::kConfirm:
-      return {"confirm", "a confirmation"};
+      return {"confirm", "for a confirmation"};
     case Question::Kind::kNotice:
       break;
   }
-  return {"notice", "attention"};
+  return {"notice", "for attention"};
 }
 
 // Whole characters of UTF-8 only.
@@ -51,7 +54,21 @@ Error nobody(const Question& question, std::string message) {
 }
 
 Error nobody_there(const Question& question) {
-  return nobody(question, std::string("nobody is there to be asked for ") + name_of(question.kind).words);
+  return nobody(question, fmt::format("{} to be asked {}", kNobodyIsThere, name_of(question.kind).words));
+}
+
+// A notice wants no answer: it waits for somebody to be shown to, and has no end of its own.
+bool wants_answer(const Question& question) { return question.kind != Question::Kind::kNotice; }
+
+std::set<std::string> names_of(const Question& question) {
+  if (!question.waited_for) return {question.host};
+  std::vector<std::string> names = question.waited_for();
+  return {names.begin(), names.end()};
+}
+
+template <class Range, class Value>
+bool contains(const Range& range, const Value& value) {
+  return std::find(range.begin(), range.end(), value) != range.end();
 }
 
 }  // namespace
@@ -68,6 +85,7 @@ class Interactions::Undo final : public Operation {
 
 Interactions::Interactions(Io& io) : io_(io) {
   deliver_soon_ = io_.deferred([this] { deliver(); });
+  offer_soon_ = io_.deferred([this] { offer_all(); });
 }
 
 Interactions::~Interactions() = default;
@@ -81,45 +99,44 @@ std::unique_ptr<Operation> Interactions::ask(Question question, Answered done) {
   cut(question.title);
   cut(question.text);
   for (Prompt& prompt : question.prompts) cut(prompt.text);
+  if (question.after_login) pending.waited = who_waited(question);
   pending.question = std::move(question);
   pending.done = std::move(done);
   pending.since = io_.now();
-  pending.timer = io_.timer([this, id = pending.id] {
-    Pending* late = find(id);
-    if (!late) return;
-    const auto waited = std::chrono::duration_cast<seconds>(late->question.timeout).count();
-    finish(*late,
-           nobody(late->question, std::string("nobody answered when asked for ") +
-                                      name_of(late->question.kind).words + " within " +
-                                      std::to_string(waited) + " s"),
-           "timeout");
-  });
+  pending.timer = io_.timer([this, id = pending.id] { on_timeout(id); });
   pending_.push_back(std::move(pending));
   Pending& asked = pending_.back();
+  changed_();
   if (pending_.size() > kMaxPending || asked.question.prompts.size() > proto::kMaxAnswers) {
-    finish(asked, Error{Errc::kLimit, "too much is being asked at the same time", {}}, "withdrawn");
+    finish(asked,
+           Error{Errc::kLimit, "too much is being asked at the same time",
+                 "answer what is open, jumpctl status lists it; then try again"},
+           "withdrawn");
   } else {
-    asked.timer->start(asked.question.timeout);
     offer(asked);
   }
   return std::make_unique<Undo>([this, id = asked.id] { withdraw(id); });
 }
 
-void Interactions::show(std::string hop, std::string text) {
-  cut(text);
-  const std::string host = host_of(hop);
-  std::set<ClientId> to;
-  for (const Waiting& each : waiting_) {
-    if (each.host == host && clients_.contains(each.client)) to.insert(each.client);
+void Interactions::on_timeout(const std::string& id) {
+  Pending* late = find(id);
+  if (!late) return;
+  const auto waited = std::chrono::duration_cast<seconds>(late->question.timeout).count();
+  finish(*late,
+         nobody(late->question, fmt::format("nobody answered when asked {} within {} s",
+                                            name_of(late->question.kind).words, waited)),
+         "timeout");
+}
+
+void Interactions::show(Question notice) {
+  cut(notice.text);
+  if (notice.host.empty()) notice.host = host_of(notice.hop);
+  std::vector<ClientId> to = who_waits(notice);
+  if (to.empty()) to = subscribers();
+  for (ClientId client : to) {
+    clients_.at(client).notify(proto::encode_notification(
+        proto::notification::kNotice, proto::Notice{waited_host(notice, client), notice.hop, notice.text}));
   }
-  if (to.empty()) {
-    for (const auto& [id, client] : clients_) {
-      if (client.scope == Scope::kAll) to.insert(id);
-    }
-  }
-  const std::string line = proto::encode_notification(proto::notification::kNotice,
-                                                      proto::Notice{host, std::move(hop), std::move(text)});
-  for (ClientId client : to) clients_.at(client).notify(line);
 }
 
 void Interactions::withdraw(const std::string& id) {
@@ -127,14 +144,17 @@ void Interactions::withdraw(const std::string& id) {
   if (place == pending_.end()) return;
   for (ClientId client : std::set<ClientId>(place->offered)) take_from(*place, client, "withdrawn");
   pending_.erase(place);
+  changed_();
 }
 
 void Interactions::finish(Pending& pending, Result<std::vector<Secret>> outcome, const char* reason) {
   log::info("{}: {}: {}", pending.id, pending.question.hop, reason);
   pending.outcome = std::move(outcome);
   pending.timer->stop();
+  changed_();
   for (ClientId client : std::set<ClientId>(pending.offered)) take_from(pending, client, reason);
   deliver_soon_->schedule();
+  offer_soon_->schedule();
 }
 
 // Whoever is told may ask or withdraw anything meanwhile: what that brings is for the next time.
@@ -151,49 +171,93 @@ void Interactions::deliver() {
 
 // --- who is asked ---
 
+void Interactions::offer_all() {
+  for (Pending& each : pending_) offer(each);
+}
+
 // Sees to it that an open question is with those it should be with.
 void Interactions::offer(Pending& pending) {
-  if (pending.outcome || pending.claimer) return;
-  const std::string& host = pending.question.host;
-  const bool with_waiting = std::any_of(pending.offered.begin(), pending.offered.end(),
-                                        [&](ClientId client) { return waits(client, host); });
-  if (with_waiting) return;
-  if (std::optional<ClientId> first = longest_waiting(host)) {
-    offer_to(pending, *first);
-  } else {
-    for (const auto& [id, client] : clients_) {
-      if (client.scope == Scope::kAll && has_room(id)) offer_to(pending, id);
-    }
+  if (pending.outcome) return;
+  std::vector<ClientId> waiting = who_waits(pending.question);
+  for (ClientId client : pending.waited) {
+    if (clients_.contains(client) && !contains(waiting, client)) waiting.push_back(client);
   }
-  if (pending.offered.empty()) finish(pending, nobody_there(pending.question), "nobody is there");
+  const std::vector<ClientId> all = subscribers();
+  const auto is_waiting = [&waiting](ClientId client) { return contains(waiting, client); };
+  for (ClientId client : std::set<ClientId>(pending.offered)) {
+    if (is_waiting(client) || contains(all, client)) continue;
+    take_from(pending, client, "withdrawn");
+    if (pending.claimer == client) pending.claimer.reset();
+  }
+  if (pending.claimer || std::any_of(pending.offered.begin(), pending.offered.end(), is_waiting)) return;
+  for (ClientId client : waiting.empty() ? all : waiting) {
+    if (!has_room(client)) continue;
+    offer_to(pending, client);
+    if (!waiting.empty()) break;
+  }
+  // With somebody who has no room yet it waits.
+  if (waiting.empty() && all.empty() && wants_answer(pending.question))
+    finish(pending, nobody_there(pending.question), "nobody is there");
 }
 
 void Interactions::offer_to(Pending& pending, ClientId client) {
   if (!pending.offered.insert(client).second) return;
-  log::info("{}: {} asks client {} for {}", pending.id, pending.question.hop, client,
+  log::info("{}: {} asks client {} {}", pending.id, pending.question.hop, client,
             name_of(pending.question.kind).words);
+  if (!pending.deadline && wants_answer(pending.question)) {
+    pending.deadline = io_.now() + pending.question.timeout;
+    pending.timer->start(pending.question.timeout);
+  }
   clients_.at(client).notify(
-      proto::encode_notification(proto::notification::kInteraction, describe(pending)));
+      proto::encode_notification(proto::notification::kInteraction, describe(pending, client)));
 }
 
 void Interactions::take_from(Pending& pending, ClientId client, const char* reason) {
   pending.offered.erase(client);
+  offer_soon_->schedule();  // there is room now
   auto found = clients_.find(client);
   if (found == clients_.end()) return;
   found->second.notify(proto::encode_notification(proto::notification::kInteractionEnded,
                                                   proto::InteractionEnded{pending.id, reason}));
 }
 
-std::optional<Interactions::ClientId> Interactions::longest_waiting(const std::string& host) const {
+// Those that can answer, who has waited longest first.
+std::vector<Interactions::ClientId> Interactions::who_waits(const Question& question) const {
+  if (waiting_.empty()) return {};
+  const std::set<std::string> names = names_of(question);
+  std::vector<ClientId> clients;
   for (const Waiting& each : waiting_) {
-    if (each.host == host && clients_.contains(each.client) && has_room(each.client)) return each.client;
+    if (names.contains(each.host) && clients_.contains(each.client) && !contains(clients, each.client))
+      clients.push_back(each.client);
   }
-  return std::nullopt;
+  return clients;
 }
 
-bool Interactions::waits(ClientId client, const std::string& host) const {
-  return std::any_of(waiting_.begin(), waiting_.end(),
-                     [&](const Waiting& each) { return each.client == client && each.host == host; });
+std::vector<Interactions::ClientId> Interactions::who_waited(const Question& question) const {
+  const std::set<std::string> names = names_of(question);
+  std::vector<ClientId> clients;
+  for (const Waited& each : waited_) {
+    if (each.until > io_.now() && names.contains(each.host)) clients.push_back(each.client);
+  }
+  return clients;
+}
+
+std::vector<Interactions::ClientId> Interactions::subscribers() const {
+  std::vector<ClientId> clients;
+  for (const auto& [id, client] : clients_) {
+    if (client.scope == Scope::kAll) clients.push_back(id);
+  }
+  return clients;
+}
+
+// The name that the client, or else the one that has waited longest, waits for.
+std::string Interactions::waited_host(const Question& question, std::optional<ClientId> client) const {
+  if (!question.waited_for) return question.host;
+  const std::set<std::string> names = names_of(question);
+  for (const Waiting& each : waiting_) {
+    if ((!client || each.client == *client) && names.contains(each.host)) return each.host;
+  }
+  return question.host;
 }
 
 bool Interactions::has_room(ClientId client) const {
@@ -206,40 +270,31 @@ bool Interactions::has_room(ClientId client) const {
 std::unique_ptr<Operation> Interactions::join(ClientId client, Scope scope, Notify notify) {
   auto [place, is_new] = clients_.try_emplace(client, Client{scope, std::move(notify)});
   if (scope == Scope::kAll) place->second.scope = scope;
-  for (Pending& each : pending_) offer(each);
+  offer_all();
   if (!is_new) return nullptr;
   return std::make_unique<Undo>([this, client] { leave(client); });
 }
 
 void Interactions::leave(ClientId client) {
   clients_.erase(client);
-  for (Pending& each : pending_) {
-    if (each.offered.erase(client) == 0) continue;
-    each.claimer.reset();
-    offer(each);
-  }
+  waited_.remove_if([client](const Waited& each) { return each.client == client; });
+  offer_all();
 }
 
 std::unique_ptr<Operation> Interactions::wait(ClientId client, std::string host) {
   auto place = waiting_.insert(waiting_.end(), Waiting{client, std::move(host)});
-  for (Pending& each : pending_) {
-    if (each.question.host == place->host) offer(each);
-  }
+  offer_all();
   return std::make_unique<Undo>([this, place] { stop_waiting(place); });
 }
 
 void Interactions::stop_waiting(std::list<Waiting>::iterator place) {
-  const Waiting gone = std::move(*place);
-  waiting_.erase(place);
-  auto found = clients_.find(gone.client);
-  const bool asked_anyway = found != clients_.end() && found->second.scope == Scope::kAll;
-  if (asked_anyway || waits(gone.client, gone.host)) return;
-  for (Pending& each : pending_) {
-    if (each.question.host != gone.host || !each.offered.contains(gone.client)) continue;
-    take_from(each, gone.client, "withdrawn");
-    each.claimer.reset();
-    offer(each);
+  waited_.remove_if([now = io_.now()](const Waited& each) { return each.until <= now; });
+  if (clients_.contains(place->client)) {
+    waited_.push_back({place->client, std::move(place->host), io_.now() + kRemembered});
+    if (waited_.size() > kMaxRemembered) waited_.pop_front();
   }
+  waiting_.erase(place);
+  offer_all();
 }
 
 // --- what clients say ---
@@ -270,10 +325,11 @@ Result<proto::Interaction> Interactions::claim(ClientId client, const std::strin
     return Error{Errc::kInvalid, "question " + pending.id + " is a notice: there is nothing to answer", {}};
   }
   pending.claimer = client;
+  changed_();
   for (ClientId other : std::set<ClientId>(pending.offered)) {
     if (other != client) take_from(pending, other, "claimed");
   }
-  return describe(pending);
+  return describe(pending, client);
 }
 
 Status Interactions::respond(ClientId client, const std::string& id, std::vector<Secret> answers) {
@@ -299,30 +355,34 @@ Status Interactions::respond(ClientId client, const std::string& id, std::vector
   return {};
 }
 
-Status Interactions::decline(ClientId client, const std::string& id) {
+Status Interactions::decline(ClientId client, const std::string& id, const std::string& why) {
   Result<Pending*> found = find_for(client, id);
   if (!found) return found.error();
   Pending& pending = **found;
   pending.offered.erase(client);
-  Error declined{
-      Errc::kCancelled, std::string("declined when asked for ") + name_of(pending.question.kind).words, {}};
+  const char* words = name_of(pending.question.kind).words;
+  Error declined{Errc::kCancelled, fmt::format("declined when asked {}", words), {}};
+  if (!why.empty()) {
+    declined = nobody(pending.question,
+                      fmt::format("nobody could be asked {}: {}", words, printable(why, kMaxReason)));
+  }
   finish(pending, std::move(declined), "declined");
   return {};
 }
 
 // --- for clients and status ---
 
-proto::Interaction Interactions::describe(const Pending& pending) const {
+proto::Interaction Interactions::describe(const Pending& pending, ClientId client) const {
   const Question& question = pending.question;
   proto::Interaction out;
   out.id = pending.id;
   out.kind = name_of(question.kind).wire;
-  out.host = question.host;
+  out.host = waited_host(question, client);
   out.hop = question.hop;
   out.title = question.title;
   out.text = question.text;
   for (const Prompt& prompt : question.prompts) out.prompts.push_back({prompt.text, prompt.echo});
-  out.timeout = to_seconds(pending.since + question.timeout - io_.now());
+  if (pending.deadline) out.timeout = to_seconds(*pending.deadline - io_.now());
   return out;
 }
 
@@ -330,15 +390,18 @@ std::vector<proto::InteractionStatus> Interactions::pending() const {
   std::vector<proto::InteractionStatus> out;
   for (const Pending& each : pending_) {
     if (each.outcome) continue;
-    out.push_back({each.id, name_of(each.question.kind).wire, each.question.host, each.question.hop,
-                   to_seconds(io_.now() - each.since), each.claimer.has_value()});
+    out.push_back({each.id, name_of(each.question.kind).wire, waited_host(each.question, std::nullopt),
+                   each.question.hop, to_seconds(io_.now() - each.since), each.claimer.has_value()});
   }
   return out;
 }
 
-bool Interactions::asks_about(const std::string& host) const {
-  return std::any_of(pending_.begin(), pending_.end(),
-                     [&](const Pending& each) { return !each.outcome && each.question.host == host; });
+std::set<std::string> Interactions::hosts_that_wait() const {
+  std::set<std::string> hosts;
+  for (const Pending& each : pending_) {
+    if (!each.outcome) hosts.merge(names_of(each.question));
+  }
+  return hosts;
 }
 
 }  // namespace jump

@@ -1,6 +1,7 @@
 #include "control/server.h"
 
 #include <cassert>
+#include <deque>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -14,6 +15,10 @@ namespace jump {
 // One connection to the control socket. kServing: requests are read and worked on. kDraining: nothing more is
 // read, what was asked is still answered. kClosing: all is said; it closes when it is sent. kClosed: nothing
 // goes either way.
+//
+//   line ─► pending_ (worked on) ─► answer          no room in pending_: ─► held_ ─► pending_
+//
+// Answers to questions never wait: what they would wait for may be waiting for them.
 class ControlServer::Client final : public Peer, private StreamHandler {
  public:
   Client(ControlServer& server, std::unique_ptr<ByteStream> stream, std::uint64_t id)
@@ -26,6 +31,13 @@ class ControlServer::Client final : public Peer, private StreamHandler {
   void notify(const std::string& line) override {
     if (state_ < State::kClosing) send(line);
   }
+  void notify_patiently(const std::string& lines) override {
+    if (state_ >= State::kClosing) return;
+    patient_ += lines.size();
+    send(lines);
+  }
+  bool all_sent() const override { return output_.empty(); }
+  void on_all_sent(std::function<void()> call) override { all_sent_ = std::move(call); }
   void keep(std::unique_ptr<Operation> operation) override {
     if (operation && state_ == State::kServing) kept_.push_back(std::move(operation));
   }
@@ -35,18 +47,20 @@ class ControlServer::Client final : public Peer, private StreamHandler {
   void drop_requests() {
     for (auto& sink : std::exchange(pending_, {})) {
       sink->client = nullptr;
+      sink->input_ended = nullptr;
       std::exchange(sink->kept, {}).clear();
     }
     std::exchange(kept_, {}).clear();
+    held_.clear();
   }
 
   void start() { stream_->set_handler(this); }
-  // No new requests; what is being answered still gets out.
-  void drain() {
-    if (state_ != State::kServing) return;
-    set_state(State::kDraining);
-    std::exchange(kept_, {}).clear();  // whoever is asked has to be able to answer
-    if (pending_.empty()) finish();
+  // Nothing more is begun; what is being answered still gets out.
+  void stop() {
+    for (const proto::Request& request : std::exchange(held_, {})) {
+      refuse(request, Error{Errc::kClosed, "the agent is shutting down", {}});
+    }
+    drain();
   }
 
   std::list<std::shared_ptr<Client>>::iterator place;
@@ -59,6 +73,7 @@ class ControlServer::Client final : public Peer, private StreamHandler {
     Client* client = nullptr;  // null once the client has gone or was answered
     bool notification = false;
     std::vector<std::unique_ptr<Operation>> kept;
+    std::function<void()> input_ended;
     std::list<std::shared_ptr<Sink>>::iterator place;
 
     Peer* peer() override { return client; }
@@ -68,13 +83,27 @@ class ControlServer::Client final : public Peer, private StreamHandler {
     void keep(std::unique_ptr<Operation> operation) override {
       if (client) kept.push_back(std::move(operation));
     }
+    void on_input_end(std::function<void()> call) override {
+      if (client) input_ended = std::move(call);
+    }
   };
+
+  // Nothing more is read; what was asked is still answered.
+  void drain() {
+    if (state_ != State::kServing) return;
+    set_state(State::kDraining);
+    std::exchange(kept_, {}).clear();  // whoever is asked has to be able to answer
+    auto pending = pending_;  // some may be answered now
+    for (const auto& sink : pending) {
+      if (auto call = std::exchange(sink->input_ended, nullptr)) call();
+    }
+    if (state_ == State::kDraining && pending_.empty() && held_.empty()) finish();
+  }
 
   std::size_t on_data(ByteView data) override {
     if (state_ != State::kServing) return data.size();
-    if (pending_.size() >= kMaxPending || framer_.buffered() > proto::kMaxLine) {
+    if (framer_.buffered() > proto::kMaxLine) {
       paused_ = true;
-      server_.counters_.pauses++;
       return 0;
     }
     framer_.feed(data);
@@ -82,9 +111,16 @@ class ControlServer::Client final : public Peer, private StreamHandler {
     return data.size();
   }
 
-  // Answers what is complete, a bounded number of requests per turn.
+  // Begins what is held and what is complete, a bounded number of requests per turn.
   void work() {
-    for (int left = kRequestsPerTurn; left > 0 && pending_.size() < kMaxPending; --left) {
+    for (int left = kRequestsPerTurn; left > 0; --left) {
+      if (state_ >= State::kClosing) return;
+      if (!held_.empty() && pending_.size() < kMaxPending) {
+        proto::Request next = std::move(held_.front());
+        held_.pop_front();
+        begin(next);
+        continue;
+      }
       if (state_ != State::kServing) return;
       std::string_view line;
       switch (framer_.next(&line)) {
@@ -104,7 +140,7 @@ class ControlServer::Client final : public Peer, private StreamHandler {
           return;
       }
     }
-    if (pending_.size() < kMaxPending) work_soon_->schedule();
+    work_soon_->schedule();
   }
 
   void handle(std::string_view line) {
@@ -115,28 +151,49 @@ class ControlServer::Client final : public Peer, private StreamHandler {
     }
     auto& request = std::get<proto::Request>(parsed);
     log::debug("client {}: {}", id_, request.method.substr(0, 64));
+    if (is_urgent(request) || (held_.empty() && pending_.size() < kMaxPending)) return begin(request);
+    server_.counters_.pauses++;
+    if (held_.size() >= kMaxHeld || line.size() > kMaxHeldLine) {
+      return refuse(request, Error{Errc::kLimit,
+                                   "this client has " + std::to_string(pending_.size() + held_.size()) +
+                                       " requests under way already",
+                                   "wait for some of the answers"});
+    }
+    held_.push_back(std::move(request));
+  }
+
+  static bool is_urgent(const proto::Request& request) { return request.method.starts_with("interaction."); }
+
+  void begin(proto::Request& request) {
     auto sink = std::make_shared<Sink>();
     sink->client = this;
     sink->notification = request.is_notification();
     sink->place = pending_.insert(pending_.end(), sink);
     server_.dispatcher_.dispatch(request, sink);
+    if (state_ != State::kDraining) return;  // else it was held until after the end of the input
+    if (auto call = std::exchange(sink->input_ended, nullptr)) call();
+  }
+
+  void refuse(const proto::Request& request, const Error& error) {
+    if (!request.is_notification()) send(proto::encode_error(request.id, proto::to_rpc_error(error)));
   }
 
   void on_answer(Sink& sink, std::string line) {
     std::shared_ptr<Sink> self = std::move(*sink.place);
     pending_.erase(sink.place);
     sink.client = nullptr;
+    sink.input_ended = nullptr;
     // The operation may be what is calling: it goes a little later.
     server_.io_.dispose(std::move(self));
     if (!sink.notification) send(line);
-    if (state_ == State::kDraining && pending_.empty()) return finish();
+    if (state_ == State::kDraining && pending_.empty() && held_.empty()) return finish();
     work_soon_->schedule();
   }
 
   void send(const std::string& line) {
     if (state_ == State::kClosed) return;
     // Looked at before the answer is added: one answer may be longer than the bound.
-    if (output_.size() > kMaxQueued) {
+    if (output_.size() > kMaxQueued + patient_) {
       log::warn("client {}: does not read its answers; cut off", id_);
       server_.counters_.cut_off++;
       set_state(State::kClosed);
@@ -154,6 +211,7 @@ class ControlServer::Client final : public Peer, private StreamHandler {
       output_.consume(count);
       if (count < run.size()) return;
     }
+    patient_ = 0;
     if (state_ == State::kClosing) stream_->close();
   }
 
@@ -171,7 +229,10 @@ class ControlServer::Client final : public Peer, private StreamHandler {
     eof_ = true;
     work_soon_->schedule();
   }
-  void on_writable() override { flush(); }
+  void on_writable() override {
+    flush();
+    if (output_.empty() && all_sent_) all_sent_();
+  }
   void on_closed(const Error*) override {
     if (state_ != State::kClosed) set_state(State::kClosed);
     server_.remove(*this);
@@ -190,7 +251,10 @@ class ControlServer::Client final : public Peer, private StreamHandler {
   std::unique_ptr<Deferred> work_soon_;
   proto::LineFramer framer_;
   ByteQueue output_;
+  std::size_t patient_ = 0;  // bytes of notify_patiently() since output_ was empty
+  std::function<void()> all_sent_;
   std::list<std::shared_ptr<Sink>> pending_;
+  std::deque<proto::Request> held_;  // in the order of their coming
   std::vector<std::unique_ptr<Operation>> kept_;  // as long as the client can send requests
   State state_ = State::kServing;
   bool paused_ = false;  // on_data() took less than it was offered
@@ -217,7 +281,7 @@ void ControlServer::stop() {
   listener_.reset();
   // A client may go while it drains.
   auto clients = clients_;
-  for (auto& client : clients) client->drain();
+  for (auto& client : clients) client->stop();
 }
 
 void ControlServer::on_accepted(std::unique_ptr<ByteStream> stream) {

@@ -4,7 +4,8 @@
 //   bytes ─► LineFramer ─► Request ─► Dispatcher::dispatch() ─► Reply ─► bytes
 //
 // Invariants: one client's garbage, silence or slowness costs only that client; every request gets exactly
-// one answer while its client lives; what is buffered per client is bounded both ways.
+// one answer while its client lives; what is buffered per client is bounded both ways; a client that waits for
+// many things can still answer the questions that they bring.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +23,7 @@ struct ControlCounters {
   std::uint64_t clients = 0;          // served, ever
   std::uint64_t over_limit = 0;       // turned away: too many already
   std::uint64_t cut_off = 0;          // did not read their answers
-  std::uint64_t pauses = 0;           // times that a client's next request waited: too many under way
+  std::uint64_t pauses = 0;           // requests that waited, or were refused: too many of one client
   std::uint64_t protocol_errors = 0;  // malformed requests
 };
 
@@ -31,8 +32,12 @@ class ControlServer {
   static constexpr std::size_t kMaxClients = 256;  // unless set_max_clients() says otherwise
   // Answers that a client has not read yet; beyond it the client is cut off.
   static constexpr std::size_t kMaxQueued = 4 * 1024 * 1024;
-  // Requests of one client that are being worked on; reading pauses beyond it.
+  // Requests of one client that are being worked on, answers to questions aside. Beyond it they are held, in
+  // their order; and beyond that they are refused, as not to read on could mean not to read an answer that
+  // they wait for. A request that is held is short, so that all of them are no more than 4 MiB or so.
   static constexpr std::size_t kMaxPending = 64;
+  static constexpr std::size_t kMaxHeld = 1024;
+  static constexpr std::size_t kMaxHeldLine = 4 * 1024;
   // Requests of one client that are begun in one turn of the loop: others get their turn in between.
   static constexpr int kRequestsPerTurn = 32;
 

@@ -18,7 +18,12 @@ bool by_user(Host::Asker asker) { return asker == Host::Asker::kUser || asker ==
 class Host::Waiter final : public Operation {
  public:
   Waiter(Host& host, Asker asker, Duration timeout, Acquired done)
-      : host_(&host), asker_(asker), since_(host.io_.now()), done_(std::move(done)) {
+      : host_(&host),
+        asker_(asker),
+        number_(++host.last_waiter_),
+        joined_(host.state_ == State::kResolving || host.state_ == State::kConnecting),
+        since_(host.io_.now()),
+        done_(std::move(done)) {
     place_ = host.waiters_.insert(host.waiters_.end(), this);
     timer_ = host.io_.timer([this] {
       std::string message = host_->title_ + " was not connected in time";
@@ -42,27 +47,64 @@ class Host::Waiter final : public Operation {
   }
 
   Asker asker() const { return asker_; }
+  // It came to a login that others had begun, and after what that asked in vain.
+  bool came_late() const { return by_user(asker_) && joined_ && number_ > host_->missed_by_; }
+  void begins_anew() { joined_ = false; }
 
  private:
   Host* host_;  // null once answered
   const Asker asker_;
+  const std::uint64_t number_;
+  bool joined_;
   const TimePoint since_;
   std::list<Waiter*>::iterator place_;
   Acquired done_;
   std::unique_ptr<Timer> timer_;
 };
 
-// Questions go to whoever waits for them: for a jump host, that may be a user who named what lies behind it.
+// One watch(). It may outlive the host.
+class Host::Watcher final : public Operation {
+ public:
+  Watcher(Host& host, std::function<void()> connected)
+      : host_(&host), soon_(host.io_.deferred(std::move(connected))) {
+    place_ = host.watchers_.insert(host.watchers_.end(), this);
+  }
+  ~Watcher() override {
+    if (host_) host_->watchers_.erase(place_);
+  }
+  void tell() { soon_->schedule(); }
+  void leave() { host_ = nullptr; }
+
+ private:
+  Host* host_;  // null once it has gone
+  std::list<Watcher*>::iterator place_;
+  const std::unique_ptr<Deferred> soon_;
+};
+
+// Questions of the login go to whoever waits for it, and is told when one went without an answer.
 class Host::Asking final : public Prompter {
  public:
   Asking(Host& host, Prompter& to) : host_(host), to_(to) {}
   std::unique_ptr<Operation> ask(Question question, Answered done) override {
-    question.host = host_.waited_for();
-    return to_.ask(std::move(question), std::move(done));
+    address(question);
+    question.after_login = host_.ready();
+    return to_.ask(std::move(question), [this, done = std::move(done)](Result<std::vector<Secret>> answers) {
+      if (!answers && answers.error().code == Errc::kNeedsPerson) host_.on_missed();
+      done(std::move(answers));
+    });
   }
-  void show(std::string hop, std::string text) override { to_.show(std::move(hop), std::move(text)); }
+  void show(Question notice) override {
+    address(notice);
+    to_.show(std::move(notice));
+  }
+  void who_waits_changed() override { to_.who_waits_changed(); }
 
  private:
+  void address(Question& question) {
+    question.host = host_.title_;
+    question.waited_for = [this] { return host_.names_that_wait(); };
+  }
+
   Host& host_;
   Prompter& to_;
 };
@@ -87,6 +129,7 @@ Host::Host(Io& io, WindowBudget& budget, RouteFinder& routes, HostDirectory& dir
 }
 
 Host::~Host() {
+  for (Watcher* watcher : watchers_) watcher->leave();
   contention_->on_met(nullptr);
   Error ending{Errc::kClosed, "the agent is shutting down", {}};
   if (leader_) lose_leader(ending, State::kIdle);
@@ -114,6 +157,10 @@ std::unique_ptr<Operation> Host::acquire(Asker asker, Duration timeout, Acquired
 // The last failure is not of the kind that time mends.
 bool Host::needs_person() const { return last_error_ && !mends_itself(*last_error_); }
 
+std::unique_ptr<Operation> Host::watch(std::function<void()> connected) {
+  return std::make_unique<Watcher>(*this, std::move(connected));
+}
+
 // Answers those whose answer is known already.
 void Host::answer_pending() {
   if (hop_ && hop_->state() == Hop::State::kClosed) on_hop_changed();
@@ -124,6 +171,10 @@ void Host::answer_pending() {
   }
 }
 
+void Host::forget_failure() {
+  if (state_ == State::kDown) last_error_.reset();
+}
+
 void Host::retry() {
   bool away = state_ == State::kIdle || state_ == State::kDown;
   if (away && !waiters_.empty() && !needs_person()) begin();
@@ -131,6 +182,7 @@ void Host::retry() {
 
 void Host::begin() {
   set_state(State::kResolving);
+  missed_by_ = 0;
   resolving_ = routes_.find(name_, jump_, [this](Result<Route> result) { on_resolved(std::move(result)); });
 }
 
@@ -151,12 +203,11 @@ void Host::on_resolved(Result<Route> result) {
 void Host::connect() {
   set_state(State::kConnecting);
   std::string id = title_ + "#" + std::to_string(++attempts_);
-  bool asked = std::any_of(waiters_.begin(), waiters_.end(),
-                           [](const Waiter* waiter) { return by_user(waiter->asker()); });
   hop_ = std::make_shared<Hop>(
       io_, budget_, contention_, *spec(), std::move(id), [this] { on_hop_changed(); }, prompter_.get(),
-      carried(asked ? Asker::kHopForUser : Asker::kHop));
+      carried(as_a_hop()));
   hop_->start();
+  if (via_ && prompter_) prompter_->who_waits_changed();
 }
 
 // Said once, and again when it changes.
@@ -168,6 +219,7 @@ void Host::note_ignored() {
 
 // Of the first connection or of the lane.
 void Host::on_hop_changed() {
+  directory_.host_changed();
   lane_.update();
   if (!hop_) return;
   if (hop_->state() == Hop::State::kClosed) {
@@ -210,15 +262,27 @@ void Host::go_down(Error error) {
   Error copy = *last_error_;
   release_followers(copy, State::kDown);
   answer_all(&copy);
+  if (state_ != State::kDown) return;  // who was answered has asked again
+  const auto late = [](const Waiter* waiter) { return waiter->came_late(); };
+  if (needs_person() && std::any_of(waiters_.begin(), waiters_.end(), late)) return begin_for_the_late();
   if (!waiters_.empty()) retry_timer_->start(next_dial_ - io_.now());
 }
 
+// Those whom answer_all() has left out, though nothing mends itself.
+void Host::begin_for_the_late() {
+  for (Waiter* waiter : waiters_) waiter->begins_anew();
+  begin();
+}
+
 // Answers those who wait now; null: with the ready connection. After a failure that may mend itself,
-// connections wait on. Those who ask again meanwhile are not answered here, so that a request repeated on
-// refusal cannot spin.
+// connections wait on; after a login that wanted a person in vain, so do users who were not there then. Those
+// who ask again meanwhile are not answered here, so that a request repeated on refusal cannot spin.
 void Host::answer_all(const Error* error) {
-  bool patient = error && state_ == State::kDown && !needs_person();
-  auto due = [patient](const Waiter* waiter) { return !patient || waiter->asker() != Asker::kConnection; };
+  const bool patient = error && state_ == State::kDown && !needs_person();
+  const bool unattended = error && state_ == State::kDown && error->code == Errc::kNeedsPerson;
+  auto due = [patient, unattended](const Waiter* waiter) {
+    return !(patient && waiter->asker() == Asker::kConnection) && !(unattended && waiter->came_late());
+  };
   Error ended{Errc::kClosed, "the connection to " + title_ + " has ended", {}};
   // Whoever is answered may withdraw others, so each is looked for anew.
   for (auto left = std::count_if(waiters_.begin(), waiters_.end(), due); left > 0; --left) {
@@ -256,20 +320,35 @@ Hop::Via Host::carried(Asker asker) {
   return Hop::Via{route_->steps[jumps - 1].spec.describe(), std::move(dial)};
 }
 
-// The name that a user who can be asked has given.
-std::string Host::waited_for() const {
-  auto named = [](const Host& host) {
-    return std::any_of(host.waiters_.begin(), host.waiters_.end(),
-                       [](const Waiter* waiter) { return waiter->asker() == Asker::kUser; });
-  };
-  if (named(*this)) return title_;
-  for (const Host* follower : followers_) {
-    if (named(*follower)) return follower->title_;
+// What this host asks another one for.
+Host::Asker Host::as_a_hop() const {
+  const bool asked = std::any_of(waiters_.begin(), waiters_.end(),
+                                 [](const Waiter* waiter) { return by_user(waiter->asker()); });
+  return asked ? Asker::kHopForUser : Asker::kHop;
+}
+
+// This one, and all whose logins wait for this one's: those that follow it, those behind it. A chain has an
+// end: what lies behind a host has a longer route.
+std::vector<Host*> Host::dependants() {
+  std::vector<Host*> all = {this};
+  all.insert(all.end(), followers_.begin(), followers_.end());
+  for (Host* carried : directory_.carried_by(*this)) {
+    if (carried->ready()) continue;
+    std::vector<Host*> behind = carried->dependants();
+    all.insert(all.end(), behind.begin(), behind.end());
   }
-  for (const Host* carried : directory_.carried_by(*this)) {
-    if (!carried->ready()) return carried->waited_for();
-  }
-  return title_;
+  return all;
+}
+
+std::vector<std::string> Host::names_that_wait() {
+  std::vector<std::string> names;
+  for (const Host* host : dependants()) names.push_back(host->title_);
+  return names;
+}
+
+// A question went without an answer: whoever waits now has had the chance.
+void Host::on_missed() {
+  for (Host* host : dependants()) host->missed_by_ = host->last_waiter_;
 }
 
 void Host::follow(Host& leader) {
@@ -277,8 +356,9 @@ void Host::follow(Host& leader) {
   leader_ = &leader;
   leader.followers_.push_back(this);
   set_state(State::kConnecting);
-  following_ = leader.acquire(Asker::kHop, kCarrierTimeout,
+  following_ = leader.acquire(as_a_hop(), kCarrierTimeout,
                               [this](const Result<Mux*>& result) { on_leader_answer(result); });
+  if (prompter_) prompter_->who_waits_changed();
 }
 
 void Host::on_leader_answer(const Result<Mux*>& result) {
@@ -303,6 +383,12 @@ void Host::release_followers(const Error& error, State next) {
 
 // --- the lane
 // ---------------------------------------------------------------------------------------------------
+
+Mux* Host::first_mux() const {
+  if (leader_) return ready() ? leader_->first_mux() : nullptr;
+  const bool up = ready() && hop_ && hop_->state() == Hop::State::kReady;
+  return up ? &hop_->mux() : nullptr;
+}
 
 Mux* Host::mux() const {
   if (leader_) return ready() ? leader_->mux() : nullptr;
@@ -350,6 +436,9 @@ void Host::set_state(State next) {
   if (next == state_) return;
   state_ = next;
   since_ = io_.now();
+  directory_.host_changed();
+  if (next != State::kReady) return;
+  for (Watcher* watcher : watchers_) watcher->tell();
 }
 
 }  // namespace jump

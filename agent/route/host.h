@@ -11,10 +11,16 @@
 // bastion shares its connection. When another name means the same server by the same way, and is connected or
 // about to be, this Host follows that one instead of logging in again.
 //
+// What its login asks is waited for by all whose login needs this one: users of this host, of those that
+// follow it, and of those that lie behind it, at any depth. names_that_wait() is who they are at a moment;
+// questions are put to them, and not to one that was chosen when the question came up.
+//
 // Invariants: at most one hop and one lane at a time, and a lane only while the host is ready; every
 // acquire() is answered once, within its timeout, or cancelled; nobody waits for a lane. A user's request
 // hears of the first failure; a connection waits on while the host is away, and makes it dial again. A failed
-// login that a person has to mend (wrong key, unknown host key) is not tried again by a mere connection.
+// login that a person has to mend (wrong key, unknown host key, a question that nobody answered) is tried
+// again for a user only. A user who came to a login too late to be asked what it had asked in vain gets
+// another.
 #pragma once
 
 #include <cstdint>
@@ -45,6 +51,9 @@ class HostDirectory {
   virtual Result<Host*> carrier(const Route& route) = 0;
   // Those that are connected, or about to be, through `host` or its followers.
   virtual std::vector<Host*> carried_by(const Host& host) const = 0;
+  // The state of a Host, or of its connection, may be another one now. Told from within: a note is all that is
+  // to be made of it.
+  virtual void host_changed() = 0;
 
  protected:
   ~HostDirectory() = default;
@@ -53,10 +62,9 @@ class HostDirectory {
 class Host {
  public:
   enum class State { kIdle, kResolving, kConnecting, kReady, kDown };
-  // Who asks.
-  // The last two: a hop that is to go through this one, for a login that a user asked for, or nobody. It
-  // hears of the first failure, as a user does.
-  enum class Asker { kUser, kConnection, kHopForUser, kHop };
+  // Who asks. kUpkeep: the agent itself, for its config file. The last two: a hop that is to go through this
+  // one, for a login that a user asked for, or nobody. All but kConnection hear of the first failure.
+  enum class Asker { kUser, kConnection, kUpkeep, kHopForUser, kHop };
   // Whether a second connection may be opened.
   enum class Lanes { kNever, kAsNeeded };
   // After a failure that may mend itself, connections that wait are worth another dial, but not sooner than
@@ -82,6 +90,11 @@ class Host {
   // on.
   using Acquired = std::function<void(Result<Mux*>)>;
   std::unique_ptr<Operation> acquire(Asker asker, Duration timeout, Acquired done);
+  // The user has changed something: the next to ask may log in again, whatever failed before.
+  void forget_failure();
+  // `connected` is called from the loop each time that the host has become connected, until the operation is
+  // destroyed.
+  std::unique_ptr<Operation> watch(std::function<void()> connected);
   // Ends the connection; those who wait are refused.
   void disconnect(const Error& reason);
 
@@ -93,6 +106,8 @@ class Host {
   // Where the next channel is best opened: of the connections that are ready, the one with the fewest bulk
   // channels. Null unless connected.
   Mux* mux() const;
+  // The connection that lasts: not the lane, which goes when it is not needed. Null unless connected.
+  Mux* first_mux() const;
   const std::optional<Route>& route() const { return route_; }  // once resolved
   const HopSpec* spec() const { return route_ ? &route_->target() : nullptr; }
   // The jump host that carries it; null: none, or there is no connection.
@@ -107,6 +122,7 @@ class Host {
 
  private:
   class Waiter;
+  class Watcher;
   class Asking;
 
   void begin();
@@ -118,7 +134,11 @@ class Host {
   void lose_leader(const Error& error, State next);
   void release_followers(const Error& error, State next);
   void note_ignored();
-  std::string waited_for() const;
+  std::vector<Host*> dependants();
+  std::vector<std::string> names_that_wait();
+  void on_missed();
+  void begin_for_the_late();
+  Asker as_a_hop() const;
   void on_hop_changed();
   void answer_all(const Error* error);
   void answer_pending();
@@ -156,7 +176,10 @@ class Host {
   std::vector<Host*> followers_;          // whose leader this is
   const Lanes lanes_;
   Lane lane_;
-  std::list<Waiter*> waiters_;  // in the order of their coming; each belongs to its asker
+  std::uint64_t last_waiter_ = 0;
+  std::uint64_t missed_by_ = 0;   // waiters up to this one were there when a question went without an answer
+  std::list<Waiter*> waiters_;    // in the order of their coming; each belongs to its asker
+  std::list<Watcher*> watchers_;  // each belongs to whoever watches
   std::unique_ptr<Deferred> answer_soon_;
   std::unique_ptr<Timer> retry_timer_;
   std::unique_ptr<Timer> lane_timer_;

@@ -25,6 +25,7 @@ Result<Host*> Hosts::make(const std::string& name, const std::string& jump) {
   auto host = std::make_unique<Host>(io_, budget_, routes_, directory, name, jump, lanes_, prompter_);
   auto& slot = hosts_[host->name()];
   slot = std::move(host);
+  host_changed();
   return slot.get();
 }
 

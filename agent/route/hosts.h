@@ -2,6 +2,7 @@
 // them. Owns them for the life of the agent.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -39,18 +40,24 @@ class Hosts final : private HostDirectory {
 
   const std::map<std::string, std::unique_ptr<Host>>& all() const { return hosts_; }
   const WindowBudget& budget() const { return budget_; }
+  // Hears, from within, that a host is new or may be in another state now.
+  void on_changed(std::function<void()> changed) { changed_ = std::move(changed); }
 
  private:
   // HostDirectory
   Host* same_connection(const Host& asking, const Route& route) override;
   Result<Host*> carrier(const Route& route) override;
   std::vector<Host*> carried_by(const Host& host) const override;
+  void host_changed() override {
+    if (changed_) changed_();
+  }
   Result<Host*> make(const std::string& name, const std::string& jump);
 
   Io& io_;
   RouteFinder routes_;
   const Host::Lanes lanes_;
   Prompter* const prompter_;
+  std::function<void()> changed_;
   WindowBudget budget_;                                 // of all connections together
   std::map<std::string, std::unique_ptr<Host>> hosts_;  // by Host::name()
   std::set<std::string> asked_for_;                     // by get(), so not jump hosts only

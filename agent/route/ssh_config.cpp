@@ -16,6 +16,14 @@ std::string last_line(std::string_view text) {
   return std::string(start == std::string_view::npos ? text : text.substr(start + 1));
 }
 
+// "FILE: terminating, 1 bad configuration options" comes after the line that says which.
+std::string reason_in(std::string_view text) {
+  std::string last = last_line(text);
+  if (last.find(": terminating, ") == std::string::npos) return last;
+  std::string reason = last_line(text.substr(0, text.rfind(last)));
+  return reason.empty() ? last : reason;
+}
+
 }  // namespace
 
 // Two questions to ssh at once: what it says of the host, and what it says without any configuration. The
@@ -23,8 +31,12 @@ std::string last_line(std::string_view text) {
 class SshConfig::Resolving final : public Operation {
  public:
   Resolving(SshConfig& config, HostName name, std::string jump, Resolved done)
-      : config_(config), name_(std::move(name)), jump_(std::move(jump)), done_(std::move(done)) {
-    asking_ = config_.io_.run(config_.ask(name_, jump_), [this](Result<CommandOutput> output) {
+      : config_(config),
+        user_(config.user_),
+        name_(std::move(name)),
+        jump_(std::move(jump)),
+        done_(std::move(done)) {
+    asking_ = config_.commands_.run(config_.ask(name_, jump_), [this](Result<CommandOutput> output) {
       output_ = std::move(output);
       finish_if_known();
     });
@@ -33,7 +45,7 @@ class SshConfig::Resolving final : public Operation {
     Command command;
     command.argv = {"ssh", "-G", "-F", "none", "--", "localhost"};
     command.timeout = kResolveTimeout;
-    asking_defaults_ = config_.io_.run(command, [this, now](Result<CommandOutput> output) {
+    asking_defaults_ = config_.commands_.run(command, [this, now](Result<CommandOutput> output) {
       bool known = output && output->exit_status == 0;
       if (known) {
         config_.defaults_ = ConfigDump(output->out);
@@ -49,6 +61,18 @@ class SshConfig::Resolving final : public Operation {
  private:
   void finish_if_known() {
     if (!output_ || asking_defaults_) return;
+    std::set<std::string> others;
+    if (*output_) others = users_of_files(ConfigDump((*output_)->out));
+    if (others.empty()) return finish();
+    auto homes = std::make_shared<decltype(user_.homes)>();
+    looking_up_ = config_.io_.in_pool([others, homes] { *homes = homes_of(others); },
+                                      [this, homes] {
+                                        user_.homes = *homes;
+                                        finish();
+                                      });
+  }
+
+  void finish() {
     Result<HopSpec> spec = judge(*output_);
     Resolved done = std::move(done_);
     done(std::move(spec));  // may destroy this object
@@ -58,7 +82,7 @@ class SshConfig::Resolving final : public Operation {
     std::string ssh = config_.ssh_command(name_, jump_);
     if (!output && output.error().code == Errc::kNotFound) {
       log::warn("there is no `ssh` program: {} is reached with defaults, ssh_config is not read", name_.host);
-      HopSpec spec = default_spec(name_.host, config_.user_);
+      HopSpec spec = default_spec(name_.host, user_);
       spec.port = name_.port.value_or(spec.port);
       if (!name_.user.empty()) spec.user = name_.user;
       spec.proxy_jump = jump_;
@@ -67,22 +91,23 @@ class SshConfig::Resolving final : public Operation {
     }
     if (!output) return output.error().context("ssh -G " + name_.host);
     if (output->exit_status != 0) {
-      std::string said = last_line(output->err);
+      std::string said = reason_in(output->err);
       return Error{Errc::kInvalid,
                    "ssh does not accept '" + name_.host + "': " + (said.empty() ? "no reason given" : said),
                    "try: " + ssh};
     }
-    Result<HopSpec> spec = parse_ssh_config_dump(output->out, name_.host, config_.user_, config_.defaults_);
+    Result<HopSpec> spec = parse_ssh_config_dump(output->out, name_.host, user_, config_.defaults_);
     if (spec) spec->ssh_command = ssh;
     return spec;
   }
 
   SshConfig& config_;
+  LocalUser user_;
   const HostName name_;
   const std::string jump_;
   Resolved done_;
   std::optional<Result<CommandOutput>> output_;
-  std::unique_ptr<Operation> asking_, asking_defaults_;
+  std::unique_ptr<Operation> asking_, asking_defaults_, looking_up_;
 };
 
 Command SshConfig::ask(const HostName& name, const std::string& jump) const {

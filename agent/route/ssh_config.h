@@ -1,5 +1,6 @@
 // The user's ssh_config, as `ssh` itself understands it: `ssh -G HOST` is run and its answer becomes a
-// HopSpec. So Host, Match, Include, tokens and canonicalisation are exactly ssh's.
+// HopSpec. So Host, Match, Include, tokens and canonicalisation are exactly ssh's. However many hosts are asked
+// for, few of them are resolved at once (CommandQueue).
 #pragma once
 
 #include <functional>
@@ -10,6 +11,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "hop/hop_spec.h"
+#include "route/command_queue.h"
 #include "route/host_name.h"
 #include "route/spec_from_config.h"
 #include "stream/io.h"
@@ -23,7 +25,7 @@ class SshConfig {
 
   // `file` is what -F named; empty: ssh's own defaults.
   // The user's entry is looked up here, once: a directory service may take its time.
-  SshConfig(Io& io, std::string file) : io_(io), file_(std::move(file)), user_(LocalUser::current()) {}
+  SshConfig(Io& io, std::string file) : io_(io), commands_(io), file_(std::move(file)), user_(LocalUser::current()) {}
 
   // Resolves one host. `jump` is what -J would say ("a,b"): it stands for the host's own ProxyJump or
   // ProxyCommand; empty: those hold. Errors: kInvalid, with what ssh said about the configuration; those of
@@ -39,6 +41,7 @@ class SshConfig {
   std::string ssh_command(const HostName& name, const std::string& jump) const;
 
   Io& io_;
+  CommandQueue commands_;
   std::string file_;
   const LocalUser user_;
   ConfigDump defaults_;  // of the ssh program, without any configuration

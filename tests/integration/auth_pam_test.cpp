@@ -4,48 +4,12 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <filesystem>
-
 #include "integration/login_attempt.h"
 #include "support/key_pair.h"
+#include "support/pam_service.h"
 
 namespace jump::test {
 namespace {
-
-// A PAM service that the module tests/support/pam_questions.c answers for, and an sshd of that name.
-class PamService {
- public:
-  static bool possible() {
-#ifdef JUMPAGENT_PAM_MODULE
-    return ::getuid() == 0 && std::filesystem::is_directory("/etc/pam.d");
-#else
-    return false;
-#endif
-  }
-  explicit PamService(const std::string& arguments) {
-#ifdef JUMPAGENT_PAM_MODULE
-    std::filesystem::copy_file("/usr/sbin/sshd", program());
-    const std::string module = JUMPAGENT_PAM_MODULE;
-    std::string text = fmt::format("auth required {} {}\n", module, arguments);
-    for (const char* kind : {"account", "password", "session"})
-      text += fmt::format("{} required {}\n", kind, module);
-    directory_.write("service", text, 0644);
-    std::filesystem::copy_file(directory_.file("service"), file_);
-#else
-    (void)arguments;
-#endif
-  }
-  ~PamService() { std::filesystem::remove(file_); }
-
-  std::string program() const { return directory_.file(name_); }
-
- private:
-  TempDir directory_;
-  // In lower case, as PAM makes its services' names so.
-  std::string name_ =
-      fmt::format("jumptest-{}-{:x}", ::getpid(), std::hash<std::string>()(directory_.path()));
-  std::string file_ = "/etc/pam.d/" + name_;
-};
 
 class AuthPam : public ::testing::Test {
  protected:

@@ -1,12 +1,8 @@
 // A login that needs a person, from jumpctl on a terminal to a real sshd: the passphrase of a key file is
 // asked where somebody can answer, once, and is nowhere to be found afterwards.
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <poll.h>
-#include <pty.h>
 #include <signal.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -14,88 +10,14 @@
 
 #include "support/eventually.h"
 #include "support/lab.h"
-#include "support/unique_fd.h"
+#include "support/on_terminal.h"
+#include "support/process_memory.h"
 
 namespace jump::test {
 namespace {
 
 constexpr const char* kPassphrase = "Zq7-pLw9-unheard-of";
 constexpr const char* kPrompt = "passphrase";
-
-// A program on a terminal of its own.
-class OnTerminal {
- public:
-  OnTerminal(std::vector<std::string> argv, const Environment& env) {
-    std::vector<std::string> assignments;
-    for (const auto& [name, value] : env) assignments.push_back(name + "=" + value);
-    std::vector<char*> c_argv, c_env;
-    for (std::string& each : argv) c_argv.push_back(each.data());
-    for (std::string& each : assignments) c_env.push_back(each.data());
-    c_argv.push_back(nullptr);
-    c_env.push_back(nullptr);
-    int master = -1;
-    pid_ = ::forkpty(&master, nullptr, nullptr, nullptr);
-    if (pid_ == 0) {
-      ::execve(c_argv[0], c_argv.data(), c_env.data());
-      ::_exit(127);
-    }
-    master_ = UniqueFd(master);
-  }
-  ~OnTerminal() {
-    if (pid_ <= 0) return;
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-  }
-
-  void type(const std::string& text) {
-    EXPECT_EQ(::write(master_.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
-  }
-  // Everything that was shown so far.
-  const std::string& shown() {
-    pollfd poller{master_.get(), POLLIN, 0};
-    char buffer[4096];
-    while (::poll(&poller, 1, 0) > 0) {
-      const ssize_t count = ::read(master_.get(), buffer, sizeof buffer);
-      if (count <= 0) break;
-      shown_.append(buffer, static_cast<std::size_t>(count));
-    }
-    return shown_;
-  }
-  bool shows(const std::string& text, int times = 1) {
-    return eventually([&] { return count(text) >= times; }, seconds(20));
-  }
-  int count(const std::string& text) {
-    int found = 0;
-    for (std::size_t at = shown().find(text); at != std::string::npos; at = shown_.find(text, at + 1))
-      ++found;
-    return found;
-  }
-  // 128 + N when signal N ended it; -1: it goes on.
-  int exit_status() {
-    int status = 0;
-    const bool ended = eventually(
-        [&] {
-          (void)shown();  // so that it never waits for its reader
-          return ::waitpid(pid_, &status, WNOHANG) == pid_;
-        },
-        seconds(30));
-    if (!ended) return -1;
-    pid_ = -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  }
-  void kill() { ::kill(pid_, SIGKILL); }
-  pid_t pid() const { return pid_; }
-  // Of the terminal itself.
-  bool echoes() const {
-    termios now{};
-    return ::tcgetattr(master_.get(), &now) == 0 && (now.c_lflag & ECHO) != 0;
-  }
-
- private:
-  pid_t pid_ = -1;
-  UniqueFd master_;
-  std::string shown_;
-};
 
 class InteractionLab : public ::testing::Test {
  protected:
@@ -230,28 +152,6 @@ TEST_F(InteractionLab, WithNobodyToAskItFailsAtOnceAndSaysSo) {
   EXPECT_EQ(ctl->exit_status(), 1);
   EXPECT_EQ(ctl->count("Enter"), 0) << ctl->shown();
   EXPECT_NE(ctl->shown().find("nobody is there"), std::string::npos) << ctl->shown();
-}
-
-// Larger parts of a process than this hold a sanitizer's own notes, and nothing of the program's.
-constexpr unsigned long kShadow = 1UL << 34;
-
-// Every readable and writable part of the process.
-bool memory_has(pid_t pid, const std::string& text) {
-  const std::string proc = "/proc/" + std::to_string(pid);
-  std::ifstream maps(proc + "/maps");
-  const UniqueFd memory(::open((proc + "/mem").c_str(), O_RDONLY | O_CLOEXEC));
-  for (std::string line; std::getline(maps, line);) {
-    unsigned long from = 0, to = 0;
-    char mode[5] = {};
-    if (std::sscanf(line.c_str(), "%lx-%lx %4s", &from, &to, mode) != 3 || mode[1] != 'w') continue;
-    if (to - from > kShadow) continue;
-    std::string bytes(to - from, '\0');
-    const ssize_t count = ::pread(memory.get(), bytes.data(), bytes.size(), static_cast<off_t>(from));
-    if (count > 0 &&
-        std::string_view(bytes.data(), static_cast<std::size_t>(count)).find(text) != std::string::npos)
-      return true;
-  }
-  return false;
 }
 
 TEST_F(InteractionLab, ThePassphraseIsNeitherInTheLogNorInTheAgentsMemory) {

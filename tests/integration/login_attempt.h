@@ -44,7 +44,7 @@ class ScriptedPerson final : public Prompter {
     soon_->schedule();
     return asked;
   }
-  void show(std::string, std::string text) override { shown += text; }
+  void show(Question notice) override { shown += notice.text; }
 
   Strings prompts, notices;
   std::string shown;

@@ -239,7 +239,7 @@ class FakePrompter final : public Prompter {
     done_ = std::move(done);
     return operation;
   }
-  void show(std::string hop, std::string text) override { shown.push_back(hop + "|" + text); }
+  void show(Question notice) override { shown.push_back(notice.hop + "|" + notice.text); }
 
   bool is_asked() const { return done_ && !alive_.expired(); }
   bool is_noticed() const { return !notice_.expired(); }

@@ -378,14 +378,195 @@ TEST_F(InteractionsTest, TextToReadGoesToThoseThatWaitOrElseToSubscribers) {
   const auto keep = [](std::vector<std::string>& to) {
     return [&to](const std::string& line) { to.push_back(json::parse(line).at("params").at("text")); };
   };
+  const auto show = [this](const std::string& host, const std::string& text) {
+    Question notice;
+    notice.host = host;
+    notice.hop = "server of " + host;
+    notice.text = text;
+    all.show(std::move(notice));
+  };
   auto a = all.join(1, Interactions::Scope::kOwnRequests, keep(waiting)), b = all.join(2, kAll, keep(ide));
   auto wait = all.wait(1, "prod");
-  all.show("prod (me@10.0.0.5:22)", "one");
-  all.show("prod2 (me@10.0.0.6:22)", "two");
+  show("prod", "one");
+  show("prod2", "two");
   wait.reset();
-  all.show("prod (me@10.0.0.5:22)", std::string(2 * Interactions::kMaxText, 'x'));
+  show("prod", std::string(2 * Interactions::kMaxText, 'x'));
   EXPECT_EQ(waiting, Told{"one"});
   EXPECT_EQ(ide, (Told{"two", std::string(Interactions::kMaxText, 'x')}));
+}
+
+TEST_F(InteractionsTest, TextToReadGoesToAllThatWaitForTheLoginByTheNameTheyGave) {
+  std::vector<std::string> one, two, stranger;
+  const auto keep = [](std::vector<std::string>& to) {
+    return [&to](const std::string& line) { to.push_back(json::parse(line).at("params").at("host")); };
+  };
+  const auto own = Interactions::Scope::kOwnRequests;
+  auto a = all.join(1, own, keep(one)), b = all.join(2, own, keep(two)), c = all.join(3, own, keep(stranger));
+  auto wait1 = all.wait(1, "db"), wait2 = all.wait(2, "bastion"), wait3 = all.wait(3, "stage");
+  Question banner = question("bastion");
+  banner.waited_for = [] { return Told{"bastion", "db"}; };
+  all.show(std::move(banner));
+  EXPECT_EQ(one, Told{"db"});
+  EXPECT_EQ(two, Told{"bastion"});
+  EXPECT_TRUE(stranger.empty());
+}
+
+// --- hosts that wait for others ---
+
+TEST_F(InteractionsTest, WhoWaitsForAHostBehindIsAskedUnderTheNameItGave) {
+  FakeClient behind, stranger, ide;
+  auto a = join(1, stranger), b = join(2, behind), c = join(3, ide, kAll);
+  auto wait1 = all.wait(1, "stage"), wait2 = all.wait(2, "db");
+  Question q = question("bastion");
+  q.waited_for = [] { return Told{"bastion", "middle", "db"}; };
+  Asked asked = ask(std::move(q));
+  EXPECT_EQ(behind.told, Told{"interaction i1"});
+  EXPECT_EQ(behind.last.at("host"), "db");
+  EXPECT_EQ(behind.last.at("hop"), "bastion (me@10.0.0.5:22)");
+  EXPECT_TRUE(stranger.told.empty());
+  EXPECT_TRUE(ide.told.empty());
+  EXPECT_EQ(all.pending().at(0).host, "db");
+  EXPECT_TRUE(all.asks_about("bastion"));
+  EXPECT_TRUE(all.asks_about("db"));
+  EXPECT_FALSE(all.asks_about("stage"));
+}
+
+TEST_F(InteractionsTest, WhoHasWaitedLongestIsAskedWhateverOfTheHostsItWaitsFor) {
+  FakeClient first, second;
+  auto a = join(1, second), b = join(2, first);
+  auto wait2 = all.wait(2, "web"), wait1 = all.wait(1, "bastion");
+  Question q = question("bastion");
+  q.waited_for = [] { return Told{"bastion", "db", "web"}; };
+  Asked asked = ask(std::move(q));
+  EXPECT_EQ(first.told, Told{"interaction i1"});
+  EXPECT_TRUE(second.told.empty());
+}
+
+TEST_F(InteractionsTest, WhenTheAskedOneGoesTheOneThatWaitsForAnotherHostBehindIsAsked) {
+  FakeClient first, second;
+  auto a = join(1, first), b = join(2, second);
+  auto wait1 = all.wait(1, "db"), wait2 = all.wait(2, "web");
+  std::vector<std::string> behind = {"bastion", "db"};  // the other one's way is not known yet
+  Question q = question("bastion");
+  q.waited_for = [&behind] { return behind; };
+  Asked asked = ask(std::move(q));
+  EXPECT_EQ(claim(1, "i1"), "ok");
+  behind.push_back("web");
+  all.who_waits_changed();
+  io.settle();
+  EXPECT_TRUE(second.told.empty());
+  wait1.reset();
+  EXPECT_EQ(second.told, Told{"interaction i1"});
+  EXPECT_EQ(second.last.at("host"), "web");
+  EXPECT_EQ(respond(1, "i1", {"x"}), "refused");
+  EXPECT_EQ(respond(2, "i1", {"y"}), "ok");
+  io.settle();
+  EXPECT_EQ(*asked.outcome, "answers:y");
+}
+
+TEST_F(InteractionsTest, WhoTurnsOutToWaitForTheLoginIsAskedBesidesSubscribers) {
+  FakeClient terminal, ide;
+  auto a = join(1, terminal), b = join(2, ide, kAll);
+  auto wait = all.wait(1, "db");
+  std::vector<std::string> behind = {"bastion"};
+  Question q = question("bastion");
+  q.waited_for = [&behind] { return behind; };
+  Asked asked = ask(std::move(q));
+  EXPECT_TRUE(terminal.told.empty());
+  behind.push_back("db");
+  all.who_waits_changed();
+  io.settle();
+  EXPECT_EQ(terminal.told, Told{"interaction i1"});
+}
+
+TEST_F(InteractionsTest, WhoseHostIsNoLongerBehindIsAskedNoLonger) {
+  FakeClient terminal;
+  auto a = join(1, terminal);
+  auto wait = all.wait(1, "db");
+  std::vector<std::string> behind = {"bastion", "db"};
+  Question q = question("bastion");
+  q.waited_for = [&behind] { return behind; };
+  Asked asked = ask(std::move(q));
+  behind.pop_back();
+  all.who_waits_changed();
+  io.settle();
+  EXPECT_EQ(terminal.told, (Told{"interaction i1", "interaction.ended i1 withdrawn"}));
+  EXPECT_EQ(*asked.outcome, "needs_person: nobody is there to be asked for a password");
+}
+
+// --- after the login ---
+
+TEST_F(InteractionsTest, AfterALoginWhoWaitedForItIsAskedAsLongAsItIsThere) {
+  FakeClient waited, other, ide;
+  auto a = join(1, waited), b = join(2, other), c = join(3, ide, kAll);
+  auto wait = all.wait(1, "prod");
+  auto other_wait = all.wait(2, "stage");
+  wait.reset();
+  Question q = question("prod");
+  q.after_login = true;
+  Asked asked = ask(std::move(q));
+  EXPECT_EQ(waited.told, Told{"interaction i1"});
+  EXPECT_TRUE(other.told.empty());
+  EXPECT_TRUE(ide.told.empty());
+  io.advance(2 * Interactions::kRemembered);
+  other_wait.reset();
+  EXPECT_EQ(waited.told.size(), 1U) << "it was asked in time";
+  a.reset();
+  EXPECT_EQ(ide.told, Told{"interaction i1"}) << "subscribers are next";
+}
+
+TEST_F(InteractionsTest, WhoWaitedForAnEarlierLoginIsNoLongerConcerned) {
+  FakeClient waited;
+  auto a = join(1, waited);
+  all.wait(1, "prod").reset();
+  Asked plain = ask("prod");
+  io.advance(Interactions::kRemembered);
+  Question q = question("prod");
+  q.after_login = true;
+  Asked late = ask(std::move(q));
+  io.settle();
+  EXPECT_TRUE(waited.told.empty());
+  EXPECT_EQ(*plain.outcome, "needs_person: nobody is there to be asked for a password");
+  EXPECT_EQ(*late.outcome, "needs_person: nobody is there to be asked for a password");
+}
+
+// --- notices ---
+
+TEST_F(InteractionsTest, ANoticeLastsAsLongAsWhatItIsAboutAndIsShownToWhoComes) {
+  Question q = question("prod", 0);
+  q.kind = Question::Kind::kNotice;
+  Asked asked = ask(std::move(q));
+  io.advance(2 * Question::kDefaultTimeout);
+  EXPECT_EQ(*asked.calls, 0);
+  FakeClient client;
+  auto a = join(1, client);
+  auto wait = all.wait(1, "prod");
+  EXPECT_EQ(client.told, Told{"interaction i1"});
+  EXPECT_EQ(client.last.at("timeout"), 0.0);
+  io.advance(2 * Question::kDefaultTimeout);
+  EXPECT_EQ(client.told.size(), 1U);
+  asked.operation.reset();
+  EXPECT_EQ(client.told.back(), "interaction.ended i1 withdrawn");
+}
+
+TEST_F(InteractionsTest, AClientThatCannotAskItsPersonSaysWhy) {
+  FakeClient client;
+  auto a = join(1, client, kAll);
+  Asked asked = ask("prod");
+  EXPECT_EQ(outcome(all.decline(1, "i1", "cannot run \x1b/ask")), "ok");
+  io.settle();
+  EXPECT_EQ(*asked.outcome, "needs_person: nobody could be asked for a password: cannot run ?/ask");
+}
+
+TEST_F(InteractionsTest, AHostKeyThatNobodyJudgedIsNobodysRefusal) {
+  FakeClient client;
+  auto a = join(1, client, kAll);
+  Question q = question("prod");
+  q.kind = Question::Kind::kHostKey;
+  Asked asked = ask(std::move(q));
+  io.advance(Question::kDefaultTimeout);
+  EXPECT_EQ(*asked.outcome,
+            "needs_person: nobody answered when asked whether to trust the host key within 120 s");
 }
 
 // --- wrong answers, bounds ---
@@ -433,19 +614,47 @@ TEST_F(InteractionsTest, QuestionsAreBounded) {
   EXPECT_EQ(all.pending().size(), Interactions::kMaxPending - 1);
 }
 
-TEST_F(InteractionsTest, QuestionsBeforeOneClientAreBounded) {
+TEST_F(InteractionsTest, MoreQuestionsThanOneClientTakesWaitForTheirTurn) {
   FakeClient busy, other;
   auto a = join(1, busy, kAll);
   std::vector<Asked> asked;
   for (std::size_t i = 0; i < Interactions::kMaxPerClient; ++i) asked.push_back(ask("prod"));
-  Asked refused = ask("prod");
-  io.settle();
-  EXPECT_EQ(*refused.outcome, "needs_person: nobody is there to be asked for a password");
+  Asked next = ask("prod"), after = ask("prod");
+  io.advance(seconds(30));
+  EXPECT_EQ(*next.calls, 0);
   auto b = join(2, other);
   auto wait = all.wait(2, "stage");
   Asked to_other = ask("stage");
   EXPECT_EQ(busy.told.size(), Interactions::kMaxPerClient);
-  EXPECT_EQ(other.told.back(), "interaction i18");
+  EXPECT_EQ(other.told.back(), "interaction i19");
+  EXPECT_EQ(respond(1, "i1", {"x"}), "ok");
+  io.settle();
+  EXPECT_EQ(busy.told.back(), "interaction i17");
+  EXPECT_EQ(busy.last.at("timeout"), 120.0) << "its time begins when somebody is asked";
+  asked[4].operation.reset();
+  io.settle();
+  EXPECT_EQ(busy.told.back(), "interaction i18");
+}
+
+TEST_F(InteractionsTest, AQuestionThatWaitsForItsTurnFailsWhenItsClientGoes) {
+  FakeClient busy;
+  auto a = join(1, busy);
+  auto wait = all.wait(1, "prod");
+  std::vector<Asked> asked;
+  for (std::size_t i = 0; i <= Interactions::kMaxPerClient; ++i) asked.push_back(ask("prod"));
+  a.reset();
+  io.settle();
+  EXPECT_EQ(*asked.back().outcome, "needs_person: nobody is there to be asked for a password");
+}
+
+TEST_F(InteractionsTest, AWaitingClientThatIsBusyIsNotPassedOverForSubscribers) {
+  FakeClient busy, ide;
+  auto a = join(1, busy), b = join(2, ide, kAll);
+  auto wait = all.wait(1, "prod");
+  std::vector<Asked> asked;
+  for (std::size_t i = 0; i <= Interactions::kMaxPerClient; ++i) asked.push_back(ask("prod"));
+  io.settle();
+  EXPECT_TRUE(ide.told.empty());
 }
 
 TEST_F(InteractionsTest, TooManyPromptsAreALimit) {

@@ -88,7 +88,8 @@ TEST_F(LoginPromptsTest, ExpiredPasswordThatNobodyReplacesIsTheReason) {
   EXPECT_EQ(failure(Errc::kNeedsPerson),
             "authentication failed for deploy: tried password (it has expired, and the server wants a new "
             "one); the "
-            "server accepts password; nobody was there to give a new password of deploy@10.0.0.5");
+            "server accepts password; nobody was there to give a new password of deploy@10.0.0.5 (nobody "
+            "answered)");
 }
 
 TEST_F(LoginPromptsTest, DecliningEndsTheLoginWhateverElseCouldBeTried) {
@@ -188,7 +189,7 @@ TEST_F(LoginPromptsTest, NobodyWasThereOnceMeansNobodyIsAskedAgain) {
           " (accepted, but there is no signature: nobody answered), keyboard-interactive (nobody is there to "
           "answer); the server accepts publickey,keyboard-interactive,password; nobody was there to give the "
           "passphrase of " +
-          path("locked") + ", an answer to \"Code:\", the password of deploy@10.0.0.5");
+          path("locked") + " (nobody answered), an answer to \"Code:\", the password of deploy@10.0.0.5");
 }
 
 TEST_F(LoginPromptsTest, BatchModeAsksNobody) {

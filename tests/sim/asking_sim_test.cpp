@@ -1,0 +1,155 @@
+// Logins that need a person, on memory streams: who may cause one, who may cause it again, and what becomes
+// of a user who comes to it too late to be asked.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "route/hosts.h"
+#include "sim/sim_sshd.h"
+#include "support/sim_io.h"
+
+namespace jump::test {
+namespace {
+
+// Answers from a script: "" is nobody. `meanwhile` runs once, right behind the next answer.
+class Person final : public Prompter {
+ public:
+  explicit Person(SimIo& io) : io_(io) {}
+  std::unique_ptr<Operation> ask(Question question, Answered done) override {
+    asked.push_back(question.waited_for());
+    std::string answer;
+    if (!answers.empty()) {
+      answer = answers.front();
+      answers.pop_front();
+    }
+    return io_.in_pool([] {},
+                       [this, answer, done] {
+                         auto then = std::exchange(meanwhile, nullptr);
+                         if (answer.empty()) {
+                           done(Error{Errc::kNeedsPerson, std::string(kNobodyIsThere), {}});
+                         } else if (answer == "declined") {
+                           done(Error{Errc::kCancelled, "declined", {}});
+                         } else {
+                           std::vector<Secret> secrets;
+                           secrets.emplace_back(std::string_view(answer));
+                           done(std::move(secrets));
+                         }
+                         if (then) then();
+                       });
+  }
+  void who_waits_changed() override { ++changes; }
+
+  std::deque<std::string> answers;
+  std::vector<std::vector<std::string>> asked;
+  std::function<void()> meanwhile;
+  int changes = 0;
+
+ private:
+  SimIo& io_;
+};
+
+class AskingSim : public testing::Test {
+ protected:
+  AskingSim() {
+    io.on_command("ssh", [this](const Command& command) -> Result<CommandOutput> {
+      const std::string name = command.argv.back();
+      CommandOutput output;
+      output.out =
+          "host " + name + "\nuser alice\nhostname " + (name == "db" ? "10.0.0.6" : "10.0.0.5") +
+          "\nport 22\nuserknownhostsfile " + known_hosts +
+          "\nglobalknownhostsfile none\nidentityagent none\nstricthostkeychecking ask\nbatchmode no\n";
+      if (name == "db") output.out += "proxyjump door\n";
+      return output;
+    });
+    io.on_dial("10.0.0.5:22", [this](std::unique_ptr<ByteStream> stream) {
+      sshds.push_back(std::make_unique<SimSshd>());
+      sshds.back()->serve(std::move(stream), false);
+    });
+  }
+  ~AskingSim() override {
+    hosts.reset();
+    io.settle();
+    std::remove(known_hosts.c_str());
+  }
+  // What becomes of it is in the string: "ready", a kind of error, or empty.
+  using Outcome = std::shared_ptr<std::string>;
+  Outcome acquire(const std::string& name, Host::Asker asker) {
+    auto outcome = std::make_shared<std::string>();
+    kept.push_back((*hosts->get(name))->acquire(asker, seconds(60), [outcome](const Result<Mux*>& mux) {
+      *outcome = mux ? "ready" : errc_name(mux.error().code);
+    }));
+    return outcome;
+  }
+  std::string settled(const Outcome& outcome) {
+    io.settle();
+    return *outcome;
+  }
+
+  using Asker = Host::Asker;
+  SimIo io;
+  Person person{io};
+  const std::string known_hosts = testing::TempDir() + "/jump_asking_known_hosts." + std::to_string(getpid());
+  std::vector<std::unique_ptr<SimSshd>> sshds;
+  std::unique_ptr<Hosts> hosts =
+      std::make_unique<Hosts>(io, "", Host::Lanes::kNever, WindowBudget::kDefaultCap, &person);
+  std::vector<std::unique_ptr<Operation>> kept;
+};
+
+TEST_F(AskingSim, WhatNobodyAnsweredIsTriedAgainForAUserOnly) {
+  EXPECT_EQ(settled(acquire("door", Asker::kConnection)), "needs_person");
+  for (Asker asker : {Asker::kConnection, Asker::kUpkeep, Asker::kHop})
+    EXPECT_EQ(settled(acquire("door", asker)), "needs_person");
+  io.advance(seconds(600));
+  EXPECT_EQ(settled(acquire("door", Asker::kConnection)), "needs_person");
+  EXPECT_EQ(sshds.size(), 1U);
+  person.answers = {"yes"};
+  EXPECT_EQ(settled(acquire("door", Asker::kUser)), "ready");
+}
+
+TEST_F(AskingSim, WhatAPersonDeclinedIsTriedAgainForAUserOnly) {
+  person.answers = {"declined", "yes"};
+  EXPECT_EQ(settled(acquire("door", Asker::kUser)), "cancelled");
+  for (Asker asker : {Asker::kConnection, Asker::kUpkeep, Asker::kHop})
+    EXPECT_EQ(settled(acquire("door", asker)), "cancelled");
+  EXPECT_EQ(person.asked.size(), 1U);
+  EXPECT_EQ(settled(acquire("door", Asker::kUser)), "ready");
+}
+
+TEST_F(AskingSim, AUserWhoCameTooLateToBeAskedGetsALoginOfTheirOwn) {
+  person.answers = {"", "yes"};
+  Outcome late;
+  person.meanwhile = [&] { late = acquire("door", Asker::kUser); };
+  EXPECT_EQ(settled(acquire("door", Asker::kUpkeep)), "needs_person");
+  EXPECT_EQ(settled(late), "ready");
+  EXPECT_EQ(person.asked.size(), 2U);
+}
+
+TEST_F(AskingSim, WhoWasThereWhenNobodyAnsweredIsNotAskedTwice) {
+  person.answers = {"", "yes"};
+  const Outcome config = acquire("door", Asker::kUpkeep), user = acquire("door", Asker::kUser);
+  EXPECT_EQ(settled(config), "needs_person");
+  EXPECT_EQ(*user, "needs_person");
+  EXPECT_EQ(person.asked.size(), 1U);
+}
+
+TEST_F(AskingSim, TheJumpHostsQuestionNamesAllThatWaitForIt) {
+  const Outcome db = acquire("db", Asker::kUser);
+  EXPECT_EQ(settled(db), "needs_person");
+  ASSERT_EQ(person.asked.size(), 1U);
+  EXPECT_EQ(person.asked.front(), (std::vector<std::string>{"door", "db"}));
+  EXPECT_GE(person.changes, 1) << "it is told that another host waits";
+}
+
+TEST_F(AskingSim, AReloadsLoginMayTryAgainOnce) {
+  EXPECT_EQ(settled(acquire("door", Asker::kUpkeep)), "needs_person");
+  (*hosts->get("door"))->forget_failure();
+  EXPECT_EQ(settled(acquire("door", Asker::kUpkeep)), "needs_person");
+  EXPECT_EQ(person.asked.size(), 2U);
+}
+
+}  // namespace
+}  // namespace jump::test
