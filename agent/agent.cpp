@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "control/methods.h"
+#include "control/observe.h"
 #include "process_facts.h"
 #include "socket_directory.h"
 
@@ -28,22 +29,30 @@ Agent::Agent(AgentOptions options)
       instance_(random_name()),
       io_(loop_),
       started_(loop_.now()),
+      events_(io_, [this] { return observe(hosts_, forwards_, &interactions_, loop_.now()); }),
       interactions_(io_),
       hosts_(io_, options_.ssh_config_file,
              options_.config.lanes ? Host::Lanes::kAsNeeded : Host::Lanes::kNever, options_.config.window_memory,
              &interactions_),
       forwards_(io_, hosts_, options_.config.forward_limits),
+      persistence_(io_, forwards_, options_.state_file),
       config_(io_, hosts_, forwards_, options_.config_file, options_.config),
+      doctor_(io_, options_.ssh_config_file, &interactions_),
       server_(io_, dispatcher_) {
   proto::HelloResult identity{proto::kProtocolMax,
                               JUMPAGENT_VERSION,
-                              {"forward.local", "forward.prewarm", proto::kInteractionsCapability},
+                              {"forward.local", "forward.remote", "forward.dynamic", "forward.prewarm",
+                               "forward.persist", "forward.hold", proto::kInteractionsCapability, "doctor",
+                               proto::kEventsCapability},
                               instance_,
                               getpid()};
   bind_methods(dispatcher_,
                MethodContext{io_, hosts_, forwards_, std::move(identity), [this] { return status(); },
                              [this] { begin_shutdown("asked to"); }, &interactions_, config_.current(),
-                             [this](ReloadDone done) { config_.reload(std::move(done)); }});
+                             [this](ReloadDone done) { config_.reload(std::move(done)); },
+                             &persistence_, &doctor_, &events_});
+  hosts_.on_changed([this] { events_.hint(); });
+  interactions_.on_changed([this] { events_.hint(); });
 }
 
 Agent::~Agent() = default;
@@ -55,6 +64,11 @@ Status Agent::start() {
   signals_ = *std::move(signals);
   if (Status listening = server_.listen(options_.socket_path); !listening) return listening;
   log::info("agent {} listens on {}", getpid(), options_.socket_path);
+  forwards_.on_changed([this] {
+    persistence_.on_changed();
+    events_.hint();
+  });
+  persistence_.start();
   config_.start([this](const AgentConfig& config) { on_config(config); });
   return {};
 }
@@ -83,6 +97,8 @@ void Agent::begin_shutdown(const char* why) {
   log::info("ending: {}", why);
   server_.stop();
   config_.stop();
+  forwards_.on_changed(nullptr);
+  persistence_.stop();  // what is persistent comes back
   forwards_.close_all();
   Error reason{Errc::kClosed, "the agent is shutting down", {}};
   for (const auto& [name, host] : hosts_.all()) host->disconnect(reason);
@@ -100,11 +116,15 @@ proto::AgentStatus Agent::status() const {
   status.socket = options_.socket_path;
   status.ssh_config = options_.ssh_config_file;
   status.config = config_.current().file;
+  status.state_file = persistence_.path();
+  status.state_problem = persistence_.problem();
   status.clients = server_.clients();
   const ControlCounters& control = server_.counters();
   const ListenerStats listener = server_.listener_stats();
   const ListenerStats forward_listeners = forwards_.listener_stats();
   status.clients_total = control.clients;
+  status.watchers = events_.subscribers();
+  status.watchers_lagged = events_.lagged();
   status.clients_cut_off = control.cut_off;
   status.clients_over_limit = control.over_limit;
   status.peers_turned_away = listener.turned_away + forward_listeners.turned_away;

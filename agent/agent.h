@@ -13,9 +13,12 @@
 #include "base/result.h"
 #include "config/live_config.h"
 #include "control/dispatcher.h"
+#include "control/events.h"
 #include "control/interactions.h"
 #include "control/server.h"
+#include "doctor/doctor.h"
 #include "forward/forwards.h"
+#include "forward/persistence.h"
 #include "loop/loop.h"
 #include "loop/signals.h"
 #include "loop/uv_io.h"
@@ -29,6 +32,7 @@ struct AgentOptions {
   std::string ssh_config_file;  // -F; empty: ssh's defaults
   ConfigFile config_file;       // where reload() looks
   AgentConfig config;           // as read from it
+  std::string state_file;       // where persistent forwards are kept; empty: nowhere
 };
 
 class Agent {
@@ -59,10 +63,13 @@ class Agent {
   Loop loop_;
   UvIo io_;
   const TimePoint started_;
+  EventFeed events_;  // outlives all that gives it hints
   Interactions interactions_;
   Hosts hosts_;
   Forwards forwards_;
+  Persistence persistence_;
   LiveConfig config_;
+  Doctor doctor_;
   Dispatcher dispatcher_;
   ControlServer server_;
   std::unique_ptr<Signals> signals_;

@@ -139,7 +139,7 @@ void report(int descriptor, const Error* error) {
   close(descriptor);
 }
 
-std::string default_log_file() {
+std::string state_directory_file(const std::string& name) {
   std::string base;
   const char* state = std::getenv("XDG_STATE_HOME");
   const char* home = std::getenv("HOME");
@@ -156,7 +156,7 @@ std::string default_log_file() {
   for (std::size_t slash = directory.find('/', 1);; slash = directory.find('/', slash + 1)) {
     std::string part = directory.substr(0, slash);
     if (mkdir(part.c_str(), 0700) != 0 && errno != EEXIST) return {};
-    if (slash == std::string::npos) return directory + "/agent.log";
+    if (slash == std::string::npos) return directory + "/" + name;
   }
 }
 

@@ -26,8 +26,8 @@ int take_report_descriptor();
 // Reports and closes. A null error: ready.
 void report(int descriptor, const Error* error);
 
-// ${XDG_STATE_HOME:-~/.local/state}/jumpagent/agent.log, its directory made (0700). Empty when there is no
+// FILE in ${XDG_STATE_HOME:-~/.local/state}/jumpagent, a directory that is made (0700). Empty when there is no
 // place.
-std::string default_log_file();
+std::string state_directory_file(const std::string& name);
 
 }  // namespace jump

@@ -50,6 +50,9 @@ constexpr const char* kHelp =
     "                      default 20 seconds (up, run)\n"
     "  --no-lanes          never a second connection to a host, which otherwise keeps new\n"
     "                      channels from queueing behind bulk (up, run)\n"
+    "  --state FILE        where persistent forwards are kept; default:\n"
+    "                      ~/.local/state/jumpagent/forwards ($XDG_STATE_HOME); none:\n"
+    "                      nowhere (up, run)\n"
     "  --json              one JSON document on stdout (up, down, reload, status)\n"
     "  --help, --version\n"
     "\n"
@@ -62,6 +65,7 @@ struct CommandLine {
   std::string ssh_config;
   std::optional<std::string> config;
   std::optional<std::string> log_level;
+  std::optional<std::string> state;
   std::optional<double> open_timeout;
   bool lanes = true;
   bool help = false, version = false;
@@ -75,7 +79,7 @@ Result<CommandLine> parse(int argc, char** argv) {
   try {
     cxxopts::Options known("jumpagent");
     known.add_options()("c,config", "", cxxopts::value<std::string>())("F", "", cxxopts::value<std::string>())("socket", "", cxxopts::value<std::string>())(
-        "log-level", "", cxxopts::value<std::string>())("open-timeout", "", cxxopts::value<double>())(
+        "log-level", "", cxxopts::value<std::string>())("state", "", cxxopts::value<std::string>())("open-timeout", "", cxxopts::value<double>())(
         "no-lanes", "")("json", "")("h,help", "")("version", "")("words", "",
                                                                  cxxopts::value<std::vector<std::string>>());
     known.parse_positional({"words"});
@@ -87,6 +91,7 @@ Result<CommandLine> parse(int argc, char** argv) {
     line.client.json = parsed.count("json") > 0;
     if (parsed.count("socket")) line.client.socket = parsed["socket"].as<std::string>();
     if (parsed.count("F")) line.ssh_config = parsed["F"].as<std::string>();
+    if (parsed.count("state")) line.state = parsed["state"].as<std::string>();
     if (parsed.count("config")) line.config = parsed["config"].as<std::string>();
     if (parsed.count("log-level")) line.log_level = parsed["log-level"].as<std::string>();
     if (parsed.count("open-timeout")) line.open_timeout = parsed["open-timeout"].as<double>();
@@ -132,6 +137,14 @@ ConfigFile config_file(const CommandLine& line) {
   }
   file.no_lanes = !line.lanes;
   return file;
+}
+
+// Empty: nowhere.
+std::string state_file(const CommandLine& line) {
+  if (!line.state) return state_directory_file("forwards");
+  if (*line.state == "none") return {};
+  std::error_code failed;
+  return std::filesystem::absolute(*line.state, failed).string();
 }
 
 Result<AgentConfig> read_config(const ConfigFile& file) {
@@ -184,6 +197,7 @@ int run(const CommandLine& line) {
   options.ssh_config_file = *config;
   options.config_file = file;
   options.config = *std::move(settings);
+  options.state_file = state_file(line);
   Agent agent(std::move(options));
   if (Status started = agent.start(); !started) return fail(started.error());
   report(waiting, nullptr);
@@ -253,8 +267,9 @@ int up(const CommandLine& line) {
   if (line.open_timeout)
     arguments.insert(arguments.end(), {"--open-timeout", fmt::format("{}", *line.open_timeout)});
   if (!line.lanes) arguments.emplace_back("--no-lanes");
+  if (line.state) arguments.insert(arguments.end(), {"--state", *line.state == "none" ? "none" : state_file(line)});
   if (!config->empty()) arguments.insert(arguments.end(), {"-F", *config});
-  Result<int> pid = launch_detached(arguments, default_log_file());
+  Result<int> pid = launch_detached(arguments, state_directory_file("agent.log"));
   if (pid) return say_up(line, path, *pid, false);
   // Two that start at once: the other one was faster.
   if (pid.error().code == Errc::kInUse) {

@@ -91,14 +91,14 @@ Status read_value(const json& value, Secret& out, const std::string& path) {
 }
 
 template <class T>
-Status read_value(const json& value, std::optional<T>& out, const std::string& path) {
-  return read_value(value, out.emplace(), path);
-}
-
-template <class T>
 Status read_value(const json& value, std::vector<T>& out, const std::string& path);
 template <class T>
 requires std::is_class_v<T> Status read_value(const json& value, T& message, const std::string& path);
+
+template <class T>
+Status read_value(const json& value, std::optional<T>& out, const std::string& path) {
+  return read_value(value, out.emplace(), path);
+}
 
 class Reader {
  public:
@@ -173,6 +173,7 @@ class Reader {
 
   static const char* expected_of(const std::string&) { return "a string"; }
   static const char* expected_of(int) { return "an integer"; }
+  static const char* expected_of(std::uint64_t) { return "a whole number"; }
   template <class T>
   static const char* expected_of(const std::vector<T>&) {
     return "an array";
@@ -289,10 +290,14 @@ Result<T> decode(const Json& value, std::string_view name) {
 JUMP_MESSAGE(HelloParams);
 JUMP_MESSAGE(HelloResult);
 JUMP_MESSAGE(UpResult);
+JUMP_MESSAGE(SavedState);
+JUMP_MESSAGE(TargetStatus);
 JUMP_MESSAGE(HostConnectParams);
 JUMP_MESSAGE(HostConnectResult);
 JUMP_MESSAGE(HostDisconnectParams);
 JUMP_MESSAGE(HostStatus);
+JUMP_MESSAGE(HostDiagnoseParams);
+JUMP_MESSAGE(DiagnosisReport);
 JUMP_MESSAGE(ForwardOpenParams);
 JUMP_MESSAGE(ForwardOpenResult);
 JUMP_MESSAGE(ForwardCloseParams);
@@ -311,6 +316,11 @@ JUMP_MESSAGE(AgentStatus);
 JUMP_MESSAGE(StatusResult);
 JUMP_MESSAGE(RpcError);
 JUMP_MESSAGE(Empty);
+JUMP_MESSAGE(EventsSubscribeParams);
+JUMP_MESSAGE(EventsSnapshot);
+JUMP_MESSAGE(EventsSubscribeResult);
+JUMP_MESSAGE(Event);
+JUMP_MESSAGE(EventsLagged);
 #undef JUMP_MESSAGE
 
 Errc errc_of_kind(std::string_view kind) {

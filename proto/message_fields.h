@@ -71,6 +71,23 @@ void fields(V& v, typename V::template Of<HostStatus>& m) {
 }
 
 template <class V>
+void fields(V& v, typename V::template Of<SavedForward>& m) {
+  v.required("kind", m.kind);
+  v.required("spec", m.spec);
+  v.required("via", m.via);
+  v.optional("via_rule", m.via_rule);
+  v.optional("name", m.name);
+  v.optional("port", m.port);
+  v.optional("prewarm", m.prewarm);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<SavedState>& m) {
+  v.required("generation", m.generation);
+  v.required("forwards", m.forwards);
+}
+
+template <class V>
 void fields(V& v, typename V::template Of<UpResult>& m) {
   v.required("pid", m.pid);
   v.required("socket", m.socket);
@@ -84,17 +101,57 @@ void fields(V& v, typename V::template Of<HostConnectResult>& m) {
 }
 
 template <class V>
+void fields(V& v, typename V::template Of<DiagnosisStep>& m) {
+  v.required("hop", m.hop);
+  v.required("step", m.step);
+  v.required("outcome", m.outcome);
+  v.optional("detail", m.detail);
+  v.optional("advice", m.advice);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<DiagnosisHop>& m) {
+  v.required("hop", m.hop);
+  v.optional("address", m.address);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<HostDiagnoseParams>& m) {
+  v.required("host", m.host);
+  v.timeout("timeout", m.timeout);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<DiagnosisReport>& m) {
+  v.required("healthy", m.healthy);
+  v.optional("host", m.host);
+  v.optional("hops", m.hops);
+  v.required("steps", m.steps);
+}
+
+template <class V>
 void fields(V& v, typename V::template Of<ForwardOpenParams>& m) {
+  v.optional("kind", m.kind);
   v.required("spec", m.spec);
   v.optional("via", m.via);
   v.optional("name", m.name);
   v.optional("prewarm", m.prewarm);
   v.timeout("timeout", m.timeout);
+  v.optional("hold", m.hold);
+  v.optional("persist", m.persist);
 }
 
 template <class V>
 void fields(V& v, typename V::template Of<ForwardCloseParams>& m) {
   v.required("forward", m.forward);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<TargetStatus>& m) {
+  v.required("target", m.target);
+  v.required("error", m.error);
+  v.optional("error_age", m.error_age);
+  v.optional("refused", m.refused);
 }
 
 template <class V>
@@ -120,6 +177,12 @@ void fields(V& v, typename V::template Of<ForwardStatus>& m) {
   v.optional("prewarmed", m.prewarmed);
   v.optional("accept_pauses", m.accept_pauses);
   v.optional("age", m.age);
+  v.optional("persist", m.persist);
+  v.optional("held", m.held);
+  v.optional("exposed", m.exposed);
+  v.optional("rate_in", m.rate_in);
+  v.optional("rate_out", m.rate_out);
+  v.optional("targets", m.targets);
 }
 
 template <class V>
@@ -184,6 +247,7 @@ void fields(V& v, typename V::template Of<InteractionRespondParams>& m) {
 template <class V>
 void fields(V& v, typename V::template Of<InteractionDeclineParams>& m) {
   v.required("id", m.id);
+  v.optional("reason", m.reason);
 }
 
 template <class V>
@@ -207,6 +271,8 @@ void fields(V& v, typename V::template Of<AgentStatus>& m) {
   v.optional("config", m.config);
   v.optional("clients", m.clients);
   v.optional("clients_total", m.clients_total);
+  v.optional("watchers", m.watchers);
+  v.optional("watchers_lagged", m.watchers_lagged);
   v.optional("clients_cut_off", m.clients_cut_off);
   v.optional("clients_over_limit", m.clients_over_limit);
   v.optional("peers_turned_away", m.peers_turned_away);
@@ -221,6 +287,8 @@ void fields(V& v, typename V::template Of<AgentStatus>& m) {
   v.optional("accept_pauses", m.accept_pauses);
   v.optional("window_budget", m.window_budget);
   v.optional("window_held", m.window_held);
+  v.optional("state_file", m.state_file);
+  v.optional("state_problem", m.state_problem);
 }
 
 template <class V>
@@ -244,6 +312,44 @@ void fields(V& v, typename V::template Of<StatusResult>& m) {
 
 template <class V>
 void fields(V&, typename V::template Of<Empty>&) {}
+
+template <class V>
+void fields(V& v, typename V::template Of<EventsSubscribeParams>& m) {
+  v.optional("kinds", m.kinds);
+  v.optional("counters", m.counters);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<EventsSnapshot>& m) {
+  v.optional("hosts", m.hosts);
+  v.optional("forwards", m.forwards);
+  v.optional("sessions", m.sessions);
+  v.optional("interactions", m.interactions);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<EventsSubscribeResult>& m) {
+  v.required("seq", m.seq);
+  v.required("snapshot", m.snapshot);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<Event>& m) {
+  v.required("seq", m.seq);
+  v.required("kind", m.kind);
+  v.required("action", m.action);
+  v.required("id", m.id);
+  v.optional("host", m.host);
+  v.optional("forward", m.forward);
+  v.optional("interaction", m.interaction);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<EventsLagged>& m) {
+  v.required("seq", m.seq);
+  v.required("missed", m.missed);
+  v.required("snapshot", m.snapshot);
+}
 
 template <class V>
 void fields(V& v, typename V::template Of<RpcError>& m) {

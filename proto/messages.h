@@ -20,6 +20,8 @@ inline constexpr int kProtocolMax = 1;
 inline constexpr std::size_t kMaxLine = 1 << 20;
 // The longest wait a request may ask for, in seconds: a day; also keeps every timeout far from any overflow.
 inline constexpr double kMaxTimeout = 86400;
+// Spare channels of one forward; more would be a load test of the target.
+inline constexpr std::uint64_t kMaxPrewarm = 64;
 
 struct HelloParams {
   std::string client;               // "jumpctl 0.1.0"
@@ -74,30 +76,68 @@ struct HostStatus {
   std::string via;                   // the jump host that carries it now, by its name here; empty: none
   std::string same_as;               // the name of the host whose connection it shares; empty: its own
   std::vector<std::string> ignored;  // what its ssh_config says and is not done, for a person
+
+  bool operator==(const HostStatus&) const = default;
 };
 struct HostConnectResult {
   HostStatus host;
   bool existing = false;  // it was ready already
 };
 
+// --- diagnosis: what is well on the way to a host, and what is not ---
+struct DiagnosisStep {
+  std::string hop;      // whose: HostDiagnosis::hops, or "agent"
+  std::string step;     // config known_hosts agent identity certificate dns proxy_command connect banner …
+  std::string outcome;  // ok note failed skipped
+  std::string detail;   // what was found, for a person
+  std::string advice;   // what to do about it; empty: nothing, or nothing is known
+};
+struct DiagnosisHop {
+  std::string hop;      // as the user or ProxyJump named it
+  std::string address;  // "user@10.0.0.5:22"
+};
+struct HostDiagnoseParams {
+  std::string host;
+  std::optional<double> timeout;  // seconds for all of it, 0 to kMaxTimeout
+};
+struct DiagnosisReport {
+  bool healthy = false;            // no step failed
+  std::string host;                // empty: of the agent itself
+  std::vector<DiagnosisHop> hops;  // from here to the host; empty when the way is not known
+  std::vector<DiagnosisStep> steps;
+};
+
 // --- forwards ---
 struct ForwardOpenParams {
-  std::string spec;               // as in ssh -L: "8080:svc:80", "127.0.0.1:0:svc:80", "/run/x.sock:svc:80"
+  std::string kind = "local";     // local remote dynamic
+  std::string spec;               // as in ssh -L, -R, -D: "8080:svc:80", "127.0.0.1:0:svc:80", "/run/x.sock:svc:80"
   std::string via;                // host; empty: the only connected one
   std::string name;               // optional
   std::optional<std::uint64_t> prewarm;  // spare channels to the target kept open, at most 64; none: 0
   std::optional<double> timeout;  // seconds to wait for the login of `via`, 0 to kMaxTimeout
+  // How long it is wanted: until it is closed, or…
+  bool hold = false;     // … until this connection to the agent ends
+  bool persist = false;  // … until it is closed, across restarts of the agent; not together with `hold`
 };
 struct ForwardCloseParams {
   std::string forward;  // id, name, or the spec it was opened with
 };
+// A target of a dynamic forward that could not be reached.
+struct TargetStatus {
+  std::string target;  // "svc:80"
+  std::string error;   // the last one
+  double error_age = 0;
+  std::uint64_t refused = 0;  // connections since it was last reached
+
+  bool operator==(const TargetStatus&) const = default;
+};
 struct ForwardStatus {
   std::string id;  // "f1"
   std::string name;
-  std::string kind;    // "local"
+  std::string kind;    // local remote dynamic remote-dynamic
   std::string spec;    // what was asked for, in canonical form
   std::string listen;  // "127.0.0.1:8080", the port that was chosen
-  std::string target;  // "svc:80"
+  std::string target;  // "svc:80"; empty: each client names its own
   std::string via;     // host as the user named it
   std::string via_rule;  // how it was chosen, for a person; empty: the request named it
   std::string origin;    // who wants it: "client", "config" (the agent's config file), "both"
@@ -113,6 +153,13 @@ struct ForwardStatus {
   std::uint64_t prewarmed = 0;  // spare channels open now
   std::uint64_t accept_pauses = 0;  // times that accepting waited for a free descriptor
   double age = 0;
+  bool persist = false;    // comes back after a restart of the agent
+  std::uint64_t held = 0;  // clients that it is to end with
+  bool exposed = false;    // others than this machine (remote: than the server) can connect
+  double rate_in = 0, rate_out = 0;        // bytes per second, smoothed over a few seconds
+  std::vector<TargetStatus> targets = {};  // of a dynamic one: those that were not reached lately
+
+  bool operator==(const ForwardStatus&) const = default;
 };
 struct ForwardOpenResult {
   ForwardStatus forward;
@@ -164,6 +211,7 @@ struct InteractionRespondParams {
 };
 struct InteractionDeclineParams {
   std::string id;
+  std::optional<std::string> reason = {};  // why the person could not be asked; none: the person said no
 };
 struct InteractionStatus {
   std::string id;
@@ -172,6 +220,8 @@ struct InteractionStatus {
   std::string hop;
   double age = 0;
   bool claimed = false;
+
+  bool operator==(const InteractionStatus&) const = default;
 };
 
 // --- agent ---
@@ -183,8 +233,12 @@ struct AgentStatus {
   std::string socket;
   std::string ssh_config;             // what -F named; empty: the user's own
   std::string config;                 // the agent's own config file; empty: none was read
+  std::string state_file;             // where persistent forwards are kept; empty: nowhere
+  std::string state_problem;          // what is wrong with it, for a person; empty: nothing
   std::uint64_t clients = 0;          // control connections now
   std::uint64_t clients_total = 0;    // and ever
+  std::uint64_t watchers = 0;         // clients that have subscribed to events
+  std::uint64_t watchers_lagged = 0;  // times that one of them read too slowly and missed some
   std::uint64_t clients_cut_off = 0;  // did not read their answers
   std::uint64_t clients_over_limit = 0;  // turned away: too many already
   std::uint64_t peers_turned_away = 0;   // turned away: another uid
@@ -215,6 +269,50 @@ struct StatusResult {
   std::vector<InteractionStatus> interactions = {};  // that wait for an answer
 };
 struct Empty {};
+
+// --- events: what changes, told as it does ---
+inline constexpr const char* kEventsCapability = "events";
+struct EventsSubscribeParams {
+  std::vector<std::string> kinds;  // host forward session interaction; none: all
+  bool counters = false;           // also when nothing but counters and rates has changed, once a second at most
+};
+struct EventsSnapshot {
+  std::vector<HostStatus> hosts;
+  std::vector<ForwardStatus> forwards;
+  std::vector<Empty> sessions = {};  // there are none yet
+  std::vector<InteractionStatus> interactions;
+};
+struct EventsSubscribeResult {
+  std::uint64_t seq = 0;  // of the last change that is in the snapshot
+  EventsSnapshot snapshot;
+};
+// Notification "event". All of what has changed is in the field that `kind` names.
+struct Event {
+  std::uint64_t seq = 0;
+  std::string kind;
+  std::string action;  // added changed removed; removed: with none of the last three
+  std::string id;      // of a host: its name
+  std::optional<HostStatus> host = {};
+  std::optional<ForwardStatus> forward = {};
+  std::optional<InteractionStatus> interaction = {};
+};
+// Notification "events.lagged": the client has read too slowly, and begins anew with the snapshot.
+struct EventsLagged {
+  std::uint64_t seq = 0;     // of the last change that is in the snapshot
+  std::uint64_t missed = 0;  // changes that were not sent
+  EventsSnapshot snapshot;
+};
+
+// Not a method's: the state file.
+struct SavedForward {
+  std::string kind, spec, via, via_rule, name;
+  std::optional<std::uint64_t> port;  // that was chosen, where the spec says 0
+  std::uint64_t prewarm = 0;
+};
+struct SavedState {
+  std::uint64_t generation = 0;
+  std::vector<SavedForward> forwards;
+};
 // Not a method's: what `jumpagent --json up` prints.
 struct UpResult {
   int pid = 0;

@@ -18,6 +18,7 @@ inline constexpr Method<HelloParams, HelloResult> kHello{"hello"};
 inline constexpr Method<Empty, StatusResult> kStatus{"status"};
 inline constexpr Method<HostConnectParams, HostConnectResult> kHostConnect{"host.connect"};
 inline constexpr Method<HostDisconnectParams, Empty> kHostDisconnect{"host.disconnect"};
+inline constexpr Method<HostDiagnoseParams, DiagnosisReport> kHostDiagnose{"host.diagnose"};
 inline constexpr Method<ForwardOpenParams, ForwardOpenResult> kForwardOpen{"forward.open"};
 inline constexpr Method<ForwardCloseParams, ForwardCloseResult> kForwardClose{"forward.close"};
 inline constexpr Method<Empty, ForwardListResult> kForwardList{"forward.list"};
@@ -25,6 +26,9 @@ inline constexpr Method<Empty, Empty> kInteractionSubscribe{"interaction.subscri
 inline constexpr Method<InteractionClaimParams, Interaction> kInteractionClaim{"interaction.claim"};
 inline constexpr Method<InteractionRespondParams, Empty> kInteractionRespond{"interaction.respond"};
 inline constexpr Method<InteractionDeclineParams, Empty> kInteractionDecline{"interaction.decline"};
+inline constexpr Method<EventsSubscribeParams, EventsSubscribeResult> kEventsSubscribe{"events.subscribe"};
+inline constexpr Method<Empty, Empty> kEventsUnsubscribe{"events.unsubscribe"};
+inline constexpr Method<Empty, DiagnosisReport> kAgentDiagnose{"agent.diagnose"};
 inline constexpr Method<Empty, AgentReloadResult> kAgentReload{"agent.reload"};
 inline constexpr Method<Empty, Empty> kAgentShutdown{"agent.shutdown"};
 }  // namespace method
@@ -40,6 +44,8 @@ namespace notification {
 inline constexpr Notification<Interaction> kInteraction{"interaction"};
 inline constexpr Notification<InteractionEnded> kInteractionEnded{"interaction.ended"};
 inline constexpr Notification<Notice> kNotice{"notice"};
+inline constexpr Notification<Event> kEvent{"event"};
+inline constexpr Notification<EventsLagged> kEventsLagged{"events.lagged"};
 }  // namespace notification
 
 }  // namespace jump::proto

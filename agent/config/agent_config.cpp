@@ -103,26 +103,51 @@ class Interpreter {
 
   void read_forward(const TomlValue& value) {
     SettingsTable table(value, "forward", errors_);
-    ForwardRequest request;
+    ForwardRequest common;
+    read_forward_kind(table, common.kind);
+    std::vector<ForwardRequest> requests = read_forward_spec(table, common.kind);
+    table.host("via", common.via);
+    if (table.text("name", common.name)) {
+      const ConfigPlace& place = table.find("name")->value.place;
+      if (Status name = check_forward_name(common.name); !name) table.fail(place, "name", name.error());
+      if (requests.size() > 1)
+        table.fail(place, "forward.name: a name is for one forward, and the spec's range of ports is several");
+    }
+    if (table.count("prewarm", common.prewarm, 0, SpareChannels::kMax) && common.prewarm > 0 &&
+        common.kind != ForwardKind::kLocal) {
+      table.fail(table.find("prewarm")->value.place, "forward.prewarm: spare channels are for local forwards");
+    }
+    table.finish();
+    for (ForwardRequest& request : requests) {
+      request.via = common.via;
+      request.name = common.name;
+      request.prewarm = common.prewarm;
+      check_conflicts(table, request);
+      config_.forwards.push_back(std::move(request));
+      forward_places_.push_back(value.place);
+    }
+  }
+
+  void read_forward_kind(SettingsTable& table, ForwardKind& out) {
+    std::string kind;
+    if (!table.text("kind", kind)) return;
+    const auto known = proto::forward_kind_of(kind);
+    if (known && *known != ForwardKind::kRemoteDynamic) {
+      out = *known;
+    } else {
+      table.fail(table.find("kind")->value.place, fmt::format("forward.kind: there is no kind '{}'", kind),
+                 "local, remote or dynamic");
+    }
+  }
+
+  std::vector<ForwardRequest> read_forward_spec(SettingsTable& table, ForwardKind kind) {
     std::string spec;
     table.require("spec", "spec = \"8080:svc:80\"");
-    if (table.text("spec", spec)) {
-      if (auto parsed = ForwardRequest::parse(spec)) {
-        request = *std::move(parsed);
-      } else {
-        table.fail(table.find("spec")->value.place, "spec", parsed.error());
-      }
-    }
-    table.host("via", request.via);
-    if (table.text("name", request.name)) {
-      const ConfigPlace& place = table.find("name")->value.place;
-      if (Status name = check_forward_name(request.name); !name) table.fail(place, "name", name.error());
-    }
-    table.count("prewarm", request.prewarm, 0, SpareChannels::kMax);
-    table.finish();
-    check_conflicts(table, request);
-    config_.forwards.push_back(std::move(request));
-    forward_places_.push_back(value.place);
+    if (!table.text("spec", spec)) return {};
+    auto parsed = ForwardRequest::parse_all(kind, spec);
+    if (parsed) return *std::move(parsed);
+    table.fail(table.find("spec")->value.place, "spec", parsed.error());
+    return {};
   }
 
   void check_conflicts(SettingsTable& table, const ForwardRequest& request) {
@@ -132,14 +157,13 @@ class Interpreter {
       if (!fresh)
         table.fail(table.place(), fmt::format("{} the [[forward]] in line {}", message, there->second));
     };
-    const bool any_port = !request.listen.is_unix() && request.listen.port == 0;
     if (!request.name.empty()) claim(names_, request.name, "forward.name: it is also the name of");
-    if (request.spec.empty()) return;
-    if (!any_port) {
-      const std::string listen = request.listen.to_string();
+    const std::string where = request.listens_there() ? " on " + request.via : "";
+    if (!request.any_port()) {
+      const std::string listen = request.listen.to_string() + where;
       claim(listens_, listen, fmt::format("forward.spec: {} is also where it listens:", listen));
     } else if (request.name.empty()) {
-      claim(listens_, request.spec + " " + request.via, "forward.spec: it is the same as");
+      claim(listens_, request.spec + " " + request.via + where, "forward.spec: it is the same as");
     }
   }
 
@@ -149,7 +173,7 @@ class Interpreter {
     for (std::size_t i = 0; i < config_.forwards.size(); ++i) {
       ForwardRequest& forward = config_.forwards[i];
       if (!forward.via.empty()) continue;
-      if (auto choice = choose_route(config_, forward.target, {})) {
+      if (auto choice = choose_route(config_, forward.far_target(), {})) {
         forward.via = choice->via;
         forward.via_rule = choice->rule;
       } else {

@@ -5,9 +5,9 @@
 
 namespace jump {
 
-Result<RouteChoice> choose_route(const AgentConfig& config, const Endpoint& target,
+Result<RouteChoice> choose_route(const AgentConfig& config, const std::optional<Endpoint>& target,
                                  const std::vector<std::string>& connected) {
-  if (const auto match = config.routes.find(target)) {
+  if (const auto match = target ? config.routes.find(*target) : std::nullopt) {
     return RouteChoice{match->route->via, fmt::format("route \"{}\" in {}", match->to->pattern.text(),
                                                       config.short_place(match->to->place))};
   }
@@ -17,7 +17,8 @@ Result<RouteChoice> choose_route(const AgentConfig& config, const Endpoint& targ
   if (connected.size() == 1) return RouteChoice{connected.front(), "the only connected host"};
   std::string why = "no host is connected";
   if (!connected.empty()) why = fmt::format("several hosts are connected ({})", fmt::join(connected, ", "));
-  if (!config.routes.routes().empty()) why += fmt::format(", and no route is for {}", target.to_string());
+  if (target && !config.routes.routes().empty())
+    why += fmt::format(", and no route is for {}", target->to_string());
   return Error{Errc::kInvalid, "which host should carry it? " + why,
                "name it: --via HOST, or set default_via or a [[route]] in the config file"};
 }

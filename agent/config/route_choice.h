@@ -2,6 +2,7 @@
 // only connected host. Pure.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,8 +17,9 @@ struct RouteChoice {
   std::string rule;  // for a person: "route \"*.prod.example\" in config.toml:12"
 };
 
+// `target`: what the host is to reach; none: what connects says so later, or the server only listens.
 // `connected`: the names of the hosts that are. Errors: kInvalid, saying how to choose.
-Result<RouteChoice> choose_route(const AgentConfig& config, const Endpoint& target,
+Result<RouteChoice> choose_route(const AgentConfig& config, const std::optional<Endpoint>& target,
                                  const std::vector<std::string>& connected);
 
 }  // namespace jump

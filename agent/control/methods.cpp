@@ -2,9 +2,15 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
+#include <string>
 
+#include "base/shell_quoted.h"
+#include "config/config_file.h"
 #include "config/route_choice.h"
+#include "control/observe.h"
 #include "control/status.h"
+#include "forward/spare_channels.h"
 
 namespace jump {
 namespace {
@@ -21,6 +27,16 @@ template <class R>
 void wait_as_asker(const MethodContext& context, const std::string& host, const Reply<R>& reply) {
   Peer* peer = reply.peer();
   if (context.interactions && peer) reply.keep(context.interactions->wait(peer->id(), host));
+}
+
+// What a request that ran out of time was waiting for may have been a person.
+Error still_asked(const MethodContext& context, const std::string& host, Error error) {
+  if (error.code != Errc::kTimeout || !context.interactions || !context.interactions->asks_about(host))
+    return error;
+  error.message += ": its login waits for a person's answer";
+  error.hint = "answer where it is asked, or log in from a terminal with more time: jumpctl --timeout 300 connect " +
+               shell_quoted(host);
+  return error;
 }
 
 void join_interactions(const MethodContext& context, Peer* peer, Interactions::Scope scope) {
@@ -49,9 +65,9 @@ void connect_host(const MethodContext& context, const HostConnectParams& params,
   bool existing = host->ready();
   wait_as_asker(context, host->name(), reply);
   reply.keep(host->acquire(Host::Asker::kUser, login_wait(context, params.timeout),
-                           [&io = context.io, host, existing, reply](const Result<Mux*>& mux) {
-                             if (!mux) return reply(mux.error());
-                             reply(HostConnectResult{host_status(*host, io.now()), existing});
+                           [context, host, existing, reply](const Result<Mux*>& mux) {
+                             if (!mux) return reply(still_asked(context, host->name(), mux.error()));
+                             reply(HostConnectResult{host_status(*host, context.io.now()), existing});
                            }));
 }
 
@@ -62,44 +78,135 @@ void disconnect_host(const MethodContext& context, const HostDisconnectParams& p
   reply(Empty{});
 }
 
+void diagnose_host(const MethodContext& context, const HostDiagnoseParams& params,
+                   const Reply<DiagnosisReport>& reply) {
+  const std::string name = context.doctor->next_name(params.host);
+  wait_as_asker(context, name, reply);
+  auto started = context.doctor->diagnose(params.host, name, login_wait(context, params.timeout),
+                                          [reply](DiagnosisReport result) { reply(std::move(result)); });
+  if (!started) return reply(started.error());
+  reply.keep(*std::move(started));
+  // It costs logins, and perhaps a person's attention, for an answer that nobody may read.
+  reply.on_input_end([reply] {
+    reply(Error{Errc::kClosed, "given up: the client closed its side before the diagnosis was done",
+                "keep the connection open until the answer has come"});
+  });
+}
+
+// As a reload would read it now.
+Status read_config(const std::string& file) {
+  auto read = ConfigFile{file}.read();
+  const auto* errors = std::get_if<ConfigErrors>(&read);
+  if (!errors) return {};
+  return Error{Errc::kInvalid, errors->front().to_string(file), {}};
+}
+
+void diagnose_agent(const MethodContext& context, const Reply<DiagnosisReport>& reply) {
+  AgentFacts facts;
+  facts.agent = context.agent_status();
+  for (const auto& [name, host] : context.hosts.all())
+    facts.hosts.push_back(host_status(*host, context.io.now()));
+  if (const std::string& file = facts.agent.config; !file.empty())
+    facts.read_config = [file] { return read_config(file); };
+  reply.keep(context.doctor->diagnose_agent(std::move(facts),
+                                            [reply](DiagnosisReport result) { reply(std::move(result)); }));
+}
+
+void bind_doctor(Dispatcher& dispatcher, const MethodContext& context) {
+  dispatcher.bind(method::kHostDiagnose,
+                  [context](const HostDiagnoseParams& params, const Reply<DiagnosisReport>& reply) {
+                    diagnose_host(context, params, reply);
+                  });
+  dispatcher.bind(method::kAgentDiagnose, [context](const Empty&, const Reply<DiagnosisReport>& reply) {
+    diagnose_agent(context, reply);
+  });
+}
+
 // `via` is what the request names; empty: the config file's routes, or what is connected, decide.
-Result<RouteChoice> route_of(const MethodContext& context, const std::string& via, const Endpoint& target) {
+Result<RouteChoice> route_of(const MethodContext& context, const std::string& via,
+                             const std::optional<Endpoint>& target) {
   if (!via.empty()) return RouteChoice{via, {}};
   return choose_route(context.config, target, context.hosts.connected());
 }
 
+// What is asked for, without its host.
+Result<ForwardRequest> forward_request(const ForwardOpenParams& params) {
+  const auto kind = forward_kind_of(params.kind);
+  if (!kind) {
+    return Error{Errc::kInvalid, "there is no kind of forward '" + params.kind + "'",
+                 "local, remote or dynamic"};
+  }
+  if (params.hold && params.persist) {
+    return Error{Errc::kInvalid, "a forward cannot both end with its client and outlive the agent",
+                 "leave out hold or persist"};
+  }
+  Result<ForwardRequest> request = ForwardRequest::parse(*kind, params.spec);
+  if (!request) return request;
+  static_assert(proto::kMaxPrewarm == SpareChannels::kMax);
+  request->prewarm = params.prewarm.value_or(0);
+  if (request->prewarm > SpareChannels::kMax)
+    return Error{Errc::kInvalid, "prewarm is at most " + std::to_string(SpareChannels::kMax), {}};
+  if (request->prewarm > 0 && request->kind != ForwardKind::kLocal)
+    return Error{Errc::kInvalid, "prewarm is for local forwards: the others have no one target there", {}};
+  request->name = params.name;
+  return request;
+}
+
+// The client is told once the forward is safe on disk, if that is wanted.
+void answer_opened(const MethodContext& context, const Forwards::Opened& opened, Lifetime lifetime,
+                   const Reply<ForwardOpenResult>& reply) {
+  ForwardOpenResult result{forward_status(*opened.wanted, context.io.now()), opened.existing};
+  if (lifetime == Lifetime::kHeld) {
+    Peer* peer = reply.peer();
+    if (peer) peer->keep(context.forwards.hold(*opened.wanted));
+    result.forward.held = opened.wanted->holders;
+  }
+  if (lifetime != Lifetime::kPersistent) return reply(std::move(result));
+  context.persistence->when_saved([result = std::move(result), reply](const Status& saved) {
+    if (saved) return reply(result);
+    const std::string& id = result.forward.id;
+    reply(saved.error().context("forward " + id + " is open, but would not come back after a restart"));
+  });
+}
+
 void open_forward(const MethodContext& context, const ForwardOpenParams& params,
                   const Reply<ForwardOpenResult>& reply) {
-  Result<ForwardRequest> parsed = ForwardRequest::parse(params.spec);
+  Result<ForwardRequest> parsed = forward_request(params);
   if (!parsed) return reply(parsed.error());
   ForwardRequest request = *std::move(parsed);
-  Result<RouteChoice> route = route_of(context, params.via, request.target);
+  Result<RouteChoice> route = route_of(context, params.via, request.far_target());
   if (!route) return reply(route.error());
   request.via = route->via;
   request.via_rule = route->rule;
-  request.name = params.name;
-  request.prewarm = params.prewarm.value_or(0);
-  if (request.prewarm > SpareChannels::kMax) {
-    return reply(Error{Errc::kInvalid, "prewarm is at most " + std::to_string(SpareChannels::kMax), {}});
-  }
   request.timeout = login_wait(context, params.timeout);
+  const Lifetime lifetime = params.hold      ? Lifetime::kHeld
+                            : params.persist ? Lifetime::kPersistent
+                                             : Lifetime::kUntilClosed;
+  if (lifetime == Lifetime::kPersistent) {
+    if (!context.persistence) return reply(Error{Errc::kUnsupported, "this agent keeps no state file", {}});
+    if (Status possible = context.persistence->available(); !possible) return reply(possible.error());
+  }
   wait_as_asker(context, request.via, reply);
-  reply.keep(
-      context.forwards.open(request, [&io = context.io, reply](const Result<Forwards::Opened>& opened) {
-        if (!opened) return reply(opened.error());
-        reply(ForwardOpenResult{forward_status(*opened->wanted, io.now()), opened->existing});
-      }));
+  reply.keep(context.forwards.open(request, lifetime,
+                                   [context, lifetime, reply](const Result<Forwards::Opened>& opened) {
+                                     if (!opened) return reply(opened.error());
+                                     answer_opened(context, *opened, lifetime, reply);
+                                   }));
 }
 
 void close_forward(const MethodContext& context, const ForwardCloseParams& params,
                    const Reply<ForwardCloseResult>& reply) {
-  // Specs are compared in their canonical form, so that any spelling of the same forward finds it.
-  Result<ForwardRequest> spec = ForwardRequest::parse(params.forward);
-  Result<const WantedForward*> wanted = context.forwards.find(spec ? spec->spec : params.forward);
+  Result<const WantedForward*> wanted = context.forwards.find(params.forward);
   if (!wanted) return reply(wanted.error());
   ForwardCloseResult result{forward_status(**wanted, context.io.now())};
+  const bool saved = (*wanted)->persistent;
   context.forwards.close(*wanted);
-  reply(result);
+  if (!saved || !context.persistence) return reply(result);
+  context.persistence->when_saved([result = std::move(result), reply](const Status& outcome) {
+    if (outcome) return reply(result);
+    reply(outcome.error().context("forward " + result.forward.id +
+                                  " is closed, but would come back after a restart"));
+  });
 }
 
 void reload(const MethodContext& context, const Reply<AgentReloadResult>& reply) {
@@ -113,20 +220,17 @@ void reload(const MethodContext& context, const Reply<AgentReloadResult>& reply)
 }
 
 StatusResult status(const MethodContext& context) {
-  StatusResult result;
-  TimePoint now = context.io.now();
-  result.agent = context.agent_status();
-  for (const auto& [name, host] : context.hosts.all()) result.hosts.push_back(host_status(*host, now));
-  result.forwards = forward_list(context.forwards, now).forwards;
-  if (!context.interactions) return result;
-  result.interactions = context.interactions->pending();
-  for (HostStatus& host : result.hosts) {
-    if (context.interactions->asks_about(host.host)) host.state = "waiting_user";
-  }
-  for (ForwardStatus& forward : result.forwards) {
-    if (context.interactions->asks_about(forward.via)) forward.state = "waiting_user";
-  }
-  return result;
+  EventsSnapshot now = observe(context.hosts, context.forwards, context.interactions, context.io.now());
+  return {context.agent_status(), std::move(now.hosts), std::move(now.forwards), std::move(now.interactions)};
+}
+
+void bind_events(Dispatcher& dispatcher, EventFeed& events) {
+  dispatcher.bind(method::kEventsSubscribe,
+                  [&events](const EventsSubscribeParams& params, const Reply<EventsSubscribeResult>& reply) {
+                    events.subscribe(params, reply);
+                  });
+  dispatcher.bind(method::kEventsUnsubscribe,
+                  [&events](const Empty&, const Reply<Empty>& reply) { events.unsubscribe(reply); });
 }
 
 void bind_interactions(Dispatcher& dispatcher, const MethodContext& context) {
@@ -154,7 +258,7 @@ void bind_interactions(Dispatcher& dispatcher, const MethodContext& context) {
                   [&interactions](const InteractionDeclineParams& params, const Reply<Empty>& reply) {
                     Peer* peer = reply.peer();
                     if (!peer) return;
-                    Status done = interactions.decline(peer->id(), params.id);
+                    Status done = interactions.decline(peer->id(), params.id, params.reason.value_or(""));
                     if (!done) return reply(done.error());
                     reply(Empty{});
                   });
@@ -188,6 +292,8 @@ void bind_methods(Dispatcher& dispatcher, const MethodContext& context) {
     reply(forward_list(context.forwards, context.io.now()));
   });
   if (context.interactions) bind_interactions(dispatcher, context);
+  if (context.doctor) bind_doctor(dispatcher, context);
+  if (context.events) bind_events(dispatcher, *context.events);
   dispatcher.bind(method::kAgentReload, [context](const Empty&, const Reply<AgentReloadResult>& reply) {
     reload(context, reply);
   });

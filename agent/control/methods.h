@@ -6,8 +6,11 @@
 
 #include "config/live_config.h"
 #include "control/dispatcher.h"
+#include "control/events.h"
 #include "control/interactions.h"
+#include "doctor/doctor.h"
 #include "forward/forwards.h"
+#include "forward/persistence.h"
 #include "proto/messages.h"
 #include "route/hosts.h"
 
@@ -24,6 +27,9 @@ struct MethodContext {
   Interactions* interactions = nullptr;  // null: nobody is ever asked
   const AgentConfig& config = AgentConfig::defaults();  // in force: what it says changes with a reload
   std::function<void(ReloadDone)> reload{};             // of the config file; null: that cannot be done
+  Persistence* persistence = nullptr;                   // null: nothing can be persistent
+  Doctor* doctor = nullptr;     // null: it makes no diagnoses
+  EventFeed* events = nullptr;  // null: it tells no events
 };
 
 void bind_methods(Dispatcher& dispatcher, const MethodContext& context);

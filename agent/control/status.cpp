@@ -39,16 +39,33 @@ const char* state_name(const WantedForward& wanted) {
   if (wanted.unbound) return "backoff";
   if (!wanted.established) return "starting";
   switch (wanted.forward->state()) {
-    case LocalForward::State::kStarting:
+    case Forward::State::kStarting:
       return "starting";
-    case LocalForward::State::kActive:
+    case Forward::State::kActive:
       return "active";
-    case LocalForward::State::kWaiting:
+    case Forward::State::kWaiting:
       return "waiting";
-    case LocalForward::State::kDegraded:
+    case Forward::State::kDegraded:
       return "degraded";
+    case Forward::State::kBackoff:
+      return "backoff";
   }
   return "starting";
+}
+
+// Others than programs of that machine can connect.
+bool is_exposed(const Endpoint& listening) {
+  const std::string& host = listening.host;
+  const bool loopback = host.empty() || host == "localhost" || host == "::1" || host.starts_with("127.");
+  return !listening.is_unix() && !loopback;
+}
+
+std::vector<proto::TargetStatus> target_status(const TargetFailures& failures, TimePoint now) {
+  std::vector<proto::TargetStatus> list;
+  for (const TargetFailure& each : failures.all()) {
+    list.push_back({each.target.to_string(), each.error.message, to_seconds(now - each.time), each.count});
+  }
+  return list;
 }
 
 // What one connection adds to the figures of its host.
@@ -106,27 +123,30 @@ proto::HostStatus host_status(const Host& host, TimePoint now) {
 }
 
 proto::ForwardStatus forward_status(const WantedForward& wanted, TimePoint now) {
-  const LocalForward& forward = *wanted.forward;
+  const Forward& forward = *wanted.forward;
   proto::ForwardStatus status;
   status.id = forward.id();
-  status.name = wanted.name;
-  status.kind = "local";
-  status.spec = wanted.spec;
-  status.listen = forward.local().to_string();
-  status.target = forward.target().to_string();
+  status.name = wanted.name();
+  status.kind = proto::forward_kind_name(forward.request().kind);
+  status.spec = wanted.spec();
+  status.listen = forward.listening().to_string();
+  if (forward.request().target) status.target = forward.request().target->to_string();
   status.via = forward.host().name();
   status.via_rule = wanted.via_rule;
-  status.origin = !wanted.configured ? "client" : wanted.by_client ? "both" : "config";
+  status.origin = !wanted.configured ? "client" : wanted.by_client || wanted.holders > 0 ? "both" : "config";
+  status.persist = wanted.persistent;
+  status.held = wanted.holders;
+  status.exposed = is_exposed(forward.listening());
   status.state = state_name(wanted);
   if (wanted.unbound) {
     status.error = wanted.unbound->message;
     status.error_age = to_seconds(now - wanted.unbound_since);
-  } else if (const auto& error = forward.last_error()) {
-    status.error = error->message;
-    status.error_age = to_seconds(now - forward.error_time());
   } else if (const auto& down = forward.host().last_error(); down && !forward.host().ready()) {
     status.error = down->message;
     status.error_age = to_seconds(now - forward.host().error_time());
+  } else if (const auto& error = forward.last_error()) {
+    status.error = error->message;
+    status.error_age = to_seconds(now - forward.error_time());
   }
   ForwardCounters counters = forward.counters();
   status.connections = counters.connections;
@@ -134,10 +154,13 @@ proto::ForwardStatus forward_status(const WantedForward& wanted, TimePoint now) 
   status.refused = counters.refused;
   status.bytes_in = counters.bytes_in;
   status.bytes_out = counters.bytes_out;
+  status.rate_in = wanted.rate_in.per_second();
+  status.rate_out = wanted.rate_out.per_second();
   status.prewarm = forward.spares_wanted();
   status.prewarmed = forward.spares_ready();
   status.accept_pauses = forward.listener_stats().pauses;
   status.age = to_seconds(now - forward.since());
+  if (const TargetFailures* failures = forward.target_failures()) status.targets = target_status(*failures, now);
   return status;
 }
 

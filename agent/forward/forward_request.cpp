@@ -18,18 +18,35 @@ Endpoint target_endpoint(const proto::ForwardEnd& end) {
 
 }  // namespace
 
-Result<ForwardRequest> ForwardRequest::parse(std::string_view text) {
-  auto spec = proto::parse_forward_spec(
-      text, [](const std::string&) -> std::optional<std::uint16_t> { return std::nullopt; });
-  if (!spec) return spec.error();
-  if (spec->listen.is_unix() && spec->listen.path.front() != '/') {
-    return Error{Errc::kInvalid, "the path to listen on must be absolute: " + spec->listen.path, {}};
+Result<std::vector<ForwardRequest>> ForwardRequest::parse_all(ForwardKind kind, std::string_view text) {
+  auto specs = proto::parse_forward_specs(
+      kind, text, [](const std::string&) -> std::optional<std::uint16_t> { return std::nullopt; });
+  if (!specs) return specs.error();
+  std::vector<ForwardRequest> requests;
+  for (const proto::ForwardSpec& spec : *specs) {
+    ForwardRequest request;
+    request.kind = spec.kind;
+    request.listen = listen_endpoint(spec.listen);
+    if (spec.target) request.target = target_endpoint(*spec.target);
+    request.spec = spec.to_string();
+    // The other end's directory is its own business.
+    const bool target_here = request.listens_there();
+    const Endpoint here = target_here ? request.target.value_or(Endpoint{}) : request.listen;
+    if (here.is_unix() && here.path.front() != '/') {
+      const char* what = target_here ? "the path to connect to" : "the path to listen on";
+      return Error{Errc::kInvalid, std::string(what) + " must be absolute: " + here.path, {}};
+    }
+    requests.push_back(std::move(request));
   }
-  ForwardRequest request;
-  request.listen = listen_endpoint(spec->listen);
-  request.target = target_endpoint(spec->target);
-  request.spec = spec->to_string();
-  return request;
+  return requests;
+}
+
+Result<ForwardRequest> ForwardRequest::parse(ForwardKind kind, std::string_view text) {
+  auto requests = parse_all(kind, text);
+  if (!requests) return requests.error();
+  if (requests->size() == 1) return std::move(requests->front());
+  return Error{Errc::kInvalid, "a range of ports is several forwards: " + std::string(text),
+               "ask for them one by one"};
 }
 
 Status check_forward_name(const std::string& name) {
@@ -42,8 +59,8 @@ Status check_forward_name(const std::string& name) {
 }
 
 bool ForwardRequest::same_wish(const ForwardRequest& other) const {
-  return listen == other.listen && target == other.target && spec == other.spec && via == other.via &&
-         name == other.name && prewarm == other.prewarm;
+  return kind == other.kind && listen == other.listen && target == other.target && spec == other.spec &&
+         via == other.via && name == other.name && prewarm == other.prewarm;
 }
 
 }  // namespace jump

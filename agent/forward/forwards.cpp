@@ -1,8 +1,11 @@
 #include "forward/forwards.h"
 
+#include <algorithm>
+#include <map>
 #include <utility>
 
 #include "base/log.h"
+#include "forward/make_forward.h"
 
 namespace jump {
 
@@ -14,71 +17,140 @@ void add(ListenerStats& sum, const ListenerStats& more) {
   sum.pauses += more.pauses;
 }
 
+bool is_any_address(const std::string& host) { return host == "*" || host == "0.0.0.0" || host == "::"; }
+
+// Listening on both at once is not possible. `bound` is a literal address, or a path.
+bool collide(const Endpoint& wanted, const Endpoint& bound) {
+  if (wanted.is_unix() || bound.is_unix()) return wanted.path == bound.path;
+  const std::string host = wanted.host.empty() || wanted.host == "localhost" ? "127.0.0.1" : wanted.host;
+  const bool meet = host == bound.host || is_any_address(host) || is_any_address(bound.host);
+  return meet && wanted.port == bound.port;
+}
+
+Error in_use_by(const std::string& what, const WantedForward& holder) {
+  return {Errc::kInUse,
+          what + " is in use by forward " + holder.id() + " (" + holder.forward->describe() + ")",
+          "close it first: jumpctl close " + holder.id()};
+}
+
 }  // namespace
 
-// One request that waits for the forward's host. Several may wait for the same forward.
+// One request for a forward: waits for its host, then for what there is to do there. Several may wait for the
+// same forward.
 class Forwards::Opening final : public Operation {
  public:
-  Opening(Forwards& forwards, WantedForward& wanted, OpenDone done)
-      : forwards_(forwards), id_(wanted.forward->id()), done_(std::move(done)) {
+  Opening(Forwards& forwards, WantedForward& wanted, Lifetime lifetime, OpenDone done)
+      : forwards_(forwards),
+        id_(wanted.id()),
+        existing_(wanted.established),
+        lifetime_(lifetime),
+        done_(std::move(done)) {
     wanted.openers++;
   }
   ~Opening() override {
-    if (done_) forwards_.opener_left(id_);
+    if (done_) leave(forwards_, id_);
   }
 
   void start(Host& host, Duration timeout) {
-    waiting_ = host.acquire(Host::Asker::kUser, timeout, [this](Result<Mux*> mux) { finish(mux); });
+    waiting_ = host.acquire(Host::Asker::kUser, timeout, [this](const Result<Mux*>& mux) { on_host(mux); });
   }
 
  private:
-  void finish(const Result<Mux*>& mux) {
-    OpenDone done = std::exchange(done_, nullptr);
+  void on_host(const Result<Mux*>& mux) {
+    if (!mux) return finish(mux.error());
     WantedForward* wanted = forwards_.find_id(id_);
+    if (!wanted) return finish({});
+    wanted->forward->establish([alive = std::weak_ptr<Opening*>(self_)](const Status& outcome) {
+      if (auto opening = alive.lock()) (*opening)->finish(outcome);
+    });
+  }
+
+  void finish(const Status& outcome) {
+    OpenDone done = std::exchange(done_, nullptr);
+    Forwards& forwards = forwards_;
+    const std::string id = id_;  // `done` may be the end of this
+    WantedForward* wanted = forwards.find_id(id);
     if (!wanted) return done(Error{Errc::kClosed, "the forward was closed while it was being opened", {}});
-    bool existing = wanted->established;
-    if (mux) {
-      wanted->established = true;
-      wanted->forward->prewarm();
+    if (!outcome) {
+      leave(forwards, id);
+      return done(outcome.error());
     }
-    forwards_.opener_left(id_);
-    if (!mux) return done(mux.error());
-    if (!existing) {
-      log::info("{}: {} -> {} via {}", id_, wanted->forward->local().to_string(),
-                wanted->forward->target().to_string(), wanted->forward->host().name());
-    }
+    if (!wanted->established) log::info("{}: {}", id, wanted->forward->describe());
+    const bool existing = existing_ || wanted->established;
+    wanted->established = true;
+    if (lifetime_ != Lifetime::kHeld) wanted->by_client = true;
+    if (lifetime_ == Lifetime::kPersistent) wanted->persistent = true;
     done(Opened{wanted, existing});
+    leave(forwards, id);
+    forwards.changed();
+  }
+
+  static void leave(Forwards& forwards, const std::string& id) {
+    WantedForward* wanted = forwards.find_id(id);
+    if (!wanted) return;
+    wanted->openers--;
+    forwards.close_if_unwanted(id);
   }
 
   Forwards& forwards_;
   const std::string id_;
+  const bool existing_;
+  const Lifetime lifetime_;
   OpenDone done_;  // null once answered
   std::unique_ptr<Operation> waiting_;
+  const std::shared_ptr<Opening*> self_ = std::make_shared<Opening*>(this);
+};
+
+class Forwards::Hold final : public Operation {
+ public:
+  Hold(Forwards& forwards, std::string id) : forwards_(forwards), id_(std::move(id)) {
+    forwards_.find_id(id_)->holders++;
+  }
+  ~Hold() override {
+    WantedForward* wanted = forwards_.find_id(id_);
+    if (!wanted) return;
+    wanted->holders--;
+    forwards_.close_if_unwanted(id_);
+  }
+
+ private:
+  Forwards& forwards_;
+  const std::string id_;
 };
 
 Forwards::Forwards(Io& io, Hosts& hosts, const ForwardLimits& limits)
-    : io_(io), hosts_(hosts), limits_(limits), rebind_timer_(io.timer([this] { rebind(); })) {}
+    : io_(io),
+      hosts_(hosts),
+      limits_(limits),
+      rebind_timer_(io.timer([this] { rebind(); })),
+      rate_timer_(io.timer([this] { sample_rates(); })) {}
 
 void Forwards::set_limits(const ForwardLimits& limits, std::size_t max_forwards) {
   limits_ = limits;
   max_forwards_ = max_forwards;
 }
 
-std::unique_ptr<Operation> Forwards::open(const ForwardRequest& request, OpenDone done) {
+std::unique_ptr<Operation> Forwards::open(const ForwardRequest& request, Lifetime lifetime, OpenDone done) {
   Result<Host*> host = hosts_.get(request.via);
   if (!host) return done(host.error()), nullptr;
   Result<WantedForward*> wanted = find_or_listen(request, **host);
   if (!wanted) return done(wanted.error()), nullptr;
-  (*wanted)->by_client = true;
-  if ((*wanted)->established) return done(Opened{*wanted, true}), nullptr;
-  auto opening = std::make_unique<Opening>(*this, **wanted, std::move(done));
+  auto opening = std::make_unique<Opening>(*this, **wanted, lifetime, std::move(done));
   opening->start(**host, request.timeout);
   return opening;
 }
 
+std::unique_ptr<Operation> Forwards::hold(const WantedForward& wanted) {
+  return std::make_unique<Hold>(*this, wanted.id());
+}
+
 Result<WantedForward*> Forwards::find_or_listen(const ForwardRequest& request, Host& host) {
   WantedForward* same = find_same(request, host);
-  if (same && (request.name.empty() || request.name == same->name)) return same;
+  if (same && (request.name.empty() || request.name == same->name())) {
+    if (same->unbound) try_bind(*same);
+    if (same->unbound) return *same->unbound;
+    return same;
+  }
   if (Status room = check_room(request); !room) return room.error();
   WantedForward& wanted = insert(request, host);
   if (Status bound = bind(wanted); !bound) {
@@ -86,37 +158,71 @@ Result<WantedForward*> Forwards::find_or_listen(const ForwardRequest& request, H
     next_id_--;  // nobody has seen it
     return bound.error();
   }
+  changed();
   return &wanted;
 }
 
 Status Forwards::check_room(const ForwardRequest& request) const {
   if (Status name = check_forward_name(request.name); !name) return name;
   if (forwards_.size() < max_forwards_) return {};
-  return Error{Errc::kLimit, "there are " + std::to_string(max_forwards_) + " forwards already", {}};
+  return Error{Errc::kLimit, "there are " + std::to_string(max_forwards_) + " forwards already",
+               "close some (jumpctl list), or raise limits.forwards in the config file"};
 }
 
 WantedForward& Forwards::insert(const ForwardRequest& request, Host& host) {
   WantedForward wanted;
-  wanted.name = request.name;
-  wanted.spec = request.spec;
   wanted.via_rule = request.via_rule;
-  wanted.forward = std::make_unique<LocalForward>(io_, host, "f" + std::to_string(next_id_++), request.listen,
-                                                  request.target, request.prewarm, limits_);
+  wanted.forward = make_forward(io_, host, "f" + std::to_string(next_id_++), request, limits_);
+  wanted.forward->on_connection([this] {
+    if (std::exchange(sampling_, true)) return;
+    sample_rates();  // from here on, not since it last moved
+    sampling_ = true;
+    rate_timer_->start(kRateGap);
+  });
+  wanted.forward->on_moved([this] { changed(); });
   forwards_.push_back(std::move(wanted));
   return forwards_.back();
 }
 
-// Takes the name and the port. The name of one that cannot listen yet is not its own yet, either.
+// Takes the name and the port.
 Status Forwards::bind(WantedForward& wanted) {
-  for (const WantedForward& each : forwards_) {
-    if (&each == &wanted || wanted.name.empty() || each.name != wanted.name || each.unbound) continue;
-    const std::string& id = each.forward->id();
-    return Error{Errc::kInUse, "the name '" + wanted.name + "' belongs to forward " + id,
-                 "choose another, or: jumpctl close " + id};
-  }
+  if (Status name = check_name(wanted); !name) return name;
+  if (Status remote = check_remote(wanted); !remote) return remote;
+  if (Status path = check_path(wanted); !path) return path;
   Status listening = wanted.forward->listen();
-  if (!listening) return explain_conflict(wanted.forward->wanted(), listening.error());
+  if (!listening) return explain_conflict(wanted.forward->request().listen, listening.error());
   return {};
+}
+
+// The name of one that cannot listen yet is not its own yet, either.
+Status Forwards::check_name(const WantedForward& wanted) const {
+  for (const WantedForward& each : forwards_) {
+    if (&each == &wanted || wanted.name().empty() || each.name() != wanted.name() || each.unbound) continue;
+    return Error{Errc::kInUse, "the name '" + wanted.name() + "' belongs to forward " + each.id(),
+                 "choose another, or: jumpctl close " + each.id()};
+  }
+  return {};
+}
+
+// The server's port may be ours already, for another target.
+Status Forwards::check_remote(const WantedForward& wanted) const {
+  const ForwardRequest& request = wanted.forward->request();
+  if (!request.listens_there() || request.any_port()) return {};
+  for (const WantedForward& each : forwards_) {
+    const ForwardRequest& other = each.forward->request();
+    if (&each == &wanted || each.unbound || !other.listens_there()) continue;
+    if (&each.forward->host() == &wanted.forward->host() && other.listen == request.listen)
+      return in_use_by(request.listen.to_string() + " on " + wanted.forward->host().name(), each);
+  }
+  return {};
+}
+
+// To find out whether a socket's name is stale is to connect to it; our own would take that for a client.
+Status Forwards::check_path(const WantedForward& wanted) const {
+  const ForwardRequest& request = wanted.forward->request();
+  if (request.listens_there() || !request.listen.is_unix()) return {};
+  const WantedForward* holder = listener_on(request.listen);
+  return holder ? Status(in_use_by(request.listen.to_string(), *holder)) : Status();
 }
 
 bool Forwards::keep(const ForwardRequest& request) {
@@ -125,71 +231,99 @@ bool Forwards::keep(const ForwardRequest& request) {
     return false;
   }
   Result<Host*> host = hosts_.get(request.via);
-  Status room = host ? check_room(request) : Status(host.error());
-  if (!room) return log::error("forward {} of the config file: {}", request.spec, room.error().message), false;
+  if (!host) {
+    log::error("forward {} of the config file: {}", request.spec, host.error().message);
+    return false;
+  }
   WantedForward* same = find_same(request, **host);
-  if (same && !same->configured && (request.name.empty() || request.name == same->name)) {
+  if (same && !same->configured && (request.name.empty() || request.name == same->name())) {
     same->configured = request;
     same->established = true;
     return true;
   }
+  if (Status room = check_room(request); !room) {
+    log::error("forward {} of the config file: {}", request.spec, room.error().message);
+    return false;
+  }
   WantedForward& wanted = insert(request, **host);
   wanted.configured = request;
+  bind_or_wait(wanted, "config file");
+  return true;
+}
+
+void Forwards::restore(const ForwardRequest& request) {
+  Result<Host*> host = hosts_.get(request.via);
+  Status room = host ? check_room(request) : Status(host.error());
+  if (!room) return log::error("persistent forward {}: {}", request.spec, room.error().message);
+  WantedForward* same = find_same(request, **host);
+  WantedForward& wanted = same ? *same : insert(request, **host);
+  wanted.by_client = wanted.persistent = true;
+  if (!same) bind_or_wait(wanted, "state file");
+}
+
+// It is to be there anyway.
+void Forwards::bind_or_wait(WantedForward& wanted, const char* whose) {
   wanted.established = true;
   if (Status bound = bind(wanted); !bound) {
     wanted.unbound = bound.error();
     wanted.unbound_since = io_.now();
-    log::warn("{}: {} is not open yet: {}", wanted.forward->id(), request.spec, bound.error().message);
+    log::warn("{}: {} is not open yet: {}", wanted.id(), wanted.spec(), bound.error().message);
     rebind_timer_->start(kRebindGap);
   } else {
-    log::info("{}: {} -> {} via {} (config file)", wanted.forward->id(), wanted.forward->local().to_string(),
-              request.target.to_string(), request.via);
+    log::info("{}: {} ({})", wanted.id(), wanted.forward->describe(), whose);
+    wanted.forward->establish(nullptr);
   }
-  return true;
+  changed();
 }
 
 void Forwards::rebind() {
   bool again = false;
   for (WantedForward& each : forwards_) {
-    if (!each.unbound) continue;
-    if (Status bound = bind(each); !bound) {
-      each.unbound = bound.error();
-      again = true;
-      continue;
-    }
-    each.unbound.reset();
-    each.forward->prewarm();
-    log::info("{}: {} is open now", each.forward->id(), each.spec);
+    if (each.unbound) try_bind(each);
+    again |= each.unbound.has_value();
   }
   if (again) rebind_timer_->start(kRebindGap);
+}
+
+void Forwards::try_bind(WantedForward& wanted) {
+  if (Status bound = bind(wanted); !bound) {
+    wanted.unbound = bound.error();
+    return;
+  }
+  wanted.unbound.reset();
+  wanted.forward->establish(nullptr);
+  log::info("{}: {} is open now", wanted.id(), wanted.spec());
+  changed();
 }
 
 bool Forwards::release(const ForwardRequest& request) {
   WantedForward* wanted = find_configured(request);
   if (!wanted) return false;
   wanted->configured.reset();
-  if (wanted->by_client) return false;
-  close(wanted);
-  return true;
+  const std::string id = wanted->id();
+  close_if_unwanted(id);
+  return find_id(id) == nullptr;
 }
 
-void Forwards::prewarm(const Host& host) {
-  for (WantedForward& each : forwards_) {
-    if (&each.forward->host() == &host && each.established && !each.unbound) each.forward->prewarm();
+std::vector<ForwardRequest> Forwards::persistent() const {
+  std::vector<ForwardRequest> saved;
+  for (const WantedForward& each : forwards_) {
+    if (!each.persistent) continue;
+    ForwardRequest request = each.forward->request();
+    if (request.any_port() && !each.unbound) request.listen = each.forward->listening();
+    request.via_rule = each.via_rule;
+    saved.push_back(std::move(request));
   }
+  return saved;
 }
 
 WantedForward* Forwards::find_same(const ForwardRequest& request, const Host& host) {
-  bool any_port =
-      !request.listen.is_unix() && request.listen.port == 0;  // each such request is a new forward
-  if (any_port) return nullptr;
+  if (request.any_port()) return nullptr;  // each such request is a new forward
   for (WantedForward& each : forwards_) {
-    const LocalForward& forward = *each.forward;
-    if (each.unbound) continue;
-    if (forward.wanted() == request.listen && forward.target() == request.target &&
-        &forward.host() == &host) {
+    const ForwardRequest& other = each.forward->request();
+    if (&each.forward->host() != &host) continue;
+    if (other.kind == request.kind && other.listen == request.listen && other.target == request.target)
       return &each;
-    }
   }
   return nullptr;
 }
@@ -203,40 +337,48 @@ WantedForward* Forwards::find_configured(const ForwardRequest& request) {
 
 WantedForward* Forwards::find_id(const std::string& id) {
   for (WantedForward& each : forwards_) {
-    if (each.forward->id() == id) return &each;
+    if (each.id() == id) return &each;
   }
   return nullptr;
 }
 
-void Forwards::opener_left(const std::string& id) {
-  WantedForward* wanted = find_id(id);
-  if (wanted && --wanted->openers == 0 && !wanted->established) close(wanted);
+void Forwards::close_if_unwanted(const std::string& id) {
+  const WantedForward* wanted = find_id(id);
+  if (!wanted || wanted->openers > 0) return;
+  const bool keeps = wanted->by_client || wanted->configured || wanted->holders > 0;
+  if (!keeps || !wanted->established) close(wanted);
 }
 
-// A port that one of our own forwards holds is named by that forward.
+// Which of our own forwards listens there; null: none does.
+const WantedForward* Forwards::listener_on(const Endpoint& place) const {
+  for (const WantedForward& each : forwards_) {
+    if (each.forward->request().listens_there()) continue;
+    if (each.forward->state() == Forward::State::kStarting) continue;  // it has no port yet
+    if (collide(place, each.forward->listening())) return &each;
+  }
+  return nullptr;
+}
+
 Error Forwards::explain_conflict(const Endpoint& listen, Error error) const {
   if (error.code != Errc::kInUse) return error;
-  for (const WantedForward& each : forwards_) {
-    if (each.forward->state() == LocalForward::State::kStarting) continue;  // it has no port yet
-    Endpoint local = each.forward->local();
-    bool same = listen.is_unix() ? local.path == listen.path : !local.is_unix() && local.port == listen.port;
-    if (!same) continue;
-    const std::string& id = each.forward->id();
-    error.message = listen.to_string() + " is in use by forward " + id + " (" + local.to_string() + " -> " +
-                    each.forward->target().to_string() + " via " + each.forward->host().name() + ")";
-    error.hint = "close it first: jumpctl close " + id;
-    return error;
-  }
+  if (const WantedForward* holder = listener_on(listen)) return in_use_by(listen.to_string(), *holder);
   if (error.hint.empty()) error.hint = "choose another port, or 0 to have one chosen";
   return error;
 }
 
 Result<const WantedForward*> Forwards::find(const std::string& what) const {
+  // Specs are compared in their canonical form, so that any spelling of the same forward finds it.
+  std::map<ForwardKind, std::string> canonical;
+  for (ForwardKind kind : {ForwardKind::kLocal, ForwardKind::kRemote, ForwardKind::kDynamic}) {
+    Result<ForwardRequest> parsed = ForwardRequest::parse(kind, what);
+    if (parsed) canonical[parsed->kind] = parsed->spec;
+  }
   const WantedForward* by_spec = nullptr;
   for (const WantedForward& each : forwards_) {
-    if (each.forward->id() == what || (!what.empty() && each.name == what))
+    if (each.id() == what || (!what.empty() && each.name() == what))
       return &each;  // no name looks like an id
-    if (each.spec != what) continue;
+    auto spec = canonical.find(each.forward->request().kind);
+    if (spec == canonical.end() || each.spec() != spec->second) continue;
     if (by_spec) {
       return Error{Errc::kInvalid, "several forwards were asked for as '" + what + "'",
                    "name one by its id: jumpctl list"};
@@ -253,10 +395,34 @@ ListenerStats Forwards::listener_stats() const {
   return sum;
 }
 
+void Forwards::sample_rates() {
+  bool moving = false;
+  for (WantedForward& each : forwards_) {
+    const ForwardCounters counters = each.forward->counters();
+    each.rate_in.sample(counters.bytes_in, io_.now());
+    each.rate_out.sample(counters.bytes_out, io_.now());
+    moving |= counters.connections > 0 || each.rate_in.per_second() > 0 || each.rate_out.per_second() > 0;
+  }
+  sampling_ = moving;
+  if (moving) rate_timer_->start(kRateGap);
+}
+
 void Forwards::close(const WantedForward* wanted) {
-  log::info("{}: closed", wanted->forward->id());
-  add(past_listeners_, wanted->forward->listener_stats());
-  forwards_.remove_if([&](const WantedForward& each) { return &each == wanted; });
+  auto place = std::find_if(forwards_.begin(), forwards_.end(),
+                            [&](const WantedForward& each) { return &each == wanted; });
+  log::info("{}: closed", place->id());
+  std::shared_ptr<Forward> forward = std::move(place->forward);
+  forwards_.erase(place);
+  add(past_listeners_, forward->listener_stats());
+  forward->retire();
+  io_.dispose(std::move(forward));  // it may be what is running now
+  changed();
+}
+
+void Forwards::close_all() {
+  std::list<WantedForward> all = std::move(forwards_);
+  forwards_.clear();
+  for (WantedForward& each : all) each.forward->retire();
 }
 
 }  // namespace jump

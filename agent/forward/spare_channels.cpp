@@ -38,6 +38,7 @@ class SpareChannels::Spare final : private ChannelEvents, private StreamHandler 
   void on_writable() override {}
   void on_closed(const Error* error) override {
     if (error) log::debug("spare channel to {}: {}", owner_.request_.describe, error->message);
+    if (error && !ready_ && owner_.host_.ready()) owner_.refused_(*error);
     owner_.drop(*this, ready_ ? owner_.gap_ : std::max(owner_.gap_, kRetryGap));
   }
 
@@ -47,12 +48,13 @@ class SpareChannels::Spare final : private ChannelEvents, private StreamHandler 
 };
 
 SpareChannels::SpareChannels(Io& io, Host& host, ChannelOpen request, std::size_t wanted,
-                             Duration open_timeout)
+                             Duration open_timeout, Refused refused)
     : io_(io),
       host_(host),
       request_(std::move(request)),
       wanted_(std::min(wanted, kMax)),
-      open_timeout_(open_timeout) {
+      open_timeout_(open_timeout),
+      refused_(std::move(refused)) {
   refill_timer_ = io_.timer([this] {
     gap_ = std::min(2 * gap_, kReplaceGapMax);
     refill();

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
 
@@ -27,7 +28,10 @@ class SpareChannels {
   static constexpr Duration kReplaceGapMax = seconds(30);
   static constexpr Duration kRetryGap = seconds(5);
 
-  SpareChannels(Io& io, Host& host, ChannelOpen request, std::size_t wanted, Duration open_timeout);
+  // `refused` hears why the target could not be reached, while the host could.
+  using Refused = std::function<void(const Error& error)>;
+  SpareChannels(Io& io, Host& host, ChannelOpen request, std::size_t wanted, Duration open_timeout,
+                Refused refused);
   ~SpareChannels();
   SpareChannels(const SpareChannels&) = delete;
   SpareChannels& operator=(const SpareChannels&) = delete;
@@ -50,6 +54,7 @@ class SpareChannels {
   const ChannelOpen request_;
   const std::size_t wanted_;
   const Duration open_timeout_;
+  const Refused refused_;
   std::list<std::shared_ptr<Spare>> spares_;
   std::unique_ptr<Timer> refill_timer_;
   Duration gap_ = kReplaceGap;  // before the next replacement; doubles until one is taken

@@ -265,7 +265,7 @@ TEST_F(LaneSim, SpareChannelsOutliveTheLane) {
   Line typist;
   Line bulk = with_lane(typist);
   SpareChannels spares(io, host(), ChannelOpen::direct_tcpip("svc", SimSshd::kEcho, "127.0.0.1", 1), 2,
-                       seconds(20));
+                       seconds(20), [](const Error&) { ADD_FAILURE() << "nobody refuses"; });
   spares.refill();
   io.settle();
   EXPECT_EQ(sshds[1]->open_channels(), 2u);

@@ -71,6 +71,12 @@ ForwardStatus full_forward() {
   m.bytes_out = 6;
   m.age = 7;
   m.accept_pauses = 8;
+  m.persist = true;
+  m.held = 9;
+  m.exposed = true;
+  m.rate_in = 10.5;
+  m.rate_out = 11.5;
+  m.targets = {{"svc:81", "no", 12.5, 13}};
   return m;
 }
 
@@ -102,6 +108,8 @@ AgentStatus full_agent() {
   m.accept_pauses = 14;
   m.window_budget = 15;
   m.window_held = 16;
+  m.state_file = "/st";
+  m.state_problem = "bad";
   return m;
 }
 
@@ -118,22 +126,24 @@ TEST(Codec, WritesEveryField) {
   EXPECT_EQ(
       encode(full_forward()).dump(),
       R"({"accept_pauses":8,"age":7.0,"bytes_in":5,"bytes_out":6,"connections":2,"connections_total":3,)"
-      R"("error":"refused","error_age":1.0,"id":"f1","kind":"local","listen":"127.0.0.1:8080","name":"web",)"
-      R"("origin":"","prewarm":0,"prewarmed":0,"refused":4,)"
-      R"("spec":"8080:svc:80","state":"active","target":"svc:80","via":"prod","via_rule":""})");
+      R"("error":"refused","error_age":1.0,"exposed":true,"held":9,"id":"f1","kind":"local",)"
+      R"("listen":"127.0.0.1:8080","name":"web","origin":"","persist":true,"prewarm":0,"prewarmed":0,)"
+      R"("rate_in":10.5,"rate_out":11.5,"refused":4,"spec":"8080:svc:80","state":"active","target":"svc:80",)"
+      R"("targets":[{"error":"no","error_age":12.5,"refused":13,"target":"svc:81"}],"via":"prod","via_rule":""})");
   EXPECT_EQ(encode(full_agent()).dump(),
             R"({"accept_pauses":14,"clients":3,"clients_cut_off":9,"clients_over_limit":10,)"
             R"("clients_refused":4,"clients_total":8,"config":"","descriptor_limit":13,"descriptors":7,)"
             R"("instance":"i","loop_lag_max":0.5,"loop_lag_mean":0.25,"memory":6,"peers_turned_away":11,"pid":1,)"
-            R"("protocol_errors":5,"requests_paused":12,"socket":"/s","ssh_config":"","uptime":2.0,)"
-            R"("version":"0.1.0","window_budget":15,"window_held":16})");
+            R"("protocol_errors":5,"requests_paused":12,"socket":"/s","ssh_config":"",)"
+            R"("state_file":"/st","state_problem":"bad","uptime":2.0,"version":"0.1.0","window_budget":15,"window_held":16})");
   EXPECT_EQ(encode(HelloParams{"me 1", 1, 3}).dump(), R"({"capabilities":[],"client":"me 1","protocol":[1,3]})");
   EXPECT_EQ(encode(HelloResult{1, "0.1.0", {"a", "b"}, "i", 42}).dump(),
             R"({"capabilities":["a","b"],"instance":"i","pid":42,"protocol":1,"version":"0.1.0"})");
   EXPECT_EQ(encode(HostConnectParams{"prod", 1.5}).dump(), R"({"host":"prod","timeout":1.5})");
   EXPECT_EQ(encode(HostDisconnectParams{"prod"}).dump(), R"({"host":"prod"})");
-  EXPECT_EQ(encode(ForwardOpenParams{"s", "v", "n", 3, 2.0}).dump(),
-            R"({"name":"n","prewarm":3,"spec":"s","timeout":2.0,"via":"v"})");
+  EXPECT_EQ(encode(ForwardOpenParams{"remote", "s", "v", "n", 3, 2.0, true, false}).dump(),
+            R"({"hold":true,"kind":"remote","name":"n","persist":false,"prewarm":3,"spec":"s","timeout":2.0,)"
+            R"("via":"v"})");
   EXPECT_EQ(encode(ForwardCloseParams{"f1"}).dump(), R"({"forward":"f1"})");
   EXPECT_EQ(encode(full_interaction()).dump(),
             R"({"hop":"prod, me@h:22","host":"prod","id":"i1","kind":"password",)"
@@ -146,6 +156,7 @@ TEST(Codec, WritesEveryField) {
             R"({"age":1.5,"claimed":true,"hop":"p","host":"prod","id":"i1","kind":"password"})");
   EXPECT_EQ(encode(InteractionClaimParams{"i1"}).dump(), R"({"id":"i1"})");
   EXPECT_EQ(encode(InteractionDeclineParams{"i1"}).dump(), R"({"id":"i1"})");
+  EXPECT_EQ(encode(InteractionDeclineParams{"i1", "no"}).dump(), R"({"id":"i1","reason":"no"})");
   EXPECT_EQ(encode(Empty{}).dump(), "{}");
   EXPECT_EQ(encode(RpcError{-32000, "m", "auth", "h"}).dump(),
             R"({"code":-32000,"data":{"hint":"h","kind":"auth"},"message":"m"})");
@@ -189,7 +200,7 @@ TEST(Codec, ReadsWhatItWrites) {
   expect_round_trip(HostConnectParams{"prod", 1.5});
   expect_round_trip(HostConnectResult{full_host(), true});
   expect_round_trip(HostDisconnectParams{"prod"});
-  expect_round_trip(ForwardOpenParams{"s", "v", "n", 3, 2.0});
+  expect_round_trip(ForwardOpenParams{"remote", "s", "v", "n", 3, 2.0, true, true});
   expect_round_trip(ForwardOpenResult{full_forward(), true});
   expect_round_trip(ForwardCloseParams{"f1"});
   expect_round_trip(ForwardCloseResult{full_forward()});

@@ -1,0 +1,27 @@
+#include "control/observe.h"
+
+#include <set>
+#include <string>
+
+#include "control/status.h"
+
+namespace jump {
+
+proto::EventsSnapshot observe(const Hosts& hosts, const Forwards& forwards, const Interactions* interactions,
+                              TimePoint now) {
+  proto::EventsSnapshot all;
+  for (const auto& [name, host] : hosts.all()) all.hosts.push_back(host_status(*host, now));
+  all.forwards = forward_list(forwards, now).forwards;
+  if (!interactions) return all;
+  all.interactions = interactions->pending();
+  const std::set<std::string> asked = interactions->hosts_that_wait();
+  for (proto::HostStatus& host : all.hosts) {
+    if (asked.contains(host.host)) host.state = "waiting_user";
+  }
+  for (proto::ForwardStatus& forward : all.forwards) {
+    if (asked.contains(forward.via)) forward.state = "waiting_user";
+  }
+  return all;
+}
+
+}  // namespace jump

@@ -1,0 +1,18 @@
+// How everything is now, in the control protocol's terms: hosts, forwards and open questions together, as
+// "status" tells it and as events tell its changes. A host whose login waits for a person's answer, and the
+// forwards over it, are "waiting_user" here: neither of them knows that by itself. Reads, changes nothing.
+#pragma once
+
+#include "base/clock.h"
+#include "control/interactions.h"
+#include "forward/forwards.h"
+#include "proto/messages.h"
+#include "route/hosts.h"
+
+namespace jump {
+
+// `interactions`: null when nobody is ever asked.
+proto::EventsSnapshot observe(const Hosts& hosts, const Forwards& forwards, const Interactions* interactions,
+                              TimePoint now);
+
+}  // namespace jump
