@@ -22,14 +22,6 @@ constexpr std::string_view kDefaultNames[] = {"id_rsa",        "id_ecdsa", "id_e
                                               "id_ed25519_sk", "id_xmss",  "id_dsa"};
 constexpr std::string_view kNotAccepted = "left out by PubkeyAcceptedAlgorithms";
 
-// ssh names these by itself; that they are missing is no news.
-bool is_default_file(std::string_view path) {
-  std::size_t slash = path.rfind('/');
-  if (slash == std::string_view::npos || !path.substr(0, slash).ends_with("/.ssh")) return false;
-  return std::find(std::begin(kDefaultNames), std::end(kDefaultNames), path.substr(slash + 1)) !=
-         std::end(kDefaultNames);
-}
-
 std::string keys(std::size_t count) { return count == 1 ? "1 key" : fmt::format("{} keys", count); }
 
 bool is_certificate(std::string_view type) { return without_certificate(type) != type; }
@@ -42,6 +34,13 @@ std::string shown(ByteView blob) {
 }
 
 }  // namespace
+
+bool is_default_identity(std::string_view path) {
+  std::size_t slash = path.rfind('/');
+  if (slash == std::string_view::npos || !path.substr(0, slash).ends_with("/.ssh")) return false;
+  return std::find(std::begin(kDefaultNames), std::end(kDefaultNames), path.substr(slash + 1)) !=
+         std::end(kDefaultNames);
+}
 
 std::string accepted_algorithms(std::string_view key_type, std::string_view accepted) {
   const std::string_view plain = without_certificate(key_type);
@@ -200,7 +199,7 @@ void Identities::plan_key(std::size_t index) {
     if (!file.problem->hint.empty()) note += ": " + file.problem->hint;
   } else if (!file.private_key && !file.encrypted) {
     if (file.public_key) note = "only a public key, and the agent does not have it";
-    if (!file.public_key && file.missing && !is_default_file(file.path)) note = "no such file";
+    if (!file.public_key && file.missing && !is_default_identity(file.path)) note = "no such file";
   } else if (file.public_key &&
              accepted_algorithms(file.public_key->type, spec_.pubkey_accepted_algorithms).empty()) {
     note = kNotAccepted;
@@ -308,7 +307,8 @@ bool Identities::learn_key(Candidate& candidate, const PublicKey& key) {
   return false;
 }
 
-void Identities::note(const Candidate& candidate, std::string reason) {
+void Identities::note(Candidate& candidate, std::string reason) {
+  if (candidate.note.empty()) candidate.note = reason;
   if (candidate.source == kAgent) {
     agent_notes_.push_back(shown(candidate.blob) + " " + reason);
   } else if (sources_[candidate.source].note.empty()) {
@@ -360,6 +360,27 @@ std::vector<std::string> Identities::offered() const {
                                                : candidate.name);
   }
   return names;
+}
+
+std::vector<LoginTry> Identities::report(const Candidate* last, LoginTry::Outcome end) const {
+  std::vector<LoginTry> tries;
+  for (const Candidate& candidate : candidates_) {
+    if (!candidate.tried) continue;
+    LoginTry each;
+    each.method = "publickey";
+    each.what = candidate.name;
+    if (!candidate.blob.empty() && candidate.source == kAgent)
+      each.what = fmt::format("{} {} (agent)", shown(candidate.blob), candidate.name);
+    if (!candidate.blob.empty() && candidate.source != kAgent)
+      each.what = fmt::format("{} {}", candidate.name, shown(candidate.blob));
+    if (!candidate.signs_in_agent) each.key_file = files_->keys[candidate.file].path;
+    each.note = candidate.note;
+    if (candidate.accepted) each.outcome = LoginTry::Outcome::kPartial;
+    if (candidate.blob.empty()) each.outcome = LoginTry::Outcome::kUnusable;
+    if (&candidate == last) each.outcome = end;
+    tries.push_back(std::move(each));
+  }
+  return tries;
 }
 
 std::size_t Identities::left() const {

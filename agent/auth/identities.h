@@ -26,6 +26,7 @@
 #include "auth/agent_client.h"
 #include "auth/certificate.h"
 #include "auth/key_file.h"
+#include "auth/login_report.h"
 #include "auth/login_spec.h"
 #include "stream/io.h"
 
@@ -54,6 +55,7 @@ struct Candidate {
   std::size_t source = 0;  // what tried() counts it to
   bool tried = false;
   bool accepted = false;  // it was one step of several: it will not be so again
+  std::string note;       // what became of it, where there is more to say than "refused"
 };
 
 class Identities {
@@ -80,11 +82,14 @@ class Identities {
 
   // A file was unlocked: its key is `key`. False: nothing to offer (noted); else candidate.blob is set.
   bool learn_key(Candidate& candidate, const PublicKey& key);
-  void note(const Candidate& candidate, std::string reason);  // the first reason for a file counts
+  void note(Candidate& candidate, std::string reason);  // the first reason for a file counts
 
   std::vector<std::string> tried() const;    // "agent (2 keys)", "~/.ssh/id_rsa (no such file)"
   std::vector<std::string> offered() const;  // each by its name
   std::size_t left() const;                  // candidates not offered yet
+  // Those that were to be offered, in their order. `end` is what became of `last` (null: none), the others
+  // were refused unless they say otherwise.
+  std::vector<LoginTry> report(const Candidate* last, LoginTry::Outcome end) const;
   bool is_empty() const { return candidates_.empty(); }
   std::string hint() const;  // how a file that could not be used can be mended; may be empty
 
@@ -125,6 +130,9 @@ class Identities {
   std::vector<std::string> agent_notes_;  // per key that was not offered or did not do
   std::vector<bool> file_in_agent_;       // the agent has this file's key
 };
+
+// ssh names these files by itself, as "~/.ssh/id_rsa": that one is missing is no news.
+bool is_default_identity(std::string_view path);
 
 // The signature algorithms, comma-separated, with which keys of that type (or certificates) may sign by a
 // PubkeyAcceptedAlgorithms list, the certificate's part of their names left out; empty: none. SHA-1 never is.

@@ -33,6 +33,7 @@
 
 #include "auth/identities.h"
 #include "auth/key_unlock.h"
+#include "auth/login_report.h"
 #include "auth/login_spec.h"
 #include "auth/person.h"
 #include "auth/prompter.h"
@@ -62,6 +63,8 @@ class Login {
   // What was tried so far, and why the rest was not: "agent (2 keys), ~/.ssh/id_rsa (no such file)"; "no key"
   // if there was none.
   std::string tried() const;
+  // The same, one by one.
+  LoginReport report() const;
   // The owner's error when the server hangs up meanwhile ("Too many authentication failures"), with what was
   // tried.
   Error cut_off(Error error) const;

@@ -1,4 +1,4 @@
-// Login: what to say in the end, to a person who wants to get in.
+// Login: what to say in the end, to a person who wants to get in, and to whoever explains it (LoginReport).
 #include <fmt/core.h>
 #include <fmt/ranges.h>
 
@@ -18,6 +18,12 @@ std::string tries_text(std::string_view method, int total, const std::string& no
   return text;
 }
 
+// "3 times: it has expired"
+std::string tries_note(int total, const std::string& note) {
+  if (total < 2) return note;
+  return fmt::format("{} times{}{}", total, note.empty() ? "" : ": ", note);
+}
+
 }  // namespace
 
 std::string Login::tried() const {
@@ -28,6 +34,30 @@ std::string Login::tried() const {
   }
   if (password_.total > 0) parts.push_back(tries_text("password", password_.total, password_.note));
   return parts.empty() ? "no key" : fmt::format("{}", fmt::join(parts, ", "));
+}
+
+LoginReport Login::report() const {
+  using Outcome = LoginTry::Outcome;
+  LoginReport report;
+  report.methods = methods_;
+  report.missed = person_.missed();
+  report.keys_left = identities_.left();
+  report.accepted = outcome_ && outcome_->ok();
+  if (!identities_.is_planned()) report.keys_left = 0;
+  // What was under way when it ended, one way or the other.
+  const bool under_way = state_ == State::kAttempt || state_ == State::kSigning || report.accepted;
+  const Outcome end = report.accepted ? Outcome::kAccepted : Outcome::kCutOff;
+  const bool key = under_way && method_ == Method::kPublickey;
+  report.tries = identities_.report(key ? current_ : nullptr, end);
+  const auto add = [&](const char* name, Method method, const Tries& tries) {
+    if (tries.total == 0) return;
+    const bool last = under_way && method_ == method;
+    report.tries.push_back(
+        {name, "", "", last ? end : Outcome::kRefused, tries_note(tries.total, tries.note)});
+  };
+  add("keyboard-interactive", Method::kKeyboardInteractive, keyboard_interactive_);
+  add("password", Method::kPassword, password_);
+  return report;
 }
 
 void Login::finish(Status outcome) {

@@ -182,6 +182,9 @@ bool Hop::step() {
       if (state_ == State::kAuthenticating && login_) {
         login_->show_banner();  // it may say why
         error = login_->cut_off(std::move(error));
+      } else if (host_key_check_ && host_key_check_->asking()) {  // a server's patience ends (LoginGraceTime)
+        error.code = Errc::kNeedsPerson;
+        error.message += " while it waited for an answer about its host key";
       }
       fail(std::move(error));
       return false;
@@ -251,8 +254,9 @@ void Hop::pause_login_deadline() {
 
 void Hop::begin_service() {
   if (login_) {
-    login_->show_banner();
+    login_->advance();  // it hears of its success, and shows the banner
     needed_person_ = login_->needed_person();
+    login_report_ = login_->report();
   }
   login_.reset();
   connect_timer_->stop();
@@ -286,6 +290,7 @@ void Hop::on_connect_timeout() {
   long limit = static_cast<long>(to_seconds(login ? kLoginTimeout : spec_.connect_timeout));
   std::string message =
       fmt::format("{} within {} s", login ? "login did not finish" : "no SSH connection", limit);
+  if (!login && via_.dial) message += " through " + via_.description;
   if (!login && !spec_.proxy_command.empty()) message += " by ProxyCommand '" + spec_.proxy_command + "'";
   if (login && login_) message += "; tried " + login_->tried();
   // Not to be tried again by a mere connection: it would be one more touch, or one more code.
@@ -405,6 +410,7 @@ void Hop::end(Error error) {
   error_ = with_context(error);
   log::info("{}: closed: {}", id_, error_.message);
   operation_.reset();
+  if (login_) login_report_ = login_->report();
   login_.reset();  // withdraws its questions
   host_key_check_.reset();
   host_key_updater_.reset();
@@ -439,6 +445,23 @@ void Hop::set_state(State next) {
 std::optional<Duration> Hop::round_trip() const {
   if (!mux_ || !mux_->round_trip().known()) return std::nullopt;
   return mux_->round_trip().smoothed();
+}
+
+HopReport Hop::report() const {
+  HopReport report;
+  if (login_) report.login = login_->report();
+  if (login_report_) report.login = login_report_;
+  if (stream_) report.peer = stream_->describe();
+  if (!transport_) return report;
+  report.server_version = transport_->server_banner();
+  if (transport_->host_key().blob.empty()) return report;
+  report.host_key = transport_->host_key();
+  report.algorithms = transport_->describe_algorithms();
+  const HostKeyVerdict verdict = host_key_files_->known.check(
+      spec_.known_hosts_name(), spec_.known_hosts_port(), transport_->host_key());
+  if (verdict.kind == HostKeyVerdict::Kind::kKnown && verdict.line)
+    report.host_key_line = fmt::format("{}:{}", verdict.line->file, verdict.line->line);
+  return report;
 }
 
 std::string Hop::algorithms() const {

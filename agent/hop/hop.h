@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "channel/mux.h"
+#include "hop/hop_report.h"
 #include "hop/hop_spec.h"
 #include "stream/io.h"
 #include "transport/transport.h"
@@ -72,6 +73,8 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   std::string algorithms() const;              // empty before the key exchange
   bool needed_person() const { return needed_person_; }  // for its login; from kReady on
   std::uint64_t rekeys() const { return transport_ ? transport_->rekeys() : 0; }
+  // Good in every state, kClosed too.
+  HopReport report() const;
   std::size_t output_size() const { return transport_ ? transport_->output().size() : 0; }
 
  private:
@@ -134,6 +137,7 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   std::unique_ptr<Transport> transport_;
   std::unique_ptr<Userauth> userauth_;
   std::unique_ptr<Login> login_;
+  std::optional<LoginReport> login_report_;  // once it has ended
   std::unique_ptr<Mux> mux_;
 
   std::unique_ptr<Deferred> drive_soon_;

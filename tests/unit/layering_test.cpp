@@ -34,9 +34,10 @@ const std::map<std::string, Folders>& allowed() {
     t["forward"] = {"route", "hop", "auth", "channel", "transport", "stream", "base", "proto"};
     t["session"] = t["forward"];
     t["control"] = t["forward"];
+    t["doctor"] = t["forward"];
     t["config"] = t["forward"];
     t["config"].insert("forward");
-    t["control"].insert({"forward", "session", "config", "proto"});
+    t["control"].insert({"forward", "session", "config", "doctor", "proto"});
     t["ctl"] = {"proto", "base"};
     return t;
   }();
@@ -57,6 +58,7 @@ const std::map<std::string, std::string>& reasons() {
       {"route", "a route offers connections; what travels on them is none of its business"},
       {"forward", "a forward asks a route for channels; who asked for the forward is none of its business"},
       {"session", "a session asks a route for channels; who asked for the session is none of its business"},
+      {"doctor", "doctor walks routes by connections of its own; who asked it is none of its business"},
       {"config", "config says what is wanted of routes and forwards; it knows no client and no loop"},
       {"control", "control translates requests of the socket; only main.cpp wires it to a loop"},
       {"proto", "proto is shared by the agent and jumpctl, so it can include neither"},
