@@ -1,0 +1,89 @@
+// Liveness: whether the server at the other end is still there. Pure; the owner sends the questions
+// (keepalive@openssh.com) and tells what it heard.
+//
+//   heard() ─► quiet for an interval ─► tick(): kAsk ─► heard(): all is well
+//                                                   └─► nothing for the patience: tick(): kDead
+//   suspect(): the network changed, or the machine slept: asks at once, and has little patience
+//
+// Invariants: nobody is dead who was not asked, or who answered; after the last byte that was heard, kDead
+// comes within interval + patience, after suspect() within kSuspectPatience. When tick() itself comes late
+// (the process was stopped), what the server sent meanwhile is not read yet: it is asked once more.
+#pragma once
+
+#include <algorithm>
+
+#include "base/clock.h"
+
+namespace jump {
+
+class Liveness {
+ public:
+  // Without ServerAliveInterval.
+  static constexpr Duration kInterval = seconds(15);
+  static constexpr Duration kPatience = seconds(15);
+  // Something was sent: a silence of this length is worth a question.
+  static constexpr Duration kWaitingInterval = seconds(3);
+  // One lost packet and its retransmission on a path of a second, and within the three seconds that a user
+  // waits after opening the lid.
+  static constexpr Duration kSuspectPatience = milliseconds(2500);
+  // A timer that is later than this was held up with the whole process.
+  static constexpr Duration kLate = seconds(1);
+
+  enum class Verdict { kWell, kAsk, kDead };
+
+  // As ServerAliveInterval and ServerAliveCountMax say; zero interval: our own.
+  Liveness(Duration interval, int count_max)
+      : interval_(interval > Duration::zero() ? interval : kInterval),
+        patience_(interval > Duration::zero() ? interval * std::max(count_max, 1) : kPatience) {}
+
+  // Bytes came. Also at the start.
+  void heard(TimePoint now) {
+    last_heard_ = now;
+    dead_at_ = TimePoint::max();
+    waits_since_ = TimePoint::max();
+  }
+  // Bytes went: the server has something to answer, or to acknowledge.
+  void spoke(TimePoint now) { waits_since_ = std::min(waits_since_, now); }
+  void suspect(TimePoint now) {
+    ask_at_ = now;
+    suspect_until_ = now + kSuspectPatience;
+  }
+
+  // To be called at next_tick(). kAsk: send the question now.
+  Verdict tick(TimePoint now) {
+    if (now < next_tick()) return Verdict::kWell;
+    if (is_asked()) {
+      const bool late = now - next_tick() > kLate;
+      if (!late && now >= dead_at_) return Verdict::kDead;
+      if (late) suspect(now);
+    }
+    const bool suspicious = now >= ask_at_;
+    if (suspicious && is_asked() && now < dead_at_) {
+      dead_at_ = std::min(dead_at_, suspect_until_);
+    } else {
+      dead_at_ = suspicious ? suspect_until_ : now + patience_;
+    }
+    ask_at_ = TimePoint::max();
+    return Verdict::kAsk;
+  }
+  TimePoint next_tick() const {
+    if (is_asked()) return std::min(dead_at_, ask_at_);
+    TimePoint due = std::min(ask_at_, last_heard_ + interval_);
+    if (waits_since_ != TimePoint::max()) due = std::min(due, waits_since_ + kWaitingInterval);
+    return due;
+  }
+  TimePoint last_heard() const { return last_heard_; }
+
+ private:
+  bool is_asked() const { return dead_at_ != TimePoint::max(); }
+
+  const Duration interval_;
+  const Duration patience_;
+  TimePoint last_heard_;
+  TimePoint dead_at_ = TimePoint::max();      // unless something is heard; max: no question is open
+  TimePoint waits_since_ = TimePoint::max();  // the first byte sent since the last was heard
+  TimePoint ask_at_ = TimePoint::max();       // suspect()
+  TimePoint suspect_until_;
+};
+
+}  // namespace jump

@@ -1,0 +1,108 @@
+#include "loop/network_watch.h"
+
+#include <utility>
+
+#include "base/log.h"
+#include "loop/handle_block.h"
+#include "loop/timer.h"
+
+#ifdef __linux__
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+#endif
+
+namespace jump {
+
+struct NetworkWatch::Block : OwnedHandle<uv_poll_t, NetworkWatch> {};
+
+#ifdef __linux__
+
+namespace {
+
+Fd open_socket() {
+  Fd fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
+  if (!fd) return {};
+  sockaddr_nl address{};
+  address.nl_family = AF_NETLINK;
+  address.nl_groups =
+      RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
+  if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) return {};
+  return fd;
+}
+
+// A container that comes, a neighbour that is forgotten: of the messages, only these are about our paths.
+bool is_change(const nlmsghdr& message) {
+  switch (message.nlmsg_type) {
+    case RTM_NEWLINK:
+    case RTM_DELLINK:
+    case RTM_NEWADDR:
+    case RTM_DELADDR:
+    case RTM_NEWROUTE:
+    case RTM_DELROUTE:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Empties the socket. True when a change was among it, or when so much came that some was lost.
+bool take_changes(int fd) {
+  bool changed = false;
+  alignas(nlmsghdr) char buffer[8192];
+  while (true) {
+    const ssize_t count = recv(fd, buffer, sizeof(buffer), 0);
+    if (count < 0 && errno == ENOBUFS) {
+      changed = true;
+      continue;
+    }
+    if (count <= 0) return changed;
+    int left = static_cast<int>(count);
+    for (auto* message = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(message, static_cast<unsigned>(left));
+         message = NLMSG_NEXT(message, left)) {
+      changed |= is_change(*message);
+    }
+  }
+}
+
+}  // namespace
+
+NetworkWatch::NetworkWatch(Loop& loop, std::function<void()> changed) : changed_(std::move(changed)) {
+  settled_ = std::make_unique<UvTimer>(loop, [this] {
+    in_burst_ = false;
+    changed_();
+  });
+  socket_ = open_socket();
+  auto block = std::make_shared<Block>();
+  if (!socket_ || uv_poll_init(loop.raw(), &block->uv, socket_.get()) < 0) {
+    log::warn("network changes are not watched: rtnetlink cannot be opened");
+    return;
+  }
+  block->opened(block);
+  block->owner = this;
+  block_ = std::move(block);
+  uv_poll_start(&block_->uv, UV_READABLE, [](uv_poll_t* handle, int, int) {
+    auto* self = static_cast<Block*>(Block::of(handle));
+    if (self->owner) self->owner->on_readable();
+  });
+  uv_unref(reinterpret_cast<uv_handle_t*>(&block_->uv));
+}
+
+void NetworkWatch::on_readable() {
+  if (!take_changes(socket_.get())) return;
+  settled_->start(kSettled);
+  if (!std::exchange(in_burst_, true)) changed_();
+}
+
+#else
+
+NetworkWatch::NetworkWatch(Loop&, std::function<void()> changed) : changed_(std::move(changed)) {}
+void NetworkWatch::on_readable() {}
+
+#endif
+
+NetworkWatch::~NetworkWatch() {
+  if (block_) block_->release();
+}
+
+}  // namespace jump

@@ -1,0 +1,160 @@
+#include "hop/liveness.h"
+
+#include <gtest/gtest.h>
+
+#include "base/backoff.h"
+#include "loop/sleep_watch.h"
+
+namespace jump {
+namespace {
+
+using Verdict = Liveness::Verdict;
+const TimePoint kStart{std::chrono::hours(1)};
+
+// Runs the clock to `until` as its owner does; the first verdict but kWell, and when it came.
+struct Outcome {
+  Verdict verdict = Verdict::kWell;
+  Duration after{};
+};
+Outcome run(Liveness& liveness, TimePoint until) {
+  while (liveness.next_tick() <= until) {
+    const TimePoint now = std::max(liveness.next_tick(), kStart);
+    const Verdict verdict = liveness.tick(now);
+    if (verdict != Verdict::kWell) return {verdict, now - kStart};
+  }
+  return {};
+}
+
+TEST(Liveness, AsksAfterAQuietIntervalAndNoSooner) {
+  Liveness liveness(Duration::zero(), 3);
+  liveness.heard(kStart);
+  EXPECT_EQ(liveness.tick(kStart + Liveness::kInterval - milliseconds(1)), Verdict::kWell);
+  EXPECT_EQ(liveness.tick(kStart + Liveness::kInterval), Verdict::kAsk);
+}
+
+TEST(Liveness, AServerThatAnswersIsAskedForEver) {
+  Liveness liveness(Duration::zero(), 3);
+  liveness.heard(kStart);
+  TimePoint now = kStart;
+  for (int i = 0; i < 1000; ++i) {
+    now = liveness.next_tick();
+    ASSERT_EQ(liveness.tick(now), Verdict::kAsk);
+    liveness.heard(now + milliseconds(40));
+  }
+  EXPECT_EQ(now - kStart, 999 * (Liveness::kInterval + milliseconds(40)) + Liveness::kInterval);
+}
+
+TEST(Liveness, ASilentServerIsDeadWithinIntervalAndPatience) {
+  Liveness liveness(Duration::zero(), 3);
+  liveness.heard(kStart);
+  EXPECT_EQ(run(liveness, kStart + seconds(60)).verdict, Verdict::kAsk);
+  const Outcome end = run(liveness, kStart + seconds(60));
+  EXPECT_EQ(end.verdict, Verdict::kDead);
+  EXPECT_EQ(end.after, Liveness::kInterval + Liveness::kPatience);
+}
+
+TEST(Liveness, SshsOptionsSetBoth) {
+  Liveness liveness(seconds(5), 4);
+  liveness.heard(kStart);
+  EXPECT_EQ(run(liveness, kStart + seconds(60)).after, seconds(5));
+  EXPECT_EQ(run(liveness, kStart + seconds(60)).after, seconds(25));
+}
+
+TEST(Liveness, SomebodyWhoWaitsIsWorthAnEarlierQuestion) {
+  Liveness liveness(Duration::zero(), 3);
+  liveness.heard(kStart);
+  liveness.spoke(kStart + seconds(1));
+  liveness.spoke(kStart + seconds(2));
+  const Outcome asked = run(liveness, kStart + seconds(60));
+  EXPECT_EQ(asked.verdict, Verdict::kAsk);
+  EXPECT_EQ(asked.after, seconds(1) + Liveness::kWaitingInterval);
+}
+
+TEST(Liveness, WhatWasAnsweredIsNotWaitedFor) {
+  Liveness liveness(Duration::zero(), 3);
+  liveness.heard(kStart);
+  liveness.spoke(kStart + seconds(1));
+  liveness.heard(kStart + seconds(2));
+  EXPECT_EQ(run(liveness, kStart + seconds(60)).after, seconds(2) + Liveness::kInterval);
+}
+
+TEST(Liveness, SuspicionAsksAtOnceAndHasLittlePatience) {
+  Liveness liveness(Duration::zero(), 3);
+  liveness.heard(kStart);
+  liveness.suspect(kStart + seconds(1));
+  Outcome outcome = run(liveness, kStart + seconds(60));
+  EXPECT_EQ(outcome.verdict, Verdict::kAsk);
+  EXPECT_EQ(outcome.after, seconds(1));
+  outcome = run(liveness, kStart + seconds(60));
+  EXPECT_EQ(outcome.verdict, Verdict::kDead);
+  EXPECT_EQ(outcome.after, seconds(1) + Liveness::kSuspectPatience);
+}
+
+TEST(Liveness, SuspicionCutsTheWaitForAnOlderQuestionShort) {
+  Liveness liveness(Duration::zero(), 3);
+  liveness.heard(kStart);
+  ASSERT_EQ(liveness.tick(kStart + Liveness::kInterval), Verdict::kAsk);
+  liveness.suspect(kStart + Liveness::kInterval + seconds(1));
+  run(liveness, kStart + seconds(60));
+  const Outcome end = run(liveness, kStart + seconds(60));
+  EXPECT_EQ(end.verdict, Verdict::kDead);
+  EXPECT_EQ(end.after, Liveness::kInterval + seconds(1) + Liveness::kSuspectPatience);
+}
+
+TEST(Liveness, SuspicionThatIsAnsweredIsForgotten) {
+  Liveness liveness(Duration::zero(), 3);
+  liveness.heard(kStart);
+  liveness.suspect(kStart);
+  ASSERT_EQ(liveness.tick(kStart), Verdict::kAsk);
+  liveness.heard(kStart + milliseconds(100));
+  EXPECT_EQ(run(liveness, kStart + seconds(60)).after, milliseconds(100) + Liveness::kInterval);
+}
+
+// What came while the process was stopped is not read yet.
+TEST(Liveness, AProcessThatWasStoppedAsksAgainBeforeItJudges) {
+  Liveness liveness(Duration::zero(), 3);
+  liveness.heard(kStart);
+  ASSERT_EQ(liveness.tick(kStart + Liveness::kInterval), Verdict::kAsk);
+  const TimePoint continued = kStart + seconds(100);
+  EXPECT_EQ(liveness.tick(continued), Verdict::kAsk);
+  EXPECT_EQ(liveness.next_tick(), continued + Liveness::kSuspectPatience);
+  EXPECT_EQ(liveness.tick(liveness.next_tick()), Verdict::kDead);
+}
+
+TEST(Backoff, DoublesWithinItsBoundsAndStartsAnew) {
+  Backoff backoff(7);
+  Duration whole = Backoff::kFirst;
+  for (int i = 0; i < 40; ++i) {
+    const Duration pause = backoff.next();
+    EXPECT_GE(pause, whole / 2) << i;
+    EXPECT_LE(pause, whole) << i;
+    whole = std::min(2 * whole, Backoff::kLongest);
+  }
+  backoff.reset();
+  EXPECT_LE(backoff.next(), Backoff::kFirst);
+}
+
+TEST(Backoff, DiffersFromAgentToAgent) {
+  Backoff one(1), other(2);
+  int same = 0;
+  for (int i = 0; i < 20; ++i) same += one.next() == other.next();
+  EXPECT_LT(same, 5);
+}
+
+TEST(SleepGauge, NoticesASuspendedMachine) {
+  SleepGauge gauge;
+  EXPECT_EQ(gauge.look(kStart, seconds(50), seconds(1)), Duration::zero());
+  EXPECT_EQ(gauge.look(kStart + seconds(1), seconds(50), seconds(1)), Duration::zero());
+  EXPECT_EQ(gauge.look(kStart + seconds(2), seconds(650), seconds(1)), seconds(600));
+  EXPECT_EQ(gauge.look(kStart + seconds(3), seconds(650), seconds(1)), Duration::zero());
+}
+
+TEST(SleepGauge, NoticesAStoppedProcess) {
+  SleepGauge gauge;
+  gauge.look(kStart, {}, seconds(1));
+  EXPECT_EQ(gauge.look(kStart + seconds(3), {}, seconds(1)), Duration::zero()) << "a busy machine";
+  EXPECT_EQ(gauge.look(kStart + seconds(64), {}, seconds(1)), seconds(60));
+}
+
+}  // namespace
+}  // namespace jump
