@@ -110,6 +110,7 @@ void Answerer::show_next() {
   } else {
     const auto kind = question.kind == kConfirm ? AskpassPrompt::Kind::kConfirm : AskpassPrompt::Kind::kText;
     prompt_ = std::make_unique<AskpassPrompt>(askpass_, preamble(question) + wanted.text, kind);
+    if (prompt_->descriptors().empty()) on_readable();  // nothing to poll: it could not be started
   }
 }
 

@@ -52,13 +52,19 @@ const char* hint_of(AskpassPrompt::Kind kind) {
 
 AskpassPrompt::AskpassPrompt(const std::string& program, const std::string& text, Kind kind)
     : program_(program), kind_(kind) {
+  // Ignored, as a parent may have left it, it would take the program's exit status away.
+  ::signal(SIGCHLD, SIG_DFL);
   int output[2] = {-1, -1}, error[2] = {-1, -1};
-  if (::pipe2(output, O_CLOEXEC) != 0) return;
+  if (::pipe2(output, O_CLOEXEC) != 0) {
+    note_failure(errno);
+    return;
+  }
   if (::pipe2(error, O_CLOEXEC | O_NONBLOCK) != 0) error[0] = error[1] = -1;
   output_ = output[0];
   exec_error_ = error[0];
   child_ = ::fork();  // this program has one thread
   if (child_ == 0) become(program, text, hint_of(kind), output[1], error[1]);
+  if (child_ < 0) note_failure(errno);
   ::close(output[1]);
   if (error[1] >= 0) ::close(error[1]);
 }
@@ -73,7 +79,11 @@ AskpassPrompt::~AskpassPrompt() {
   explicit_bzero(answer_.data(), answer_.size());
 }
 
-int AskpassPrompt::reap(milliseconds patience) {
+void AskpassPrompt::note_failure(int error) {
+  why_ = "the SSH_ASKPASS program '" + program_ + "' cannot be run: " + std::strerror(error);
+}
+
+bool AskpassPrompt::reap(milliseconds patience) {
   const auto deadline = std::chrono::steady_clock::now() + patience;
   int status = 0;
   pid_t ended = ::waitpid(child_, &status, WNOHANG);
@@ -83,11 +93,13 @@ int AskpassPrompt::reap(milliseconds patience) {
   }
   if (ended == 0) {
     ::kill(child_, SIGKILL);
-    while (::waitpid(child_, &status, 0) < 0 && errno == EINTR) {
-    }
+    do {
+      ended = ::waitpid(child_, &status, 0);
+    } while (ended < 0 && errno == EINTR);
   }
+  const bool known = ended == child_;
   child_ = -1;
-  return status;
+  return known && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 std::vector<int> AskpassPrompt::descriptors() const {
@@ -107,15 +119,14 @@ PersonPrompt::State AskpassPrompt::proceed() {
 }
 
 PersonPrompt::State AskpassPrompt::ended() {
-  ::close(output_);
+  if (output_ >= 0) ::close(output_);
   output_ = -1;
   if (child_ <= 0) return State::kUnable;
-  const int status = reap(kAfterAnswer);
+  const bool done = reap(kAfterAnswer);
   if (int error = 0; exec_error_ >= 0 && ::read(exec_error_, &error, sizeof error) == sizeof error) {
-    why_ = "the SSH_ASKPASS program '" + program_ + "' cannot be run: " + std::strerror(error);
+    note_failure(error);
     return State::kUnable;
   }
-  const bool done = WIFEXITED(status) && WEXITSTATUS(status) == 0;
   const char* end =
       std::find_if(answer_.data(), answer_.data() + size_, [](char c) { return c == '\r' || c == '\n'; });
   size_ = static_cast<std::size_t>(end - answer_.data());

@@ -28,8 +28,9 @@ class AskpassPrompt final : public PersonPrompt {
 
  private:
   State ended();
-  // Its exit status as of waitpid(); it has ended within the time, or is killed.
-  int reap(std::chrono::milliseconds patience);
+  void note_failure(int error);
+  // Whether it has exited with 0; it has ended within the time, or is killed.
+  bool reap(std::chrono::milliseconds patience);
 
   const std::string program_;
   const Kind kind_;

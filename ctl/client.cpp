@@ -103,9 +103,12 @@ void Client::say_what_is_due() {
       case Answerer::Step::Kind::kRespond:
         connection_.queue(proto::encode_respond(id, step->params).text());
         break;
-      case Answerer::Step::Kind::kDecline:
-        connection_.queue(proto::encode_request(id, proto::method::kInteractionDecline, {step->params.id}));
+      case Answerer::Step::Kind::kDecline: {
+        proto::InteractionDeclineParams decline{step->params.id};
+        if (!step->reason.empty()) decline.reason = std::move(step->reason);
+        connection_.queue(proto::encode_request(id, proto::method::kInteractionDecline, decline));
         break;
+      }
     }
   }
 }
@@ -126,6 +129,18 @@ Status Client::wait_closed(Duration timeout) {
     if (status.error().code == Errc::kClosed) return {};
     return explain(status.error(), "shutdown", timeout);
   }
+}
+
+Status Client::next_line_or(std::span<const int> others, std::string_view* line) {
+  while (true) {
+    const Status status = connection_.next_line_or(deadline_after(std::chrono::hours(1)), line, others);
+    if (status.ok() || status.error().code != Errc::kTimeout) return status;
+  }
+}
+
+void Client::say_goodbye(Duration timeout) {
+  connection_.end_input();
+  (void)wait_closed(timeout);
 }
 
 Error Client::explain(const Error& error, std::string_view method, Duration timeout) const {

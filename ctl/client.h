@@ -7,6 +7,7 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -66,6 +67,11 @@ class Client {
 
   // Waits until the agent has ended the connection, as it does when it shuts down. Errors: kTimeout.
   Status wait_closed(Duration timeout);
+  // What the agent says unasked, as it came; empty when one of `others` can be read. Without a limit. *line is
+  // good until the next call. Errors: how the connection ended.
+  Status next_line_or(std::span<const int> others, std::string_view* line);
+  // Nothing more is asked: the agent ends the connection, which is waited for.
+  void say_goodbye(Duration timeout);
 
  private:
   Client(Connection connection, std::string socket)

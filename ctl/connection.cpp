@@ -162,6 +162,8 @@ Result<Connection::Ready> Connection::wait(TimePoint deadline, std::span<const i
   }
 }
 
+void Connection::end_input() { (void)::shutdown(descriptor_, SHUT_WR); }
+
 void Connection::flush() {
 #ifdef MSG_NOSIGNAL
   constexpr int kFlags = MSG_DONTWAIT | MSG_NOSIGNAL;

@@ -36,6 +36,9 @@ class Connection {
   // The same, but comes back as well when one of `others` can be read; *line is empty then.
   Status next_line_or(TimePoint deadline, std::string_view* line, std::span<const int> others);
 
+  // Nothing more is sent.
+  void end_input();
+
   pid_t peer_pid() const { return peer_pid_; }  // 0 where the system does not tell
 
  private:

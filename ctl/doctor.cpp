@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/shell_quoted.h"
 #include "ctl/diagnosis_text.h"
 #include "ctl/output.h"
 #include "ctl/verb.h"
@@ -47,7 +48,8 @@ void check_directory(const std::string& directory, DiagnosisReport& report) {
   // As the agent has it (its own directory is for nobody else, others may be read).
   const mode_t open_to_others = directory.ends_with("/jumpagent") ? 0077 : 0022;
   if ((info.st_mode & open_to_others) != 0 && (info.st_mode & S_ISVTX) == 0)
-    return add(report, "directory", "failed", mode + ": others have access to it", "chmod 700 " + directory);
+    return add(report, "directory", "failed", mode + ": others have access to it",
+               "chmod 700 " + shell_quoted(directory));
   add(report, "directory", "ok", mode);
 }
 

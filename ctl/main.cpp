@@ -1,111 +1,20 @@
 // jumpctl: reads the command line, and runs one verb.
-#define CXXOPTS_NO_REGEX true          // <regex> would be half of the program
-#define CXXOPTS_VECTOR_DELIMITER '\0'  // an argument with a comma is one argument
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cstdio>
-#include <cstdlib>
-#include <cxxopts.hpp>
-#include <optional>
 
+#include "ctl/command_line.h"
+#include "ctl/completion.h"
 #include "ctl/output.h"
 #include "ctl/usage.h"
 
 namespace jump::ctl {
 namespace {
 
-struct CommandLine {
-  Options options;
-  std::string verb;
-  bool help = false;
-  bool version = false;
-  bool named = false;  // --via or --name was given
-};
-
-Error usage_error(std::string message) {
-  return Error{Errc::kInvalid, std::move(message), "try 'jumpctl help'"};
-}
+using Words = std::vector<std::string>;
 
 int fail_usage(const Options& options, const Error& error) {
   return fail(options, error, kExitUsage, proto::kInvalidParams);
-}
-
-Result<Duration> parse_timeout(const std::string& text) {
-  char* end = nullptr;
-  const double value = std::strtod(text.c_str(), &end);
-  const bool number = !text.empty() && *end == '\0';
-  if (number && value > 0 && value <= proto::kMaxTimeout) {
-    return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(value));
-  }
-  return usage_error(fmt::format("--timeout takes seconds, more than 0 and at most {}", proto::kMaxTimeout));
-}
-
-Result<std::uint64_t> parse_count(const std::string& text) {
-  std::uint64_t value = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (failed == std::errc() && end == text.data() + text.size() && !text.empty()) return value;
-  return usage_error("--prewarm takes a number of channels");
-}
-
-cxxopts::Options description() {
-  cxxopts::Options known("jumpctl");
-  const auto text = [] { return cxxopts::value<std::string>(); };
-  known.add_options()("socket", "", text())("json", "")("no-input", "")("timeout", "", text())("h,help", "")("version", "")(
-      "via", "", text())("name", "", text())("prewarm", "", text())("words", "", cxxopts::value<std::vector<std::string>>());
-  known.parse_positional({"words"});
-  known.positional_help("");
-  return known;
-}
-
-Result<CommandLine> interpret(const cxxopts::ParseResult& parsed) {
-  CommandLine line;
-  line.help = parsed.count("help") > 0;
-  line.version = parsed.count("version") > 0;
-  line.named = parsed.count("via") + parsed.count("name") + parsed.count("prewarm") > 0;
-  line.options.json = parsed.count("json") > 0;
-  line.options.no_input = parsed.count("no-input") > 0;
-  for (const auto& [name, out] :
-       {std::pair{"socket", &line.options.socket}, std::pair{"via", &line.options.via},
-        std::pair{"name", &line.options.name}}) {
-    if (parsed.count(name) == 0) continue;
-    *out = parsed[name].as<std::string>();
-    if (out->empty()) return usage_error(fmt::format("--{} takes a value", name));
-  }
-  if (parsed.count("timeout") > 0) {
-    Result<Duration> timeout = parse_timeout(parsed["timeout"].as<std::string>());
-    if (!timeout.ok()) return timeout.error();
-    line.options.timeout = *timeout;
-  }
-  if (parsed.count("prewarm") > 0) {
-    Result<std::uint64_t> count = parse_count(parsed["prewarm"].as<std::string>());
-    if (!count.ok()) return count.error();
-    line.options.prewarm = *count;
-  }
-  if (parsed.count("words") > 0) {
-    auto words = parsed["words"].as<std::vector<std::string>>();
-    line.verb = words.front();
-    line.options.arguments.assign(words.begin() + 1, words.end());
-  }
-  return line;
-}
-
-// cxxopts throws; nothing above this does.
-Result<CommandLine> parse(int argc, char** argv) {
-  try {
-    cxxopts::Options known = description();
-    return interpret(known.parse(argc, argv));
-  } catch (const cxxopts::exceptions::exception& e) {
-    return usage_error(e.what());
-  }
-}
-
-Error unknown_verb(const std::string& name) {
-  const std::string_view near = nearest_verb(name);
-  Error error = usage_error(fmt::format("'{}' is not a verb of jumpctl", name));
-  if (!near.empty()) error.hint = fmt::format("did you mean '{}'?", near);
-  return error;
 }
 
 int run_help(const CommandLine& line, const std::string& about) {
@@ -116,30 +25,13 @@ int run_help(const CommandLine& line, const std::string& about) {
   return finish_output(line.options, kExitDone);
 }
 
-std::optional<Error> check(const Verb& verb, const CommandLine& line) {
-  const auto wrong = [&verb](std::string_view what) {
-    return Error{Errc::kInvalid, fmt::format("{} {}", verb.name, what),
-                 fmt::format("try 'jumpctl help {}'", verb.name)};
-  };
-  const std::size_t count = line.options.arguments.size();
-  if (line.named && !verb.takes_via) return wrong("takes neither --via nor --name nor --prewarm");
-  if (count > verb.max_arguments)
-    return wrong(fmt::format("takes no argument: '{}'", line.options.arguments.front()));
-  if (count < verb.min_arguments)
-    return wrong(fmt::format("takes at least one argument: {}", verb.arguments));
-  if (!line.options.name.empty() && count > 1) return wrong("gives a --name to one SPEC only");
-  return std::nullopt;
-}
-
-bool wants_json(int argc, char** argv) {
-  return std::find(argv + 1, argv + argc, std::string_view("--json")) != argv + argc;
-}
-
-int run(int argc, char** argv) {
-  Result<CommandLine> parsed = parse(argc, argv);
+int run(const Words& words) {
+  // Not a verb for people: the shells' completion asks it (contrib/completions).
+  if (!words.empty() && words.front() == "complete") return complete(std::span(words).subspan(1));
+  Result<CommandLine> parsed = parse_command_line(words);
   if (!parsed.ok()) {
     Options options;
-    options.json = wants_json(argc, argv);
+    options.json = std::find(words.begin(), words.end(), "--json") != words.end();
     return fail_usage(options, parsed.error());
   }
   const CommandLine& line = *parsed;
@@ -155,10 +47,8 @@ int run(int argc, char** argv) {
     write_err(usage());
     return kExitUsage;
   }
-  const Verb* verb = find_verb(line.verb);
-  if (verb == nullptr) return fail_usage(line.options, unknown_verb(line.verb));
-  if (auto error = check(*verb, line)) return fail_usage(line.options, *error);
-  return verb->run(line.options);
+  if (Status status = check_command_line(line); !status.ok()) return fail_usage(line.options, status.error());
+  return find_verb(line.verb)->run(line.options);
 }
 
 }  // namespace
@@ -166,5 +56,5 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   jump::ctl::occupy_standard_descriptors();
-  return jump::ctl::run(argc, argv);
+  return jump::ctl::run(std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
 }

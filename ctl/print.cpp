@@ -1,6 +1,8 @@
 #include "ctl/print.h"
 
 #include <fmt/core.h>
+#include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +15,7 @@
 namespace jump::ctl {
 namespace {
 
+constexpr std::string_view kAnyTarget = "any target";
 constexpr std::string_view kReplacement = "\xef\xbf\xbd";  // U+FFFD
 
 struct CodePoint {
@@ -70,6 +73,26 @@ void note_error(Table& table, const std::string& error, double age, bool serious
                       serious ? Colour::kRed : Colour::kNone));
 }
 
+// What is not well, below its row. The targets of a dynamic one say more than its last error does.
+void note_forward(Table& table, const proto::ForwardStatus& forward) {
+  constexpr std::size_t kMostTargets = 5;  // the others: --json
+  const bool active = forward.state == "active";
+  const auto told = [&forward](const proto::TargetStatus& each) {
+    return !each.error.empty() && forward.error.find(each.error) != std::string::npos;
+  };
+  if (std::none_of(forward.targets.begin(), forward.targets.end(), told))
+    note_error(table, forward.error, forward.error_age, !active);
+  const std::size_t shown = std::min(forward.targets.size(), kMostTargets);
+  for (std::size_t i = 0; i < shown; ++i) {
+    const proto::TargetStatus& each = forward.targets[i];
+    const std::string times = each.refused > 1 ? fmt::format(" ({} times)", each.refused) : std::string();
+    table.add_note(Cell(fmt::format("{}, {}{}: {}", each.target, format_age(each.error_age), times, each.error),
+                        active ? Colour::kNone : Colour::kRed));
+  }
+  if (forward.targets.size() > shown)
+    table.add_note(fmt::format("and {} more that could not be reached", forward.targets.size() - shown));
+}
+
 // "so far: timeouts 1, stalls 2": of counters that are zero on a good day, those that are not.
 class Counts {
  public:
@@ -111,14 +134,17 @@ std::string render_agent_bounds(const proto::AgentStatus& agent) {
   return out;
 }
 
-std::string render_agent(const proto::AgentStatus& agent) {
+std::string render_agent(const proto::AgentStatus& agent, Style style) {
   std::string descriptors = plural(agent.descriptors, "descriptor");
   if (agent.descriptor_limit > 0) {
     descriptors = fmt::format("{} of {} descriptors", agent.descriptors, agent.descriptor_limit);
   }
-  return fmt::format("jumpagent {}, pid {}, up {}, {}, {}, {}\nsocket {}\n{}", sanitized(agent.version),
+  const std::string state = agent.state_problem.empty()
+                                ? std::string()
+                                : coloured("state file: " + sanitized(agent.state_problem), Colour::kRed, style.colour) + "\n";
+  return fmt::format("jumpagent {}, pid {}, up {}, {}, {}, {}\nsocket {}\n{}{}", sanitized(agent.version),
                      agent.pid, format_duration(agent.uptime), plural(agent.clients, "client"),
-                     format_bytes(agent.memory), descriptors, sanitized(agent.socket),
+                     format_bytes(agent.memory), descriptors, sanitized(agent.socket), state,
                      render_agent_bounds(agent));
 }
 
@@ -145,7 +171,9 @@ Style style_of(int descriptor) {
   const char* terminal = std::getenv("TERM");
   const bool wanted = no_colour == nullptr || *no_colour == '\0';
   const bool able = terminal != nullptr && std::string_view(terminal) != "dumb" && ::isatty(descriptor) == 1;
-  return Style{wanted && able};
+  winsize size = {};
+  const bool known = ::isatty(descriptor) == 1 && ::ioctl(descriptor, TIOCGWINSZ, &size) == 0;
+  return Style{wanted && able, known ? size.ws_col : std::size_t{0}};
 }
 
 std::string sanitized(std::string_view text) {
@@ -172,6 +200,11 @@ std::string format_bytes(std::uint64_t bytes) {
                       : fmt::format("{:.0f} {}", value, kUnits.at(unit));
 }
 
+std::string format_rate(double bytes) {
+  constexpr double kMost = 1e18;  // whatever the other side sent
+  return bytes >= 1 ? format_bytes(static_cast<std::uint64_t>(std::min(bytes, kMost))) + "/s" : std::string();
+}
+
 std::string format_duration(double seconds) {
   const std::uint64_t s = whole_seconds(seconds);
   if (s < 60) return fmt::format("{} s", s);
@@ -191,6 +224,7 @@ std::string format_age(double seconds) {
 
 std::string format_round_trip(double seconds) {
   const double ms = std::isfinite(seconds) ? std::max(seconds * 1000, 0.0) : 0;
+  if (ms > 0 && ms < 0.1) return "<0.1 ms";
   if (ms < 9.95) return fmt::format("{:.1f} ms", ms);
   if (ms < 999.5) return fmt::format("{:.0f} ms", ms);
   return fmt::format("{:.1f} s", ms / 1000);
@@ -208,11 +242,15 @@ std::string format_host(const proto::HostStatus& host) {
 }
 
 std::string format_forward(const proto::ForwardStatus& forward) {
-  std::string out = fmt::format("{} -> {}", forward.listen, forward.target);
-  if (!forward.via.empty()) out += " via " + forward.via;
+  const bool there = forward.kind.starts_with("remote");
+  const std::string_view target = forward.target.empty() ? kAnyTarget : forward.target;
+  std::string out = there && !forward.via.empty() ? fmt::format("{} on {} -> {}", forward.listen, forward.via, target)
+                                                  : fmt::format("{} -> {}", forward.listen, target);
+  if (!there && !forward.via.empty()) out += " via " + forward.via;
   if (!forward.via_rule.empty()) out += fmt::format(" ({})", forward.via_rule);
   out += forward.name.empty() ? fmt::format(" ({})", forward.id)
                               : fmt::format(" ({}, {})", forward.id, forward.name);
+  if (const std::string marks = format_marks(forward); !marks.empty()) out += ", " + marks;
   if (forward.state != "active") {
     out += ": " + forward.state;
     if (!forward.error.empty()) out += ": " + forward.error;
@@ -220,9 +258,20 @@ std::string format_forward(const proto::ForwardStatus& forward) {
   return sanitized(out);
 }
 
+std::string format_marks(const proto::ForwardStatus& forward) {
+  std::vector<std::string_view> marks;
+  const bool everywhere = forward.listen.starts_with("*:") || forward.listen.starts_with("0.0.0.0:") ||
+                          forward.listen.starts_with("[::]:");
+  if (forward.exposed) marks.push_back(everywhere ? "all interfaces" : "exposed");
+  if (forward.persist) marks.push_back("persist");
+  if (forward.held > 0) marks.push_back("held");
+  return fmt::format("{}", fmt::join(marks, ", "));
+}
+
 std::string render_hosts(const std::vector<proto::HostStatus>& hosts, Style style) {
   if (hosts.empty()) return "no hosts are connected\n";
-  Table table({"HOST", "STATE", "FOR", "ADDRESS", "RTT", "CHANNELS", "IN", "OUT", "QUEUED", "LOGINS"});
+  Table table({"HOST", "STATE", "FOR", "ADDRESS", "RTT", "CHANNELS", "IN", "OUT", "QUEUED", "LOGINS"},
+              {"LOGINS", "QUEUED", "OUT", "IN", "FOR", "CHANNELS"});
   for (const proto::HostStatus& host : hosts) {
     const bool ready = host.state == "ready";
     table.add_row({host.host, Cell(host.state, colour_of(host.state)), format_duration(host.age),
@@ -237,23 +286,25 @@ std::string render_hosts(const std::vector<proto::HostStatus>& hosts, Style styl
     for (const std::string& line : host.ignored) table.add_note("ssh_config: " + line);
     note_bounds(table, host);
   }
-  return table.render(style.colour);
+  return table.render(style.colour, style.line);
 }
 
 std::string render_forwards(const std::vector<proto::ForwardStatus>& forwards, Style style) {
   if (forwards.empty()) return "no forwards\n";
-  Table table(
-      {"ID", "NAME", "LISTEN", "TARGET", "VIA", "STATE", "FOR", "OPEN", "TOTAL", "REFUSED", "IN", "OUT"});
+  Table table({"ID", "NAME", "KIND", "LISTEN", "TARGET", "VIA", "STATE", "FOR", "OPEN", "TOTAL", "REFUSED", "IN",
+               "OUT", "RATE IN", "RATE OUT", "MARKS"},
+              {"TOTAL", "OUT", "IN", "FOR", "RATE OUT", "REFUSED", "RATE IN", "OPEN", "KIND"});
   for (const proto::ForwardStatus& forward : forwards) {
-    const bool active = forward.state == "active";
-    table.add_row({forward.id, forward.name, forward.listen, forward.target, forward.via,
+    table.add_row({forward.id, forward.name, forward.kind, forward.listen,
+                   forward.target.empty() ? std::string(kAnyTarget) : forward.target, forward.via,
                    Cell(forward.state, colour_of(forward.state)), format_duration(forward.age),
                    std::to_string(forward.connections), std::to_string(forward.connections_total),
                    count_or_blank(forward.refused), format_bytes(forward.bytes_in),
-                   format_bytes(forward.bytes_out)});
-    note_error(table, forward.error, forward.error_age, !active);
+                   format_bytes(forward.bytes_out), format_rate(forward.rate_in), format_rate(forward.rate_out),
+                   Cell(format_marks(forward), forward.exposed ? Colour::kYellow : Colour::kNone)});
+    note_forward(table, forward);
   }
-  return table.render(style.colour);
+  return table.render(style.colour, style.line);
 }
 
 std::string render_interactions(const std::vector<proto::InteractionStatus>& interactions, Style style) {
@@ -261,11 +312,11 @@ std::string render_interactions(const std::vector<proto::InteractionStatus>& int
   for (const proto::InteractionStatus& each : interactions) {
     table.add_row({each.id, each.kind, each.host, each.hop, format_duration(each.age), each.claimed ? "yes" : "no"});
   }
-  return interactions.empty() ? std::string() : "\n" + table.render(style.colour);
+  return interactions.empty() ? std::string() : "\n" + table.render(style.colour, style.line);
 }
 
 std::string render_status(const proto::StatusResult& status, Style style) {
-  return fmt::format("{}\n{}\n{}{}", render_agent(status.agent), render_hosts(status.hosts, style),
+  return fmt::format("{}\n{}\n{}{}", render_agent(status.agent, style), render_hosts(status.hosts, style),
                      render_forwards(status.forwards, style), render_interactions(status.interactions, style));
 }
 

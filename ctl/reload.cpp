@@ -9,9 +9,9 @@ namespace jump::ctl {
 namespace {
 
 std::string text_of(const proto::AgentReloadResult& result) {
-  std::string text = fmt::format("{}: {} forwards opened, {} closed, {} as they were\n",
+  std::string text = fmt::format("{}: {} forward{} opened, {} closed, {} as they were\n",
                                  result.config.empty() ? "no config file" : result.config, result.opened,
-                                 result.closed, result.kept);
+                                 result.opened == 1 ? "" : "s", result.closed, result.kept);
   if (!result.connecting.empty()) text += fmt::format("connecting: {}\n", fmt::join(result.connecting, ", "));
   if (!result.disconnected.empty())
     text += fmt::format("disconnected: {}\n", fmt::join(result.disconnected, ", "));

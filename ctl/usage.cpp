@@ -7,37 +7,89 @@
 #include <limits>
 
 #include "base/nearest_name.h"
+#include "ctl/command_line.h"
 
 namespace jump::ctl {
 namespace {
 
 constexpr std::size_t kAny = std::numeric_limits<std::size_t>::max();
 
-constexpr std::array<Verb, 6> kVerbs = {{
+constexpr const char* kSpecHelp =
+    "SPEC is as in 'ssh -L':\n"
+    "  [bind:]port:host:port     8080:svc:80, '*:8080:svc:80', [::1]:8080:[fd00::5]:80\n"
+    "  [bind:]port:/path         8080:/run/app.sock\n"
+    "  /path:host:port           /tmp/svc.sock:svc:80\n"
+    "  /path:/path\n"
+    "Listening port 0 lets the system choose; the line that is printed says which. Ports may be ranges, as\n"
+    "in 8000-8010:svc:9000-9010, which is eleven forwards.\n"
+    "  --via HOST   the host that makes the connection to the target; may be left out when one is "
+    "connected,\n"
+    "               or where the agent's config file says which\n"
+    "  --name NAME  a name of your own, for 'close' and 'list'; for one SPEC\n"
+    "  --persist    open again after a restart of the agent\n"
+    "  --hold       stay, and close them when this command ends (Ctrl-C)\n"
+    "  --prewarm N  keep N connections to the target open in advance, at most 64: a new\n"
+    "               connection then saves a round trip; the target sees N idle ones\n"
+    "--timeout defaults to 3 minutes.\n";
+
+constexpr const char* kReverseHelp =
+    "SPEC is as in 'ssh -R': the server listens, and this machine makes the connection to the target:\n"
+    "  [bind:]port:host:port     9000:localhost:3000\n"
+    "  [bind:]port:/path         9000:/run/app.sock\n"
+    "  /path:host:port, /path:/path\n"
+    "  [bind:]port               a SOCKS and HTTP proxy on the server, which leads out of this machine\n"
+    "The server listens on its loopback unless bind says otherwise, and its GatewayPorts allows that.\n"
+    "Port 0 lets the server choose; ports may be ranges.\n"
+    "  --via HOST   the host that listens; may be left out when one is connected\n"
+    "  --name, --persist, --hold, --timeout: as for forward\n";
+
+constexpr const char* kSocksHelp =
+    "SPEC is as in 'ssh -D': [bind:]port, or the /path of a Unix socket. SOCKS4, 4a, 5 and HTTP CONNECT are\n"
+    "told apart on that one port; names are resolved by the host.\n"
+    "  --via HOST   the host that makes the connections; may be left out when one is connected\n"
+    "  --name, --persist, --hold, --timeout: as for forward\n";
+
+constexpr auto kVerbs = std::to_array<Verb>({
     {"connect", "HOST...", "log in to hosts, and wait until they are ready",
      "HOST is anything that 'ssh HOST' takes: an alias of ssh_config, or user@host:port.\n"
      "Several hosts are logged in to at the same time. --timeout defaults to 3 minutes.\n",
-     1, kAny, false, connect_hosts},
-    {"disconnect", "HOST...", "end the connections to hosts", "", 1, kAny, false, disconnect_hosts},
-    {"forward", "[--via HOST] [--name NAME] [--prewarm N] SPEC...", "open port forwards, which stay until they are closed",
-     "SPEC is as in 'ssh -L':\n"
-     "  [bind:]port:host:port     8080:svc:80, '*:8080:svc:80', [::1]:8080:[fd00::5]:80\n"
-     "  [bind:]port:/path         8080:/run/app.sock\n"
-     "  /path:host:port           /tmp/svc.sock:svc:80\n"
-     "  /path:/path\n"
-     "Listening port 0 lets the system choose; the line that is printed says which.\n"
-     "  --via HOST   the host that makes the connection to the target; may be left out when one is "
-     "connected,\n"
-     "               or where the agent's config file says which\n"
-     "  --name NAME  a name of your own, for 'close' and 'list'; for one SPEC\n"
-     "  --prewarm N  keep N connections to the target open in advance, at most 64: a new\n"
-     "               connection then saves a round trip; the target sees N idle ones\n"
-     "--timeout defaults to 3 minutes.\n",
-     1, kAny, true, open_forwards},
-    {"close", "ID|NAME|SPEC...", "close forwards", "", 1, kAny, false, close_forwards},
-    {"list", "", "show the forwards", "", 0, 0, false, list_forwards},
-    {"status", "", "show the agent, its hosts and its forwards", "", 0, 0, false, show_status},
-}};
+     1, kAny, 0, connect_hosts, Takes::kHosts},
+    {"disconnect", "HOST...", "end the connections to hosts", "", 1, kAny, 0, disconnect_hosts,
+     Takes::kConnectedHosts},
+    {"forward", "[--via HOST] [--name NAME] [--persist | --hold] [--prewarm N] SPEC...",
+     "open port forwards (ssh -L), which stay until they are closed", kSpecHelp, 1, kAny,
+     kVia | kName | kPersist | kHold | kPrewarm, open_forwards},
+    {"reverse", "[--via HOST] [--name NAME] [--persist | --hold] SPEC...",
+     "let the server listen, and lead from there to here (ssh -R)", kReverseHelp, 1, kAny,
+     kVia | kName | kPersist | kHold, open_reverse},
+    {"socks", "[--via HOST] [--name NAME] [--persist | --hold] [BIND:]PORT...",
+     "open proxies, SOCKS and HTTP on one port (ssh -D)", kSocksHelp, 1, kAny,
+     kVia | kName | kPersist | kHold, open_socks},
+    {"close", "ID|NAME|SPEC... | --all", "close forwards",
+     "A SPEC closes the forward that was opened with it, whatever its kind; a range closes those of its ports.\n"
+     "  --all        every forward that 'list' shows\n",
+     1, kAny, kAll, close_forwards, Takes::kForwards},
+    {"list", "", "show the forwards",
+     "RATE is what has moved per second lately, IN is what came from the far side. On a terminal that is too\n"
+     "narrow the less telling columns are left out. With --json it is all there.\n",
+     0, 0, 0, list_forwards},
+    {"status", "", "show the agent, its hosts and its forwards", "", 0, 0, 0, show_status},
+    {"watch", "", "show the hosts and forwards, then each change as it comes",
+     "A line for each host, forward and open question, and then one for each that changes, until Ctrl-C. With\n"
+     "--json the first line is the snapshot, and each further one a notification as the agent sent it. The exit\n"
+     "status is 0 after Ctrl-C, and 1 when the agent has ended.\n",
+     0, 0, 0, watch_events},
+    {"doctor", "[HOST]", "say what is wrong on the way to a host, and what to do about it",
+     "Logs in to HOST and to every jump host before it, by connections of its own, and tells for each what\n"
+     "ssh_config comes to, the name's addresses, the connection, the key exchange, the host key, each key and\n"
+     "method that was tried, and whether the server lets connections through. Without HOST it looks at the\n"
+     "agent itself. The exit status is 0 when nothing failed, else 1. --timeout defaults to 3 minutes.\n",
+     0, 1, 0, run_doctor, Takes::kHosts},
+    {"completion", "bash|zsh|fish", "print what makes a shell complete jumpctl's command lines",
+     "For this shell:            eval \"$(jumpctl completion bash)\"        (in fish: | source)\n"
+     "It completes verbs, options, hosts of ssh_config, and forwards by id and name.\n",
+     1, 1, 0, print_completion, Takes::kShells},
+});
 
 constexpr const char* kGlobalOptions =
     "options, before or after the verb:\n"
@@ -46,7 +98,7 @@ constexpr const char* kGlobalOptions =
     "                     else ~/.local/state/jumpagent/control.sock)\n"
     "  --json             print what the agent answers, as one JSON document\n"
     "  --no-input         never ask for passwords and the like: what needs an answer fails\n"
-    "  --timeout SECONDS  how long to wait for the agent (default: 10)\n"
+    "  --timeout SECONDS  how long to wait for the agent (default: 10, or 180 where that may log in)\n"
     "  -h, --help         this help, or the verb's\n"
     "  --version          print the version\n";
 

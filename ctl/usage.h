@@ -9,6 +9,9 @@
 
 namespace jump::ctl {
 
+// What a verb's arguments are, for completion.
+enum class Takes { kNothing, kHosts, kConnectedHosts, kForwards, kVerbs, kShells };
+
 struct Verb {
   std::string_view name;
   std::string_view arguments;  // "[--via HOST] [--name N] SPEC…"
@@ -16,8 +19,9 @@ struct Verb {
   std::string_view help;       // what the summary leaves out; lines end in '\n'
   std::size_t min_arguments;
   std::size_t max_arguments;
-  bool takes_via;  // --via and --name
+  unsigned own_options;  // bits of command_line.h
   int (*run)(const Options& options);
+  Takes takes = Takes::kNothing;
 };
 
 std::span<const Verb> verbs();

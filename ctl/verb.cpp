@@ -8,7 +8,6 @@
 
 #include "ctl/output.h"
 #include "proto/socket_path.h"
-#include "proto/spec.h"
 
 namespace jump::ctl {
 namespace {
@@ -47,11 +46,11 @@ std::vector<std::string> render_all(std::vector<Outcome>& outcomes, const Render
   return texts;
 }
 
-json document_of(const std::vector<Outcome>& outcomes) {
+json document_of(const std::vector<Outcome>& outcomes, bool one_document) {
   json all = json::array();
   for (const Outcome& each : outcomes)
     all.push_back(each.error ? error_document(*each.error) : each.result.value());
-  return outcomes.size() == 1 ? all.front() : all;
+  return one_document && outcomes.size() == 1 ? all.front() : all;
 }
 
 }  // namespace
@@ -92,21 +91,25 @@ int finish_output(const Options& options, int exit_code) {
   return kExitFailed;
 }
 
+int fail_unconnected(const Options& options, const Error& error) {
+  return fail(options, error, error.code == Errc::kUnreachable ? kExitNoAgent : kExitFailed);
+}
+
 int run_calls(const Options& options, std::string_view method, const std::vector<Call>& calls,
               Duration timeout, const Render& render, Login login) {
   Answerer answerer(login == Login::kMaybe && !options.no_input);
   Result<Client> client = connect_client(options, &answerer);
-  if (!client.ok()) {
-    return fail(options, client.error(),
-                client.error().code == Errc::kUnreachable ? kExitNoAgent : kExitFailed);
-  }
+  if (!client.ok()) return fail_unconnected(options, client.error());
   std::vector<proto::Json> params;
   for (const Call& call : calls) params.push_back(call.params);
-  std::vector<Outcome> outcomes = client->call_all(method, params, timeout);
-  const std::vector<std::string> texts = render_all(outcomes, render);
+  return report(options, calls, client->call_all(method, params, timeout), render);
+}
 
+int report(const Options& options, const std::vector<Call>& calls, std::vector<Outcome> outcomes,
+           const Render& render, bool one_document) {
+  const std::vector<std::string> texts = render_all(outcomes, render);
   int exit_code = kExitDone;
-  if (options.json) print_json(proto::Json(document_of(outcomes)));
+  if (options.json) print_json(proto::Json(document_of(outcomes, one_document)));
   for (std::size_t i = 0; i < outcomes.size(); ++i) {
     if (outcomes[i].error) {
       print_error(options, *outcomes[i].error, calls.size() > 1 ? calls[i].item : std::string());
@@ -116,16 +119,6 @@ int run_calls(const Options& options, std::string_view method, const std::vector
     }
   }
   return finish_output(options, exit_code);
-}
-
-std::string absolute_spec(const std::string& spec) {
-  Result<proto::ForwardSpec> parsed = proto::parse_forward_spec(spec);
-  if (!parsed.ok()) return spec;  // the agent says what is wrong
-  if (!parsed->listen.is_unix() || parsed->listen.path.starts_with('/')) return parsed->to_string();
-  const std::unique_ptr<char, decltype(&std::free)> directory(::getcwd(nullptr, 0), &std::free);
-  if (directory == nullptr) return spec;
-  parsed->listen.path = fmt::format("{}/{}", directory.get(), parsed->listen.path);
-  return parsed->to_string();
 }
 
 }  // namespace jump::ctl

@@ -32,6 +32,9 @@ struct Options {
   std::string via;
   std::string name;
   std::optional<std::uint64_t> prewarm;
+  bool persist = false;
+  bool hold = false;
+  bool all = false;
   std::vector<std::string> arguments;  // of the verb
 
   Duration timeout_or(Duration fallback) const { return timeout.value_or(fallback); }
@@ -41,11 +44,16 @@ struct Options {
 int connect_hosts(const Options& options);
 int disconnect_hosts(const Options& options);
 int open_forwards(const Options& options);
+int open_reverse(const Options& options);
+int open_socks(const Options& options);
 int close_forwards(const Options& options);
 int list_forwards(const Options& options);
 int show_status(const Options& options);
+int watch_events(const Options& options);
+int run_doctor(const Options& options);
+int print_completion(const Options& options);
 // Ends the agent and waits until it is gone (`jumpagent down`).
-int shut_down(const Options& options);
+int shut_down(const Options& options, const proto::AgentShutdownParams& params = {});
 // Has the agent read its config file again (`jumpagent reload`).
 int reload_config(const Options& options);
 
@@ -63,8 +71,14 @@ using Render = std::function<Result<std::string>(const proto::Json& result, Styl
 enum class Login { kNever, kMaybe };
 
 Result<Client> connect_client(const Options& options, Answerer* answerer = nullptr);
+// Why connect_client() failed.
+int fail_unconnected(const Options& options, const Error& error);
+// connect_client(), the calls, report().
 int run_calls(const Options& options, std::string_view method, const std::vector<Call>& calls,
               Duration timeout, const Render& render, Login login = Login::kNever);
+// What came of them: on stdout, and on stderr. `one_document`: with --json a single one is not in an array.
+int report(const Options& options, const std::vector<Call>& calls, std::vector<Outcome> outcomes,
+           const Render& render, bool one_document = true);
 // Says on stderr, and with --json on stdout, why nothing was done. Returns `exit_code`.
 int fail(const Options& options, const Error& error, int exit_code, int rpc_code = proto::kFailed);
 // The same for an error whose message is several lines, each of them complete.
@@ -81,9 +95,5 @@ Render render_with(const proto::Method<P, R>&, Text text) {
     return text(*result, style);
   };
 }
-
-// A spec as the agent takes it: a listening path is relative to the user's directory, not the agent's, and
-// names of services are looked up here. Other text comes back as it is.
-std::string absolute_spec(const std::string& spec);
 
 }  // namespace jump::ctl

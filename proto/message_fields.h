@@ -92,6 +92,8 @@ void fields(V& v, typename V::template Of<UpResult>& m) {
   v.required("pid", m.pid);
   v.required("socket", m.socket);
   v.optional("existing", m.existing);
+  v.optional("replaced", m.replaced);
+  v.optional("connections", m.connections);
 }
 
 template <class V>
@@ -289,6 +291,12 @@ void fields(V& v, typename V::template Of<AgentStatus>& m) {
   v.optional("window_held", m.window_held);
   v.optional("state_file", m.state_file);
   v.optional("state_problem", m.state_problem);
+  v.optional("state", m.state);
+  v.optional("drain_left", m.drain_left);
+  v.optional("build", m.build);
+  v.optional("options", m.options);
+  v.optional("supervised", m.supervised);
+  v.optional("log_lost", m.log_lost);
 }
 
 template <class V>
@@ -308,6 +316,51 @@ void fields(V& v, typename V::template Of<StatusResult>& m) {
   v.required("hosts", m.hosts);
   v.required("forwards", m.forwards);
   v.optional("interactions", m.interactions);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<AgentShutdownParams>& m) {
+  v.optional("now", m.now);
+  v.timeout("drain", m.drain);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<AgentShutdownResult>& m) {
+  v.optional("connections", m.connections);
+  v.optional("drain", m.drain);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<HandedForward>& m) {
+  v.required("id", m.id);
+  v.required("kind", m.kind);
+  v.required("spec", m.spec);
+  v.required("via", m.via);
+  v.optional("via_rule", m.via_rule);
+  v.optional("name", m.name);
+  v.optional("host", m.host);
+  v.optional("port", m.port);
+  v.optional("prewarm", m.prewarm);
+  v.optional("persist", m.persist);
+  v.optional("client", m.client);
+  v.optional("sockets", m.sockets);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<AgentHandoverParams>& m) {
+  v.required("socket", m.socket);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<AgentHandoverResult>& m) {
+  v.required("control_sockets", m.control_sockets);
+  v.optional("forwards", m.forwards);
+  v.optional("held", m.held);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<AgentRetireResult>& m) {
+  v.optional("connections", m.connections);
 }
 
 template <class V>

@@ -253,6 +253,12 @@ struct AgentStatus {
   std::uint64_t accept_pauses = 0;  // times that a listener waited for a free descriptor
   std::uint64_t window_budget = 0;  // bytes that may be held for local programs, all connections together
   std::uint64_t window_held = 0;    // bytes that are
+  std::string state = "running";      // running ending
+  std::optional<double> drain_left;   // ending: seconds until connections that still move bytes are cut
+  std::string build;                  // hash of the program file it runs; empty: not known (yet)
+  std::vector<std::string> options;   // its command line's, as `up` hands them to the agent that replaces it
+  bool supervised = false;            // a service manager has started it and watches it
+  std::uint64_t log_lost = 0;         // lines that the log could not take in time
 };
 struct AgentReloadResult {
   std::string config;  // the file that was read; empty: there is none
@@ -261,6 +267,35 @@ struct AgentReloadResult {
   std::vector<std::string> connecting;     // hosts that are being logged in to
   std::vector<std::string> disconnected;   // hosts
   std::vector<std::string> needs_restart;  // changed settings that a running agent cannot change
+};
+struct AgentShutdownParams {
+  bool now = false;             // without waiting for connections
+  std::optional<double> drain;  // seconds to wait for them at most, 0 to kMaxTimeout; none: the agent's own
+};
+struct AgentShutdownResult {
+  std::uint64_t connections = 0;  // that are open, and waited for while they move bytes
+  double drain = 0;               // seconds, at most
+};
+// One forward, as the agent that takes over is to have it.
+struct HandedForward {
+  std::string id, kind, spec, via, via_rule, name;
+  std::string host;                   // where it listens, the chosen port included
+  std::optional<std::uint64_t> port;  // none: a Unix socket, of the path that `spec` has
+  std::uint64_t prewarm = 0;
+  bool persist = false;
+  bool client = false;        // a client wants it, until it is closed; else only the config file does
+  std::uint64_t sockets = 0;  // of the descriptors that came, in the order of the forwards
+};
+struct AgentHandoverParams {
+  std::string socket;  // path of a Unix socket where the descriptors are awaited
+};
+struct AgentHandoverResult {
+  std::uint64_t control_sockets = 0;  // these descriptors come first
+  std::vector<HandedForward> forwards;
+  std::uint64_t held = 0;  // forwards that end with the clients of this agent
+};
+struct AgentRetireResult {
+  std::uint64_t connections = 0;  // that this agent goes on carrying
 };
 struct StatusResult {
   AgentStatus agent;
@@ -318,6 +353,8 @@ struct UpResult {
   int pid = 0;
   std::string socket;
   bool existing = false;  // it ran already
+  std::optional<int> replaced;    // the pid of the agent whose place it took
+  std::uint64_t connections = 0;  // that the replaced one goes on carrying
 };
 
 // --- errors ---

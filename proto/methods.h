@@ -30,7 +30,9 @@ inline constexpr Method<EventsSubscribeParams, EventsSubscribeResult> kEventsSub
 inline constexpr Method<Empty, Empty> kEventsUnsubscribe{"events.unsubscribe"};
 inline constexpr Method<Empty, DiagnosisReport> kAgentDiagnose{"agent.diagnose"};
 inline constexpr Method<Empty, AgentReloadResult> kAgentReload{"agent.reload"};
-inline constexpr Method<Empty, Empty> kAgentShutdown{"agent.shutdown"};
+inline constexpr Method<AgentShutdownParams, AgentShutdownResult> kAgentShutdown{"agent.shutdown"};
+inline constexpr Method<AgentHandoverParams, AgentHandoverResult> kAgentHandover{"agent.handover"};
+inline constexpr Method<Empty, AgentRetireResult> kAgentRetire{"agent.retire"};
 }  // namespace method
 
 // What the agent says unasked, to clients that asked for it.

@@ -130,7 +130,8 @@ void EntityTable::update_kind(Rows<Status>& rows, const std::vector<Status>& now
     changes.push_back(removal_of(row->second.said));
     row = rows.erase(row);
   }
-  changes.insert(changes.end(), std::make_move_iterator(present.begin()), std::make_move_iterator(present.end()));
+  changes.insert(changes.end(), std::make_move_iterator(present.begin()),
+                 std::make_move_iterator(present.end()));
 }
 
 void EntityTable::begin(const proto::EventsSnapshot& now) {

@@ -3,12 +3,12 @@
 //   snapshot of now ─► update() ─► changes: added, changed, removed
 //
 // What is said of an entity falls in three parts. Its state (all that is not one of the others): a difference
-// is a change. Its counters and rates: a difference is a change when they are looked at. Its ages, which differ
-// at every look: never one. A field that nobody has put among the last two is state: then there is an event too
-// many, not one too few.
+// is a change. Its counters and rates: a difference is a change when they are looked at. Its ages, which
+// differ at every look: never one. A field that nobody has put among the last two is state: then there is an
+// event too many, not one too few.
 //
-// Invariant: added, changed and removed, applied in their order to what was said before, give the snapshot, but
-// for what is no change.
+// Invariant: added, changed and removed, applied in their order to what was said before, give the snapshot,
+// but for what is no change.
 #pragma once
 
 #include <cstddef>

@@ -9,7 +9,9 @@ namespace jump {
 // Kept by the client: it ends when the client goes, or says that it will send no more.
 class EventFeed::Presence final : public Operation {
  public:
-  Presence(EventFeed& feed, std::uint64_t client) : feed_(feed), client_(client) { feed_.present_.insert(client); }
+  Presence(EventFeed& feed, std::uint64_t client) : feed_(feed), client_(client) {
+    feed_.present_.insert(client);
+  }
   ~Presence() override {
     feed_.present_.erase(client_);
     feed_.remove(client_);
@@ -64,8 +66,7 @@ void EventFeed::tell(Subscriber& subscriber, const std::vector<EntityChange>& ch
   auto& [peer, subscription] = subscriber;
   if (peer->all_sent()) subscription.caught_up();
   const bool lagged_before = subscription.lagging();
-  std::string lines;
-  for (const EntityChange& change : changes) subscription.offer(change, lines);
+  const std::string lines = subscription.offer(changes);
   if (!lines.empty()) peer->notify_patiently(lines);
   if (!subscription.lagging()) return;
   if (!lagged_before) lagged_++;

@@ -7,9 +7,9 @@
 // forgotten hint costs no event: it is then a second late, by the look that is taken for the counters.
 // A client that does not read is told nothing further, and begins anew with a snapshot once it has read.
 //
-// Invariants: without a subscriber nothing is done and nothing is kept; what a subscriber was told, applied in
-// order, is the state that was last looked at; what waits for a client is bounded, whatever happens; it is not
-// cut off for being slow here.
+// Invariants: without a subscriber nothing is done and nothing is kept; what a subscriber was told, applied
+// in order, is the state that was last looked at; what waits for a client is bounded, whatever happens; it is
+// not cut off for being slow here.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +29,8 @@ namespace jump {
 
 class EventFeed {
  public:
-  // Between two looks: a person's "at once", and a burst of changes is looked at once. With very many entities
-  // looks are rarer, so that they take a few percent of the time at most.
+  // Between two looks: a person's "at once", and a burst of changes is looked at once. With very many
+  // entities looks are rarer, so that they take a few percent of the time at most.
   static constexpr Duration kGap = milliseconds(20);
   static constexpr Duration kGapPerEntity = std::chrono::microseconds(20);
   // Between two looks at counters and rates, as long as there are subscribers.
@@ -47,7 +47,8 @@ class EventFeed {
   void hint();
 
   // The requests. A new subscription of a client replaces its former one.
-  void subscribe(const proto::EventsSubscribeParams& params, const Reply<proto::EventsSubscribeResult>& reply);
+  void subscribe(const proto::EventsSubscribeParams& params,
+                 const Reply<proto::EventsSubscribeResult>& reply);
   void unsubscribe(const Reply<proto::Empty>& reply);
 
   std::size_t subscribers() const { return subscribers_.size(); }
@@ -63,7 +64,8 @@ class EventFeed {
 
   void look();
   void publish(const proto::EventsSnapshot& now, EntityTable::Depth depth);
-  void tell(Subscriber& subscriber, const std::vector<EntityChange>& changes, const proto::EventsSnapshot& now);
+  void tell(Subscriber& subscriber, const std::vector<EntityChange>& changes,
+            const proto::EventsSnapshot& now);
   void on_tick();
   void on_all_sent(std::uint64_t client);
   void remove(std::uint64_t client);

@@ -34,16 +34,20 @@ Result<Subscription> Subscription::make(const proto::EventsSubscribeParams& para
   return made;
 }
 
-void Subscription::offer(const EntityChange& change, std::string& lines) {
-  if (!wants(change.kind) || (change.counters_only && !counters_)) return;
-  ++seq_;
-  if (lagging() || backlog_ >= kMaxBacklog) {
-    ++missed_;
-    return;
+std::string Subscription::offer(const std::vector<EntityChange>& changes) {
+  const bool tell = !lagging() && backlog_ < kMaxBacklog;
+  std::string lines;
+  for (const EntityChange& change : changes) {
+    if (!wants(change.kind) || (change.counters_only && !counters_)) continue;
+    ++seq_;
+    if (tell) {
+      lines += proto::event_line(seq_, change.members);
+    } else {
+      ++missed_;
+    }
   }
-  const std::string line = proto::event_line(seq_, change.members);
-  backlog_ += line.size();
-  lines += line;
+  backlog_ += lines.size();
+  return lines;
 }
 
 std::string Subscription::resync(const proto::EventsSnapshot& now) {

@@ -1,16 +1,18 @@
-// Subscription: what one client is told of the changes, numbered, and what becomes of it when it does not read.
+// Subscription: what one client is told of the changes, numbered, and what becomes of it when it does not
+// read.
 //
-//   change ─► offer() ─► a line           behind by kMaxBacklog: counted, and not told
+//   changes ─► offer() ─► lines           behind by kMaxBacklog: counted, and not told
 //   caught_up() ─► nothing waits          after that resync() ─► one line with the whole of now
 //
-// Invariants: every change that it wants takes one number, whether told or not; so the numbers of what is told
-// follow each other without a gap, but for those that a "lagged" accounts for in `missed`; between the first
-// change that is not told and the resync nothing is told; nothing is kept here but numbers.
+// Invariants: every change that it wants takes one number, whether told or not; so the numbers of what is
+// told follow each other without a gap, but for those that a "lagged" accounts for in `missed`; between the
+// first change that is not told and the resync nothing is told; nothing is kept here but numbers.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "control/entity_table.h"
@@ -20,9 +22,9 @@ namespace jump {
 
 class Subscription {
  public:
-  // Bytes of changes that a client has not taken yet: some hundreds of them, and no more than a kernel's
-  // socket buffer holds anyway. Who is further behind is better off with a snapshot. The snapshots themselves
-  // do not count: there is never more than one on its way.
+  // Bytes of changes that a client has not taken yet, from which on it is told no more: some hundreds of
+  // changes, about what a kernel's socket buffer holds anyway. Who is further behind is better off with a
+  // snapshot. So what waits is at most this, the changes of one look, and one snapshot.
   static constexpr std::size_t kMaxBacklog = 256 * 1024;
 
   // Errors: kInvalid (no such kind).
@@ -31,8 +33,9 @@ class Subscription {
   // subscribes again and again gets no more than one backlog.
   void begin_behind() { backlog_ = kMaxBacklog; }
 
-  // Appends the line, if the client is to have it.
-  void offer(const EntityChange& change, std::string& lines);
+  // The changes that one look has found: the lines that the client is to have of it. It is all of them or
+  // none, as somebody who has read everything has missed nothing, however much it is at once.
+  std::string offer(const std::vector<EntityChange>& changes);
   // The client has taken all that it was told.
   void caught_up() { backlog_ = 0; }
   bool lagging() const { return missed_ > 0; }

@@ -448,13 +448,5 @@ TEST(CtlVerb, ShutDownWaitsUntilTheAgentIsGone) {
   EXPECT_EQ(run(shut_down, options).exit_code, kExitFailed);
 }
 
-TEST(CtlVerb, AbsoluteSpecResolvesARelativeListeningPath) {
-  const std::unique_ptr<char, decltype(&std::free)> here(::getcwd(nullptr, 0), &std::free);
-  EXPECT_EQ(absolute_spec("./s:svc:80"), std::string(here.get()) + "/./s:svc:80");
-  for (const char* same : {"8080:svc:80", "/abs:svc:80", "8080:./remote", "f1", "no spec:", ""}) {
-    EXPECT_EQ(absolute_spec(same), same);
-  }
-}
-
 }  // namespace
 }  // namespace jump::ctl

@@ -15,6 +15,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 proto::ForwardStatus forward(std::string id, std::string listen, std::string state) {
   proto::ForwardStatus out;
   out.id = std::move(id);
+  out.kind = "local";
   out.listen = std::move(listen);
   out.target = "svc:80";
   out.via = "prod";
@@ -95,6 +96,8 @@ TEST(Format, AgeInWords) {
 
 TEST(Format, RoundTrip) {
   EXPECT_EQ(format_round_trip(0.0004), "0.4 ms");
+  EXPECT_EQ(format_round_trip(0.0001), "0.1 ms");
+  EXPECT_EQ(format_round_trip(0.00009), "<0.1 ms");
   EXPECT_EQ(format_round_trip(0.012), "12 ms");
   EXPECT_EQ(format_round_trip(1.5), "1.5 s");
 }
@@ -118,6 +121,43 @@ TEST(Format, ForwardAndHostInALine) {
   EXPECT_EQ(format_host(host("prod", "ready")), "prod: ready (deploy@10.0.0.5:22)");
 }
 
+TEST(Format, ForwardOfEachKind) {
+  proto::ForwardStatus remote = forward("f1", "127.0.0.1:9000", "active");
+  remote.kind = "remote";
+  EXPECT_EQ(format_forward(remote), "127.0.0.1:9000 on prod -> svc:80 (f1)");
+  proto::ForwardStatus dynamic = forward("f2", "127.0.0.1:1080", "active");
+  dynamic.kind = "dynamic";
+  dynamic.target.clear();
+  EXPECT_EQ(format_forward(dynamic), "127.0.0.1:1080 -> any target via prod (f2)");
+  dynamic.kind = "remote-dynamic";
+  EXPECT_EQ(format_forward(dynamic), "127.0.0.1:1080 on prod -> any target (f2)");
+}
+
+TEST(Format, MarksSayWhatIsNotAsUsual) {
+  proto::ForwardStatus plain = forward("f1", "127.0.0.1:8080", "active");
+  EXPECT_EQ(format_marks(plain), "");
+  plain.held = 2;
+  EXPECT_EQ(format_marks(plain), "held");
+  plain.held = 0;
+  plain.persist = true;
+  plain.exposed = true;
+  EXPECT_EQ(format_marks(plain), "exposed, persist");
+  for (const char* everywhere : {"0.0.0.0:8080", "*:8080", "[::]:8080"}) {
+    plain.listen = everywhere;
+    EXPECT_EQ(format_marks(plain), "all interfaces, persist");
+  }
+  EXPECT_EQ(format_forward(plain), "[::]:8080 -> svc:80 via prod (f1), all interfaces, persist");
+}
+
+TEST(Format, RateOnlyWhereSomethingMoves) {
+  EXPECT_EQ(format_rate(0), "");
+  EXPECT_EQ(format_rate(0.9), "");
+  EXPECT_EQ(format_rate(1), "1 B/s");
+  EXPECT_EQ(format_rate(1.5 * 1024 * 1024), "1.5 MiB/s");
+  for (const double odd : {-1.0, -kInfinity, std::nan("")}) EXPECT_EQ(format_rate(odd), "");
+  EXPECT_EQ(format_rate(kInfinity), "888 PiB/s");
+}
+
 TEST(Format, ErrorEndsInItsHint) {
   EXPECT_EQ(format_error({-1, "no agent", "unreachable", "start it"}), "no agent; start it");
   EXPECT_EQ(format_error({-1, "no\x1b agent", "unreachable", ""}), "no\xef\xbf\xbd agent");
@@ -135,6 +175,35 @@ TEST(Table, AlignsColumnsAndLeavesOutEmptyOnes) {
             "\xc3\xa4\xc3\xb6\xc3\xbc              e\n"
             "3    y\n"
             "  a note\n");
+}
+
+TEST(Table, ShortensInTheMiddle) {
+  EXPECT_EQ(shortened("abcdefgh", 8), "abcdefgh");
+  EXPECT_EQ(shortened("abcdefgh", 5), "ab\xe2\x80\xa6gh");
+  EXPECT_EQ(shortened("abcdefgh", 4), "ab\xe2\x80\xa6h");
+  EXPECT_EQ(shortened("abcdefgh", 1), "\xe2\x80\xa6");
+  const std::string umlauts = "\xc3\xa4\xc3\xb6\xc3\xbc\xc3\xa4\xc3\xb6\xc3\xbc";
+  EXPECT_EQ(shortened(umlauts, 3), "\xc3\xa4\xe2\x80\xa6\xc3\xbc");
+}
+
+TEST(Table, LeavesOutWhatItCanSpareWhereTheLineIsShort) {
+  Table table({"ID", "SPARE", "RATHER", "NAME"}, {"SPARE", "RATHER"});
+  table.add_row({"1", "s", "r", "x"});
+  EXPECT_EQ(table.render(false, 0), "ID  SPARE  RATHER  NAME\n1   s      r       x\n");
+  EXPECT_EQ(table.render(false, 23), table.render(false, 0));
+  EXPECT_EQ(table.render(false, 22), "ID  RATHER  NAME\n1   r       x\n");
+  EXPECT_EQ(table.render(false, 15), "ID  NAME\n1   x\n");
+  EXPECT_EQ(table.render(false, 3), "ID  NAME\n1   x\n");
+}
+
+TEST(Table, CutsItsLongestCellsWhereNothingElseIsToSpare) {
+  Table table({"ID", "PATH", "TO"});
+  table.add_row({"1", "/run/user/1000/some/long/path.sock", "/tmp/a.sock"});
+  table.add_row({"2", "short", "x"});
+  EXPECT_EQ(table.render(false, 40),
+            "ID  PATH                     TO\n"
+            "1   /run/user/1\xe2\x80\xa6g/path.sock  /tmp/a.sock\n"
+            "2   short                    x\n");
 }
 
 TEST(Table, ColoursOnlyWhenAsked) {
@@ -164,11 +233,54 @@ TEST(Render, ForwardsAsATable) {
   good.bytes_in = 1536;
   good.age = 60;
   EXPECT_EQ(render_forwards({good, broken}, Style{}),
-            "ID  LISTEN          TARGET  VIA   STATE    FOR    OPEN  TOTAL  REFUSED  IN       OUT\n"
-            "f1  127.0.0.1:8080  svc:80  prod  active   1 min  3     12              1.5 KiB  0 B\n"
-            "f2  127.0.0.1:5432  svc:80  prod  backoff  0 s    0     0      2        0 B      0 B\n"
+            "ID  KIND   LISTEN          TARGET  VIA   STATE    FOR    OPEN  TOTAL  REFUSED  IN       OUT\n"
+            "f1  local  127.0.0.1:8080  svc:80  prod  active   1 min  3     12              1.5 KiB  0 B\n"
+            "f2  local  127.0.0.1:5432  svc:80  prod  backoff  0 s    0     0      2        0 B      0 B\n"
             "  last error, 5 minutes ago: prod: connection refused\n");
   EXPECT_EQ(render_forwards({}, Style{}), "no forwards\n");
+}
+
+TEST(Render, RatesAndMarksHaveColumnsOnlyWhereThereAreSome) {
+  proto::ForwardStatus busy = forward("f1", "*:1080", "active");
+  busy.kind = "dynamic";
+  busy.target.clear();
+  busy.name = "proxy";
+  busy.rate_in = 2048;
+  busy.exposed = true;
+  EXPECT_EQ(render_forwards({busy, forward("f2", "127.0.0.1:8080", "active")}, Style{}),
+            "ID  NAME   KIND     LISTEN          TARGET      VIA   STATE   FOR  OPEN  TOTAL  IN   OUT  RATE IN    MARKS\n"
+            "f1  proxy  dynamic  *:1080          any target  prod  active  0 s  0     0      0 B  0 B  2.0 KiB/s  all "
+            "interfaces\n"
+            "f2         local    127.0.0.1:8080  svc:80      prod  active  0 s  0     0      0 B  0 B\n");
+  EXPECT_EQ(render_forwards({busy}, Style{.line = 80}),
+            "ID  NAME   KIND     LISTEN  TARGET      VIA   STATE   OPEN  MARKS\n"
+            "f1  proxy  dynamic  *:1080  any target  prod  active  0     all interfaces\n");
+}
+
+TEST(Render, TargetsOfADynamicForwardEachHaveTheirError) {
+  proto::ForwardStatus proxy = forward("f1", "127.0.0.1:1080", "degraded");
+  proxy.kind = "dynamic";
+  proxy.error = "svc:81: connection refused";
+  proxy.error_age = 5;
+  proxy.targets = {{"svc:81", "connection refused", 5, 3}, {"db:5432", "administratively prohibited", 60, 1}};
+  const std::string text = render_forwards({proxy}, Style{});
+  EXPECT_NE(text.find("\n  svc:81, 5 seconds ago (3 times): connection refused\n"
+                      "  db:5432, 1 minute ago: administratively prohibited\n"),
+            std::string::npos)
+      << text;
+  EXPECT_EQ(text.find("last error"), std::string::npos) << "it would be said twice: " << text;
+  proxy.targets.resize(16, {"more:1", "no", 0, 1});
+  EXPECT_NE(render_forwards({proxy}, Style{}).find("\n  and 11 more that could not be reached\n"), std::string::npos);
+  proxy.error = "prod: connection lost";
+  EXPECT_NE(render_forwards({proxy}, Style{}).find("  last error, 5 seconds ago: prod: connection lost\n"),
+            std::string::npos);
+}
+
+TEST(Render, StatusSaysWhatIsWrongWithTheStateFile) {
+  proto::StatusResult status;
+  EXPECT_EQ(render_status(status, Style{}).find("state file"), std::string::npos);
+  status.agent.state_problem = "/state/forwards: cut short";
+  EXPECT_NE(render_status(status, Style{}).find("\nstate file: /state/forwards: cut short\n"), std::string::npos);
 }
 
 TEST(Render, StatusHasAgentHostsAndForwards) {

@@ -134,6 +134,19 @@ TEST(DoctorAdvice, OfALoginThatWasCutOff) {
   EXPECT_EQ(login_advice(login, Error{Errc::kCancelled, "declined", {}}, a_spec()), "");
 }
 
+// Keys that were not offered yet, and one that was refused, say nothing about a login that did not end.
+TEST(DoctorAdvice, OfALoginThatTookTooLongBlamesNeitherTheKeysNorTheServer) {
+  LoginReport login;
+  login.methods = {"publickey"};
+  login.tries = {{"publickey", "~/.ssh/id_rsa", "/k", LoginTry::Outcome::kRefused, ""}};
+  login.keys_left = 2;
+  const std::string advice =
+      login_advice(login, Error{Errc::kTimeout, "not finished within 5 s", {}}, a_spec());
+  EXPECT_THAT(advice, HasSubstr("took too long"));
+  EXPECT_THAT(advice, Not(HasSubstr("MaxAuthTries")));
+  EXPECT_THAT(advice, Not(HasSubstr("ssh-copy-id")));
+}
+
 TEST(DoctorAdvice, ForwardingIsForbiddenByTheServersOwnWords) {
   EXPECT_TRUE(forbids_forwarding(Error{Errc::kRefused, "svc:80: the server forbids it (open failed)", {}}));
   EXPECT_TRUE(forbids_forwarding(
