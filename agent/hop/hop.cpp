@@ -65,7 +65,8 @@ Hop::Hop(Io& io, WindowBudget& budget, std::shared_ptr<Contention> contention, H
       prompter_(prompter),
       changed_(std::move(changed)),
       via_(std::move(via)),
-      since_(io.now()) {
+      since_(io.now()),
+      liveness_(spec_.alive_interval, spec_.alive_count_max) {
   drive_soon_ = io_.deferred([this] { drive(); });
   changed_soon_ = io_.deferred([this] { changed_(); });
   connect_timer_ = io_.timer([this] { on_connect_timeout(); });
@@ -73,7 +74,7 @@ Hop::Hop(Io& io, WindowBudget& budget, std::shared_ptr<Contention> contention, H
     if (mux_) mux_->tick(io_.now());
     drive();
   });
-  alive_timer_ = io_.timer([this] { on_alive_timer(); });
+  alive_timer_ = io_.timer([this] { check_alive(); });
 }
 
 Hop::~Hop() = default;
@@ -121,6 +122,7 @@ void Hop::dial() {
   options.timeout = spec_.connect_timeout;
   options.quick_ack = true;
   options.keep_alive = spec_.tcp_keep_alive;
+  options.unanswered_max = liveness_.bound();
   options.family = spec_.address_family;
   options.bind_address = spec_.bind_address;
   options.bind_interface = spec_.bind_interface;
@@ -261,10 +263,11 @@ void Hop::begin_service() {
   login_.reset();
   connect_timer_->stop();
   if (!mux_) make_mux(io_.now());
-  last_heard_ = io_.now();
+  liveness_.heard(io_.now());
   set_state(State::kReady);
   log::info("{}: logged in to {} with {}", id_, spec_.describe(), transport_->describe_algorithms());
-  on_alive_timer();
+  mux_->probe(io_.now());  // measures the round trip
+  watch_over();
 }
 
 void Hop::make_mux(TimePoint now) {
@@ -301,22 +304,34 @@ void Hop::on_connect_timeout() {
 // --- signs of life
 // ------------------------------------------------------------------------------------------------
 
-// Every interval: if the server has said nothing meanwhile, ask; after count_max intervals without a word it
-// is dead. The questions right after login measure the round trip.
-void Hop::on_alive_timer() {
+void Hop::watch_over() {
+  const TimePoint now = io_.now();
+  alive_due_ = std::max(liveness_.next_tick(), now);
+  alive_timer_->start(alive_due_ - now);
+}
+
+void Hop::check_alive() {
   if (state_ != State::kReady) return;
-  Duration interval = spec_.alive_interval > Duration::zero() ? spec_.alive_interval : kDefaultAliveInterval;
-  if (silent_intervals_ >= spec_.alive_count_max) {
-    return fail(Error{Errc::kTimeout,
-                      "the server has not answered for " +
-                          std::to_string(static_cast<long>(to_seconds(io_.now() - last_heard_))) + " s",
-                      {}});
+  const TimePoint now = io_.now();
+  switch (liveness_.tick(now)) {
+    case Liveness::Verdict::kWell:
+      break;
+    case Liveness::Verdict::kAsk:
+      mux_->probe(now);
+      break;
+    case Liveness::Verdict::kDead:
+      return fail(Error{
+          Errc::kTimeout,
+          fmt::format("the server has not answered for {:.0f} s", to_seconds(now - liveness_.last_heard())),
+          {}});
   }
-  if (!mux_->round_trip().known() || io_.now() - last_heard_ >= interval) {
-    silent_intervals_++;
-    mux_->probe(io_.now());
-  }
-  alive_timer_->start(interval);
+  watch_over();
+}
+
+void Hop::suspect() {
+  if (state_ != State::kReady) return;
+  liveness_.suspect(io_.now());
+  check_alive();
 }
 
 // --- bytes
@@ -324,8 +339,7 @@ void Hop::on_alive_timer() {
 
 std::size_t Hop::on_data(ByteView data) {
   if (state_ == State::kClosed) return data.size();
-  last_heard_ = io_.now();
-  silent_intervals_ = 0;
+  liveness_.heard(io_.now());
   transport_->advance(data);
   drive();
   return data.size();
@@ -333,8 +347,8 @@ std::size_t Hop::on_data(ByteView data) {
 
 void Hop::on_packet(ByteView payload) {
   // The first connection packets may come in the same read as the login's success.
-  if (!mux_) make_mux(last_heard_);
-  mux_->handle_packet(payload, last_heard_, Mux::More::kYes);
+  if (!mux_) make_mux(liveness_.last_heard());
+  mux_->handle_packet(payload, liveness_.last_heard(), Mux::More::kYes);
 }
 
 void Hop::on_packets_end() { mux_->end_packets(); }
@@ -374,6 +388,10 @@ void Hop::wake() { drive_soon_->schedule(); }
 
 void Hop::flush() {
   ByteQueue& output = transport_->output();
+  if (!output.empty() && !liveness_.waiting()) {
+    liveness_.spoke(io_.now());
+    if (state_ == State::kReady && liveness_.next_tick() < alive_due_) watch_over();
+  }
   while (!output.empty()) {
     ByteView run = output.front();
     std::size_t count = stream_->write(run);

@@ -25,6 +25,7 @@
 #include "channel/mux.h"
 #include "hop/hop_report.h"
 #include "hop/hop_spec.h"
+#include "hop/liveness.h"
 #include "stream/io.h"
 #include "transport/transport.h"
 
@@ -37,9 +38,6 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   // Bytes that may wait between the channels and the socket: enough to fill one write, short enough that a
   // keystroke does not wait behind it.
   static constexpr std::size_t kOutputMax = 128 * 1024;
-  // Without ServerAliveInterval: a silent server is asked for a sign of life this often.
-  static constexpr Duration kDefaultAliveInterval = seconds(15);
-
   // From the end of the key exchange until we are in: sshd's own LoginGraceTime.
   static constexpr Duration kLoginTimeout = seconds(120);
 
@@ -63,6 +61,10 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   // `changed` later.
   void close(Error reason);
 
+  // The way to the server may have gone: the network has changed, or the machine has slept. A ready one asks
+  // at once, and is dead or alive within Liveness::kSuspectPatience.
+  void suspect();
+
   State state() const { return state_; }
   const Error& error() const { return error_; }  // in kClosed
   const HopSpec& spec() const { return spec_; }
@@ -70,6 +72,7 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   const Mux& mux() const { return *mux_; }
   TimePoint since() const { return since_; }   // when the state began
   std::optional<Duration> round_trip() const;  // smoothed
+  TimePoint last_heard() const { return liveness_.last_heard(); }  // from kReady on
   std::string algorithms() const;              // empty before the key exchange
   bool needed_person() const { return needed_person_; }  // for its login; from kReady on
   std::uint64_t rekeys() const { return transport_ ? transport_->rekeys() : 0; }
@@ -105,7 +108,8 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   void make_mux(TimePoint now);
   void flush();
   void arm_channel_timer();
-  void on_alive_timer();
+  void watch_over();
+  void check_alive();
   void on_connect_timeout();
   void set_state(State next);
   void fail(Error error);
@@ -145,8 +149,8 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   std::unique_ptr<Timer> connect_timer_;
   std::unique_ptr<Timer> channel_timer_;
   std::unique_ptr<Timer> alive_timer_;
-  TimePoint last_heard_;
-  int silent_intervals_ = 0;
+  TimePoint alive_due_;  // when alive_timer_ fires
+  Liveness liveness_;
 };
 
 std::string_view hop_state_name(Hop::State state);

@@ -29,12 +29,16 @@ class Liveness {
   // A timer that is later than this was held up with the whole process.
   static constexpr Duration kLate = seconds(1);
 
+  // Of ServerAliveInterval and its count: far beyond use, far from any overflow.
+  static constexpr Duration kMost = std::chrono::hours(24);
+  static constexpr int kMostCounts = 1000;
+
   enum class Verdict { kWell, kAsk, kDead };
 
   // As ServerAliveInterval and ServerAliveCountMax say; zero interval: our own.
   Liveness(Duration interval, int count_max)
-      : interval_(interval > Duration::zero() ? interval : kInterval),
-        patience_(interval > Duration::zero() ? interval * std::max(count_max, 1) : kPatience) {}
+      : interval_(interval > Duration::zero() ? std::min(interval, kMost) : kInterval),
+        patience_(interval > Duration::zero() ? interval_ * std::clamp(count_max, 1, kMostCounts) : kPatience) {}
 
   // Bytes came. Also at the start.
   void heard(TimePoint now) {
@@ -73,6 +77,10 @@ class Liveness {
     return due;
   }
   TimePoint last_heard() const { return last_heard_; }
+  // spoke() was called since heard().
+  bool waiting() const { return waits_since_ != TimePoint::max(); }
+  // From the last byte that was heard to kDead, at most.
+  Duration bound() const { return interval_ + patience_; }
 
  private:
   bool is_asked() const { return dead_at_ != TimePoint::max(); }

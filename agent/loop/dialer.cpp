@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <climits>
+#include <cstdint>
 #include <utility>
 
 #include "loop/stream_socket.h"
@@ -31,6 +33,10 @@ void tune(int fd, int family, const DialOptions& options) {
       set(IPPROTO_IP, IP_TOS, *options.traffic_class);
     }
   }
+#ifdef TCP_USER_TIMEOUT
+  const auto unanswered = std::chrono::duration_cast<milliseconds>(options.unanswered_max).count();
+  if (unanswered > 0) set(IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(std::min<std::int64_t>(unanswered, INT_MAX)));
+#endif
   if (!options.keep_alive) return;
   set(SOL_SOCKET, SO_KEEPALIVE, 1);
   set(IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveIdle);
@@ -187,6 +193,11 @@ void UvDial::race_again() {
 void UvDial::try_again() {
   if (options_.target.is_unix()) return connect_unix();
   if (untried_.empty() && attempts_.empty()) return race_again();
+  if (untried_.empty()) {
+    // TCP's own next try may be many seconds away, and a path that was cut be back meanwhile.
+    while (attempts_.size() > kRounds * addresses_.size()) drop(attempts_.front().get());
+    untried_.assign(addresses_.begin(), addresses_.end());
+  }
   next_address();
 }
 
@@ -212,14 +223,14 @@ void UvDial::next_address() {
     }
     if (status == 0) {
       attempts_.push_back(std::move(attempt));
-      if (!untried_.empty()) again_.start(kStagger);
+      again_.start(untried_.empty() ? kAnew : kStagger);
       return;
     }
     handle.connect.data = nullptr;
     handle.close();
-    failures_.push_back({attempt->address.to_string(), status});
+    note_failure(attempt->address.to_string(), status);
   }
-  if (!attempts_.empty()) return;
+  if (!attempts_.empty()) return again_.start(kAnew);
   if (!options_.target.is_unix() && attempts_left_ > 0) return again_.start(kAttemptGap);
   finish(failure_error());
 }
@@ -268,9 +279,15 @@ void UvDial::connected(Attempt* attempt, int status) {
 
 void UvDial::failed(std::string where, int status) {
   if (options_.target.is_unix() && status == UV_EAGAIN) return again_.start(kBacklogRetry);
-  failures_.push_back({std::move(where), status});
+  note_failure(std::move(where), status);
   again_.stop();
   next_address();
+}
+
+// The last one of each address counts.
+void UvDial::note_failure(std::string where, int status) {
+  std::erase_if(failures_, [&](const Failure& each) { return each.where == where; });
+  failures_.push_back({std::move(where), status});
 }
 
 // --- the end
@@ -303,7 +320,8 @@ void UvDial::finish(Result<std::unique_ptr<ByteStream>> result) {
 
 Error UvDial::timeout_error() const {
   std::string within = seconds_text(options_.timeout);
-  if (lookup_) return Error{Errc::kTimeout, fmt::format("cannot resolve {} within {}", lookup_->name, within), {}};
+  if (lookup_)
+    return Error{Errc::kTimeout, fmt::format("cannot resolve {} within {}", lookup_->name, within), {}};
   std::string who = options_.target.is_unix() ? options_.target.path
                                               : Endpoint{host_, options_.target.port, {}}.to_string();
   return Error{Errc::kTimeout, fmt::format("no answer from {} within {}", who, within), {}};

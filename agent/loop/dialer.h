@@ -33,6 +33,11 @@ class UvDial final : public Operation {
   static constexpr milliseconds kStagger{250};
   // Between two attempts with all addresses: ssh's own.
   static constexpr seconds kAttemptGap{1};
+  // Without an answer so long, each address is tried with a new socket beside the old one: TCP doubles the
+  // pauses between its own tries.
+  static constexpr seconds kAnew{2};
+  // Sockets under way per address; the oldest go.
+  static constexpr std::size_t kRounds = 3;
   // More addresses than this under one name are a mistake or an attack; each costs a descriptor.
   static constexpr std::size_t kMaxAddresses = 16;
   // A Unix listener with a full backlog refuses instead of making us wait, so we ask again.
@@ -63,6 +68,7 @@ class UvDial final : public Operation {
   void connect_unix();
   void connected(Attempt* attempt, int status);
   void failed(std::string where, int status);
+  void note_failure(std::string where, int status);
   void drop(Attempt* attempt);
   void cancel_all();
   void finish(Result<std::unique_ptr<ByteStream>> result);

@@ -1,9 +1,11 @@
 #include "route/host.h"
 
 #include <algorithm>
+#include <random>
 #include <utility>
 
 #include "base/log.h"
+#include "base/shell_quoted.h"
 #include "route/failure.h"
 
 namespace jump {
@@ -120,6 +122,7 @@ Host::Host(Io& io, WindowBudget& budget, RouteFinder& routes, HostDirectory& dir
       jump_(std::move(jump)),
       title_(Route::Step{name_, jump_, {}}.title()),
       since_(io.now()),
+      backoff_(static_cast<std::uint_fast32_t>(std::random_device()())),
       lanes_(lanes),
       lane_(io, budget, contention_, [this] { on_hop_changed(); }) {
   answer_soon_ = io_.deferred([this] { answer_pending(); });
@@ -143,13 +146,15 @@ std::unique_ptr<Operation> Host::acquire(Asker asker, Duration timeout, Acquired
   if (hop_ && hop_->state() == Hop::State::kClosed)
     on_hop_changed();  // it has ended, and says so a moment later
   auto waiter = std::make_unique<Waiter>(*this, asker, timeout, std::move(done));
+  wanted_ |= asker != Asker::kHop && asker != Asker::kHopForUser;
   bool away = state_ == State::kIdle || state_ == State::kDown;
+  const TimePoint due = std::min(next_dial_, error_time_ + kRetryGap);
   if (state_ == State::kReady || (away && !by_user(asker) && needs_person())) {
     answer_soon_->schedule();
-  } else if (away && (by_user(asker) || !last_error_ || io_.now() >= next_dial_)) {
+  } else if (away && (by_user(asker) || !last_error_ || io_.now() >= due)) {
     begin();
   } else if (away) {
-    retry_timer_->start(next_dial_ - io_.now());
+    retry_at(due);
   }
   return waiter;
 }
@@ -175,9 +180,39 @@ void Host::forget_failure() {
   if (state_ == State::kDown) last_error_.reset();
 }
 
+bool Host::worth_a_retry() const {
+  const bool away = state_ == State::kIdle || state_ == State::kDown;
+  return away && (kept_ || !waiters_.empty()) && !needs_person();
+}
+
 void Host::retry() {
-  bool away = state_ == State::kIdle || state_ == State::kDown;
-  if (away && !waiters_.empty() && !needs_person()) begin();
+  if (worth_a_retry()) begin();
+}
+
+void Host::retry_at(TimePoint when) { retry_timer_->start(std::max(when - io_.now(), Duration::zero())); }
+
+void Host::nudge() {
+  backoff_.reset();
+  if (leader_) return;
+  if (hop_ && ready()) {
+    hop_->suspect();
+    if (Hop* lane = lane_.ready()) lane->suspect();
+    return;
+  }
+  if (state_ == State::kConnecting) return redial();
+  retry();
+}
+
+// A dial over the network that was: its packets may be lost, and the next try of TCP far away.
+void Host::redial() {
+  if (!hop_ || via_) return;  // the jump host is nudged, too
+  const bool dialing = hop_->state() == Hop::State::kConnecting || hop_->state() == Hop::State::kExchanging;
+  if (!dialing || io_.now() - since_ < kFreshDial) return;
+  hop_->close(Error{Errc::kUnreachable, "the network has changed", {}});
+  io_.dispose(std::move(hop_));
+  hop_.reset();
+  since_ = io_.now();
+  connect();
 }
 
 void Host::begin() {
@@ -223,7 +258,7 @@ void Host::on_hop_changed() {
   lane_.update();
   if (!hop_) return;
   if (hop_->state() == Hop::State::kClosed) {
-    Error error = hop_->error();
+    Error error = break_of_login(hop_->error());
     io_.dispose(std::move(hop_));
     hop_.reset();
     if (!promote_lane(error)) go_down(std::move(error));
@@ -233,6 +268,7 @@ void Host::on_hop_changed() {
     logins_++;
     lane_.allow();
     last_error_.reset();
+    kept_ = wanted_;
     set_state(State::kReady);
     answer_all(nullptr);
   }
@@ -248,6 +284,8 @@ void Host::disconnect(const Error& reason) {
   }
   resolving_.reset();  // also of those who asked again as their channels ended
   retry_timer_->stop();
+  backoff_.reset();
+  wanted_ = kept_ = false;
   set_state(State::kIdle);
   release_followers(reason, State::kIdle);
   answer_all(&reason);
@@ -255,9 +293,11 @@ void Host::disconnect(const Error& reason) {
 
 void Host::go_down(Error error) {
   lane_.close(error);  // it was still logging in
-  last_error_ = std::move(error);
   error_time_ = io_.now();
-  next_dial_ = state_ == State::kReady ? error_time_ : error_time_ + kRetryGap;
+  const bool stable = state_ == State::kReady && error_time_ - since_ >= kStable;
+  if (stable) backoff_.reset();
+  next_dial_ = stable ? error_time_ : error_time_ + backoff_.next();
+  last_error_ = std::move(error);
   set_state(State::kDown);
   Error copy = *last_error_;
   release_followers(copy, State::kDown);
@@ -265,7 +305,18 @@ void Host::go_down(Error error) {
   if (state_ != State::kDown) return;  // who was answered has asked again
   const auto late = [](const Waiter* waiter) { return waiter->came_late(); };
   if (needs_person() && std::any_of(waiters_.begin(), waiters_.end(), late)) return begin_for_the_late();
-  if (!waiters_.empty()) retry_timer_->start(next_dial_ - io_.now());
+  if (!worth_a_retry()) return;
+  const bool awaited = std::any_of(waiters_.begin(), waiters_.end(), [](const Waiter* waiter) {
+    return waiter->asker() == Asker::kConnection;
+  });
+  retry_at(awaited ? std::min(next_dial_, error_time_ + kRetryGap) : next_dial_);
+}
+
+// A login that took a person is not begun again without one: it would be a code that nobody asked for.
+Error Host::break_of_login(Error error) const {
+  if (!hop_ || state_ != State::kReady || !hop_->needed_person() || !mends_itself(error)) return error;
+  return Error{Errc::kNeedsPerson, error.message + "; its login takes a person",
+               "log in again: jumpctl connect " + shell_quoted(title_)};
 }
 
 // Those whom answer_all() has left out, though nothing mends itself.
@@ -364,6 +415,7 @@ void Host::follow(Host& leader) {
 void Host::on_leader_answer(const Result<Mux*>& result) {
   if (!result) return lose_leader(result.error(), State::kDown);
   last_error_.reset();
+  kept_ = wanted_;
   set_state(State::kReady);
   answer_all(nullptr);
 }

@@ -31,6 +31,7 @@
 #include <string>
 #include <vector>
 
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "hop/hop.h"
@@ -67,9 +68,13 @@ class Host {
   enum class Asker { kUser, kConnection, kUpkeep, kHopForUser, kHop };
   // Whether a second connection may be opened.
   enum class Lanes { kNever, kAsNeeded };
-  // After a failure that may mend itself, connections that wait are worth another dial, but not sooner than
-  // this.
+  // After a failure that may mend itself, somebody who waits is worth another dial this long after the last;
+  // without anybody, Backoff says when.
   static constexpr Duration kRetryGap = seconds(1);
+  // A connection that broke sooner than this after its login is dialled again with the pauses of a failed one.
+  static constexpr Duration kStable = seconds(10);
+  // A dial that is younger is not begun anew when the network changes.
+  static constexpr Duration kFreshDial = milliseconds(500);
   // Contention that ends sooner was over before another login could have helped.
   static constexpr Duration kLasting = seconds(2);
 
@@ -95,7 +100,10 @@ class Host {
   // `connected` is called from the loop each time that the host has become connected, until the operation is
   // destroyed.
   std::unique_ptr<Operation> watch(std::function<void()> connected);
-  // Ends the connection; those who wait are refused.
+  // The network has changed, or the machine has slept: a connection is asked whether it still is one, and what
+  // is away is dialled now.
+  void nudge();
+  // Ends the connection; those who wait are refused. It stays away until somebody asks for it.
   void disconnect(const Error& reason);
 
   const std::string& name() const { return title_; }
@@ -144,6 +152,10 @@ class Host {
   void answer_pending();
   void go_down(Error error);
   void retry();
+  void retry_at(TimePoint when);
+  bool worth_a_retry() const;
+  void redial();
+  Error break_of_login(Error error) const;
   void set_state(State next);
   bool needs_person() const;
   void on_contention();
@@ -164,7 +176,10 @@ class Host {
   std::vector<std::string> ignored_told_;
   std::optional<Error> last_error_;
   TimePoint error_time_;
-  TimePoint next_dial_;  // for those that wait: at once after a lost session, kRetryGap after a failed dial
+  Backoff backoff_;      // between the dials of a host that is away
+  TimePoint next_dial_;  // while it is away
+  bool wanted_ = false;  // somebody other than a hop has asked for it since the last disconnect()
+  bool kept_ = false;    // it was connected for such a one: it comes back by itself
   std::uint64_t logins_ = 0;
   std::uint64_t attempts_ = 0;
   std::unique_ptr<Operation> resolving_;

@@ -77,6 +77,10 @@ Status Hosts::disconnect(const std::string& name, const Error& reason) {
   return {};
 }
 
+void Hosts::nudge() {
+  for (const auto& [name, host] : hosts_) host->nudge();
+}
+
 Host* Hosts::find(const std::string& name) {
   auto found = hosts_.find(name);
   return found == hosts_.end() ? nullptr : found->second.get();

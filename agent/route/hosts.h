@@ -34,6 +34,8 @@ class Hosts final : private HostDirectory {
   // Ends the connection of that host, unless others go through it. Errors: kNotFound, kInUse, which names
   // them.
   Status disconnect(const std::string& name, const Error& reason);
+  // The network has changed, or the machine has slept.
+  void nudge();
   // The names of those that are connected and that somebody asked for, in alphabetical order: no mere jump
   // hosts, and one name for each connection.
   std::vector<std::string> connected() const;

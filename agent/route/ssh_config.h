@@ -1,6 +1,6 @@
 // The user's ssh_config, as `ssh` itself understands it: `ssh -G HOST` is run and its answer becomes a
-// HopSpec. So Host, Match, Include, tokens and canonicalisation are exactly ssh's. However many hosts are asked
-// for, few of them are resolved at once (CommandQueue).
+// HopSpec. So Host, Match, Include, tokens and canonicalisation are exactly ssh's. However many hosts are
+// asked for, few of them are resolved at once (CommandQueue).
 #pragma once
 
 #include <functional>
@@ -25,7 +25,8 @@ class SshConfig {
 
   // `file` is what -F named; empty: ssh's own defaults.
   // The user's entry is looked up here, once: a directory service may take its time.
-  SshConfig(Io& io, std::string file) : io_(io), commands_(io), file_(std::move(file)), user_(LocalUser::current()) {}
+  SshConfig(Io& io, std::string file)
+      : io_(io), commands_(io), file_(std::move(file)), user_(LocalUser::current()) {}
 
   // Resolves one host. `jump` is what -J would say ("a,b"): it stands for the host's own ProxyJump or
   // ProxyCommand; empty: those hold. Errors: kInvalid, with what ssh said about the configuration; those of

@@ -58,6 +58,7 @@ struct DialOptions {
   Endpoint target;
   Duration timeout = seconds(30);  // for name lookup and all addresses together, all attempts included
   bool keep_alive = true;          // TCP keepalive probes
+  Duration unanswered_max{};       // what we sent may stay unacknowledged so long; zero: the system's limit
   // Acknowledge what arrives at once. sshd leaves Nagle's algorithm on for forwarded connections: its next
   // small packet waits for our acknowledgement, which a kernel delays by 40 ms.
   bool quick_ack = false;
@@ -91,6 +92,10 @@ class Listener {
   virtual Endpoint local()
       const = 0;  // as bound: a literal address with the port that the system chose, or a path
   virtual ListenerStats stats() const { return {}; }
+  // Its descriptors, for another process that is to accept on them as well. They stay the listener's.
+  virtual std::vector<int> sockets() const { return {}; }
+  // Another process listens there: the name of a Unix socket stays when this goes.
+  virtual void leave_name() {}
 };
 
 // A child process, run to its end. Output beyond the limit is an error.

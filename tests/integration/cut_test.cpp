@@ -1,0 +1,128 @@
+// The way to the bastion is cut and comes back: visibly, silently, with another address of ours, while the
+// agent sleeps. The same forward serves again, without any command.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <string>
+
+#include "far_network.h"
+#include "support/agent_process.h"
+#include "support/eventually.h"
+#include "support/socket.h"
+
+namespace jump::test {
+namespace {
+
+// Stated in README: after the last byte that was heard, and after a change of the network.
+constexpr Duration kSilentBound = seconds(30);
+constexpr Duration kSuspectBound = seconds(3);
+// A busy machine's.
+constexpr Duration kSlack = seconds(5);
+
+class Cut : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!FarNetwork::possible()) GTEST_SKIP() << "network namespaces are root's";
+    far_ = std::make_unique<FarNetwork>();
+    agent_ = std::make_unique<AgentProcess>(far_->ssh_config());
+    agent_->run();
+    // What serves there is sshd itself: its banner tells that the connection is through.
+    const auto forward =
+        agent_->open_forward("bastion", "0:127.0.0.1:" + std::to_string(FarNetwork::kSshPort));
+    port_ = port_of(forward.at("listen"));
+    ASSERT_TRUE(serves());
+  }
+
+  bool serves(Duration deadline = seconds(15)) {
+    std::optional<Socket> socket = Socket::connect_tcp(port_);
+    return socket && socket->receive_exactly(8, deadline).text() == "SSH-2.0-";
+  }
+  std::string state() { return agent_->host_status("bastion").value("state", "gone"); }
+  bool is_noticed_within(Duration bound) {
+    return eventually([&] { return state() != "ready"; }, bound + kSlack);
+  }
+  // How long it takes until a new connection is served.
+  double seconds_to_serve() {
+    const TimePoint start = Clock::now();
+    while (!serves(seconds(5))) {
+      if (Clock::now() - start > seconds(60)) return 60;
+    }
+    return to_seconds(Clock::now() - start);
+  }
+  void link(const char* state) { run_process({"ip", "link", "set", far_->link(), state}, seconds(5)); }
+
+  std::unique_ptr<FarNetwork> far_;
+  std::unique_ptr<AgentProcess> agent_;
+  std::uint16_t port_ = 0;
+};
+
+TEST_F(Cut, ALinkThatGoesDownIsNoticedAtOnceAndServesWhenItIsBack) {
+  link("down");
+  EXPECT_TRUE(is_noticed_within(kSuspectBound)) << agent_->log();
+  link("up");
+  const double took = seconds_to_serve();
+  RecordProperty("seconds_to_serve", std::to_string(took));
+  EXPECT_LT(took, 1 + to_seconds(kSlack)) << agent_->log();
+}
+
+TEST_F(Cut, AShortBreakOfTheLinkKeepsTheConnection) {
+  const auto logins = agent_->host_status("bastion").at("logins");
+  link("down");
+  link("up");
+  EXPECT_TRUE(serves());
+  EXPECT_EQ(agent_->host_status("bastion").at("logins"), logins);
+}
+
+TEST_F(Cut, ASilentCutIsNoticedWithinTheStatedBound) {
+  far_->cut_silently();
+  const TimePoint start = Clock::now();
+  EXPECT_TRUE(is_noticed_within(kSilentBound)) << agent_->log();
+  RecordProperty("seconds_to_notice", std::to_string(to_seconds(Clock::now() - start)));
+  far_->mend_silently();
+  const double took = seconds_to_serve();
+  RecordProperty("seconds_to_serve", std::to_string(took));
+  EXPECT_LT(took, 3 + to_seconds(kSlack)) << agent_->log();
+}
+
+TEST_F(Cut, AConnectionThatWaitsForItIsServedWhenThePathIsBack) {
+  far_->cut_silently();
+  ASSERT_TRUE(is_noticed_within(kSilentBound));
+  std::optional<Socket> waiting = Socket::connect_tcp(port_);
+  ASSERT_TRUE(waiting);
+  ASSERT_TRUE(eventually([&] { return agent_->host_status("bastion").value("waiting", 0) > 0; }, seconds(5)));
+  far_->mend_silently();
+  EXPECT_EQ(waiting->receive_exactly(8, seconds(15)).text(), "SSH-2.0-") << agent_->log();
+}
+
+TEST_F(Cut, AnotherAddressOfOursHealsAlone) {
+  const std::string network = far_->here().substr(0, far_->here().rfind('.') + 1);
+  // The cable's network has two addresses; a wider mask has room for a third.
+  run_process({"ip", "addr", "del", far_->here() + "/30", "dev", far_->link()}, seconds(5));
+  EXPECT_TRUE(is_noticed_within(kSuspectBound)) << agent_->log();
+  run_process({"ip", "addr", "add", far_->here() + "/29", "dev", far_->link()}, seconds(5));
+  EXPECT_LT(seconds_to_serve(), 3 + to_seconds(kSlack)) << agent_->log();
+}
+
+TEST_F(Cut, AnAgentThatWasStoppedFindsOutWhatHappenedMeanwhile) {
+  const pid_t agent = agent_->pid();
+  ::kill(agent, SIGSTOP);
+  far_->cut_silently();
+  far_->there({"ss", "-K", "dst", far_->here()});  // the server forgets us
+  const TimePoint stopped = Clock::now();
+  eventually([&] { return Clock::now() - stopped > seconds(8); }, seconds(20));
+  far_->mend_silently();
+  ::kill(agent, SIGCONT);
+  const double took = seconds_to_serve();
+  RecordProperty("seconds_to_serve", std::to_string(took));
+  EXPECT_LT(took, 3 + to_seconds(kSlack)) << agent_->log();
+}
+
+TEST_F(Cut, ItComesBackByItselfWithoutAnybodyAsking) {
+  link("down");
+  ASSERT_TRUE(is_noticed_within(kSuspectBound));
+  link("up");
+  EXPECT_TRUE(eventually([&] { return state() == "ready"; }, seconds(10))) << agent_->log();
+}
+
+}  // namespace
+}  // namespace jump::test
