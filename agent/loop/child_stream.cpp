@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/printable.h"
-#include "base/fd.h"
 #include "loop/uv_error.h"
 
 namespace jump {

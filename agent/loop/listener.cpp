@@ -1,9 +1,13 @@
 #include "loop/listener.h"
 
+#include <fcntl.h>
 #include <fmt/core.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <utility>
 
 #include "base/log.h"
@@ -14,6 +18,19 @@
 #include "loop/uv_error.h"
 
 namespace jump {
+namespace {
+
+// The first descriptor of the reserve: what clients of forwards may not use up, so that control clients and
+// logins find some. A new descriptor is the lowest free number, so its number says how many are in use.
+int reserve_begins() {
+  constexpr rlim_t kReserve = 64;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return INT_MAX;
+  const rlim_t most = std::min<rlim_t>(limit.rlim_cur, INT_MAX);
+  return static_cast<int>(most - std::min(most / 4, kReserve));
+}
+
+}  // namespace
 
 struct UvListener::Block : OwnedHandle<uv_poll_t, UvListener> {
   Fd fd;
@@ -29,7 +46,7 @@ struct UvListener::Block : OwnedHandle<uv_poll_t, UvListener> {
 UvListener::UvListener(Loop& loop, Io::Accepted accepted)
     : loop_(loop),
       accepted_(std::make_shared<Io::Accepted>(std::move(accepted))),
-      retry_(loop, [this] { start_polling(); }) {}
+      retry_(loop, [this] { try_again(); }) {}
 
 UvListener::~UvListener() {
   for (const std::shared_ptr<Block>& block : blocks_) block->end();
@@ -45,21 +62,58 @@ Result<std::unique_ptr<Listener>> UvListener::open(Loop& loop, const ListenOptio
     if (!bound) return bound.error();
     self->unix_ = *std::move(bound);
     sockets.push_back(self->unix_->take_fd());
-    self->local_ = options.at;
-    self->own_user_only_ = options.own_user_only;
   } else {
     Result<std::vector<Fd>> bound = listen_tcp(options.at, options.backlog);
     if (!bound) return bound.error();
     sockets = *std::move(bound);
+  }
+  if (Status status = self->watch_all(options, std::move(sockets)); !status) return status.error();
+  return std::unique_ptr<Listener>(std::move(self));
+}
+
+Result<std::unique_ptr<Listener>> UvListener::adopt(Loop& loop, const ListenOptions& options,
+                                                    std::vector<Fd> sockets, bool owns_name,
+                                                    Io::Accepted accepted) {
+  std::unique_ptr<UvListener> self(new UvListener(loop, std::move(accepted)));
+  if (sockets.empty()) return Error{Errc::kInvalid, "no socket was passed for " + options.at.to_string(), {}};
+  for (const Fd& fd : sockets) {
+    fcntl(fd.get(), F_SETFD, FD_CLOEXEC);
+    fcntl(fd.get(), F_SETFL, fcntl(fd.get(), F_GETFL) | O_NONBLOCK);
+  }
+  if (options.at.is_unix()) {
+    auto adopted = UnixListenSocket::adopt(options.at.path, std::move(sockets.front()), owns_name);
+    if (!adopted) return adopted.error();
+    self->unix_ = *std::move(adopted);
+    sockets.front() = self->unix_->take_fd();
+  } else if (Status good = check_listening_tcp(sockets); !good) {
+    return good.error().context("cannot listen on " + options.at.to_string());
+  }
+  if (Status status = self->watch_all(options, std::move(sockets)); !status) return status.error();
+  return std::unique_ptr<Listener>(std::move(self));
+}
+
+Status UvListener::watch_all(const ListenOptions& options, std::vector<Fd> sockets) {
+  own_user_only_ = options.own_user_only;
+  if (unix_) {
+    local_ = options.at;
+  } else {
     SocketAddress address = SocketAddress::local_of(sockets.front().get());
-    self->local_ = Endpoint{address.host(), address.port(), {}};
+    local_ = Endpoint{address.host(), address.port(), {}};
   }
   for (Fd& fd : sockets) {
-    Status status = self->watch(std::move(fd));
+    Status status = watch(std::move(fd));
     if (!status) return status.error().context("cannot listen on " + options.at.to_string());
   }
-  self->start_polling();
-  return std::unique_ptr<Listener>(std::move(self));
+  start_polling();
+  return {};
+}
+
+std::vector<int> UvListener::sockets() const {
+  std::vector<int> all;
+  for (const std::shared_ptr<Block>& block : blocks_) {
+    if (block->open()) all.push_back(block->fd.get());
+  }
+  return all;
 }
 
 Status UvListener::watch(Fd fd) {
@@ -96,6 +150,14 @@ void UvListener::pause(int code) {
   retry_.start(kRetryAfter);
 }
 
+void UvListener::try_again() {
+  if (!own_user_only_) {
+    Fd probe(fcntl(blocks_.front()->fd.get(), F_DUPFD_CLOEXEC, 0));
+    if (!probe || probe.get() >= reserve_begins()) return retry_.start(kRetryAfter);
+  }
+  start_polling();
+}
+
 void UvListener::accept_ready(Block& block) {
   std::shared_ptr<Io::Accepted> accepted = accepted_;
   for (int i = 0; i < kAcceptsPerTurn && block.owner; ++i) {
@@ -106,7 +168,9 @@ void UvListener::accept_ready(Block& block) {
       if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO || errno == EPERM) continue;
       return pause(errno);
     }
+    const bool into_reserve = !own_user_only_ && fd.get() >= reserve_begins();
     if (std::unique_ptr<ByteStream> stream = admit(std::move(fd))) (*accepted)(std::move(stream));
+    if (into_reserve && block.owner) return pause(EMFILE);
   }
 }
 

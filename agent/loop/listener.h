@@ -20,10 +20,19 @@ class UvListener final : public Listener {
  public:
   static Result<std::unique_ptr<Listener>> open(Loop& loop, const ListenOptions& options,
                                                 Io::Accepted accepted);
+  // The same on sockets that listen already, one or two. `owns_name`: of a Unix socket, it is removed with the
+  // listener. Errors: kInvalid (they are not such sockets).
+  static Result<std::unique_ptr<Listener>> adopt(Loop& loop, const ListenOptions& options,
+                                                 std::vector<Fd> sockets, bool owns_name,
+                                                 Io::Accepted accepted);
   ~UvListener() override;
 
   Endpoint local() const override { return local_; }
   ListenerStats stats() const override { return stats_; }
+  std::vector<int> sockets() const override;
+  void leave_name() override {
+    if (unix_) unix_->leave_name();
+  }
 
  private:
   // Others' events get their turn between batches.
@@ -34,10 +43,12 @@ class UvListener final : public Listener {
   struct Block;
 
   UvListener(Loop& loop, Io::Accepted accepted);
+  Status watch_all(const ListenOptions& options, std::vector<Fd> sockets);
   Status watch(Fd fd);
   void start_polling();
   void pause(int code);
   void accept_ready(Block& block);
+  void try_again();
   std::unique_ptr<ByteStream> admit(Fd fd);
 
   Loop& loop_;

@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "base/result.h"
 #include "base/fd.h"
+#include "base/result.h"
 #include "loop/handle_block.h"
 #include "loop/loop.h"
 #include "loop/timer.h"

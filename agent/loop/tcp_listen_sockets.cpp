@@ -90,4 +90,17 @@ Result<std::vector<Fd>> listen_tcp(const Endpoint& at, int backlog) {
   return sockets;
 }
 
+Status check_listening_tcp(const std::vector<Fd>& sockets) {
+  for (const Fd& fd : sockets) {
+    int listening = 0;
+    int protocol = 0;
+    socklen_t length = sizeof(int);
+    if (getsockopt(fd.get(), SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) != 0 || listening == 0 ||
+        getsockopt(fd.get(), SOL_SOCKET, SO_PROTOCOL, &protocol, &length) != 0 || protocol != IPPROTO_TCP) {
+      return Error{Errc::kInvalid, "what was passed is not a listening TCP socket", {}};
+    }
+  }
+  return {};
+}
+
 }  // namespace jump

@@ -7,8 +7,8 @@
 
 #include <vector>
 
-#include "base/result.h"
 #include "base/fd.h"
+#include "base/result.h"
 #include "stream/io.h"
 
 namespace jump {
@@ -16,5 +16,8 @@ namespace jump {
 // Never empty on success; all have the same port. Errors: kInUse (with the holder, if known), kInvalid,
 // kRefused (privileged port), kUnreachable (not an address of this machine).
 Result<std::vector<Fd>> listen_tcp(const Endpoint& at, int backlog);
+
+// That all of them are listening TCP sockets. Errors: kInvalid.
+Status check_listening_tcp(const std::vector<Fd>& sockets);
 
 }  // namespace jump

@@ -12,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/printable.h"
 #include "loop/uv_error.h"
 
 namespace jump {
@@ -45,7 +46,8 @@ std::string holder_behind(int connected) {
   ssize_t size = comm ? read(comm.get(), name, sizeof(name)) : 0;
   while (size > 0 && name[size - 1] == '\n') --size;
   if (size <= 0) return fmt::format(": held by pid {}", peer.pid);
-  return fmt::format(": held by {} (pid {})", std::string(name, static_cast<std::size_t>(size)), peer.pid);
+  return fmt::format(": held by {} (pid {})", printable({name, static_cast<std::size_t>(size)}, sizeof(name)),
+                     peer.pid);
 }
 
 Fd lock_directory(int directory) {
@@ -74,6 +76,28 @@ Result<std::unique_ptr<UnixListenSocket>> UnixListenSocket::open(const std::stri
   unlinkat(self->path_.directory(), name.c_str(), 0);
   if (!linked) return linked.error();
   self->named_ = true;
+  return self;
+}
+
+Result<std::unique_ptr<UnixListenSocket>> UnixListenSocket::adopt(const std::string& path, Fd fd,
+                                                                  bool owns_name) {
+  int listening = 0;
+  int domain = 0;
+  socklen_t length = sizeof(int);
+  if (getsockopt(fd.get(), SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) != 0 || listening == 0 ||
+      getsockopt(fd.get(), SOL_SOCKET, SO_DOMAIN, &domain, &length) != 0 || domain != AF_UNIX) {
+    return Error{Errc::kInvalid, fmt::format("what was passed for {} is not a listening Unix socket", path), {}};
+  }
+  Result<UnixPath> split = UnixPath::open(path);
+  if (!split) return split.error();
+  std::unique_ptr<UnixListenSocket> self(new UnixListenSocket(*std::move(split), std::move(fd)));
+  struct stat there {};
+  const UnixPath& place = self->path_;
+  if (owns_name && fstatat(place.directory(), place.name().c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0) {
+    self->device_ = there.st_dev;
+    self->inode_ = there.st_ino;
+    self->named_ = S_ISSOCK(there.st_mode);
+  }
   return self;
 }
 

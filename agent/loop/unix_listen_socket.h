@@ -22,7 +22,13 @@ class UnixListenSocket {
  public:
   // Errors: kInUse, kInvalid (path), kRefused (permissions), kNotFound (no such directory).
   static Result<std::unique_ptr<UnixListenSocket>> open(const std::string& path, int backlog);
+  // One that listens already. `owns_name`: it is removed with this object, as one of our own making.
+  // Errors: kInvalid (not a listening Unix socket).
+  static Result<std::unique_ptr<UnixListenSocket>> adopt(const std::string& path, Fd fd, bool owns_name);
   ~UnixListenSocket();
+
+  // The name stays.
+  void leave_name() { named_ = false; }
 
   Fd take_fd() { return std::move(fd_); }
 

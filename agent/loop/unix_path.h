@@ -9,8 +9,8 @@
 #include <string>
 #include <utility>
 
-#include "base/result.h"
 #include "base/fd.h"
+#include "base/result.h"
 
 namespace jump {
 

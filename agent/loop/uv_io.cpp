@@ -2,13 +2,14 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <csignal>
 #include <utility>
 
+#include "base/fd.h"
 #include "loop/child_process.h"
 #include "loop/child_stream.h"
 #include "loop/dialer.h"
-#include "base/fd.h"
 #include "loop/listener.h"
 #include "loop/pool_work.h"
 #include "loop/stream_socket.h"
@@ -37,8 +38,19 @@ std::unique_ptr<Operation> UvIo::dial(const DialOptions& options, DialResult don
 }
 
 Result<std::unique_ptr<Listener>> UvIo::listen(const ListenOptions& options, Accepted accepted) {
-  return UvListener::open(loop_, options, std::move(accepted));
+  const auto found = std::find_if(inherited_.begin(), inherited_.end(),
+                                  [&options](const Inherited& each) { return each.at == options.at; });
+  if (found == inherited_.end()) return UvListener::open(loop_, options, std::move(accepted));
+  Inherited taken = std::move(*found);
+  inherited_.erase(found);
+  return UvListener::adopt(loop_, options, std::move(taken.sockets), taken.owns_name, std::move(accepted));
 }
+
+void UvIo::inherit(Endpoint at, std::vector<Fd> sockets, bool owns_name) {
+  inherited_.push_back({std::move(at), std::move(sockets), owns_name});
+}
+
+std::size_t UvIo::drop_inherited() { return std::exchange(inherited_, {}).size(); }
 
 std::unique_ptr<Operation> UvIo::run(const Command& command, CommandDone done) {
   return std::make_unique<ChildProcess>(loop_, command, std::move(done));

@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/fd.h"
 #include "loop/deferred.h"
 #include "loop/loop.h"
 #include "stream/io.h"
@@ -34,13 +35,25 @@ class UvIo final : public Io {
   // A connected socket that came from elsewhere (a passed descriptor, a socketpair). Takes over `fd` in any
   // case. Errors: kInvalid (not a stream socket).
   Result<std::unique_ptr<ByteStream>> adopt(int fd, std::string description);
+  // Sockets that listen already: the next listen() at exactly `at` is by them. `owns_name`: of a Unix socket,
+  // it is removed with the listener.
+  void inherit(Endpoint at, std::vector<Fd> sockets, bool owns_name);
+  // Those that nobody asked for are closed; how many there were.
+  std::size_t drop_inherited();
 
  private:
   void dispose_all();
 
+  struct Inherited {
+    Endpoint at;
+    std::vector<Fd> sockets;
+    bool owns_name;
+  };
+
   Loop& loop_;
   std::vector<std::shared_ptr<void>> disposed_;
   UvDeferred disposal_;
+  std::vector<Inherited> inherited_;
 };
 
 }  // namespace jump
