@@ -3,12 +3,14 @@
 #include <unistd.h>
 
 #include <array>
+#include <cassert>
 #include <csignal>
 #include <random>
 
 #include "base/log.h"
 #include "control/methods.h"
 #include "control/observe.h"
+#include "control/status.h"
 #include "process_facts.h"
 #include "socket_directory.h"
 
@@ -22,10 +24,24 @@ std::string random_name() {
   return name;
 }
 
+Result<ForwardRequest> request_of(const proto::HandedForward& wish) {
+  const auto kind = proto::forward_kind_of(wish.kind);
+  if (!kind) return Error{Errc::kInvalid, "there is no kind of forward '" + wish.kind + "'", {}};
+  Result<ForwardRequest> request = ForwardRequest::parse(*kind, wish.spec);
+  if (!request) return request;
+  request->via = wish.via;
+  request->via_rule = wish.via_rule;
+  request->name = wish.name;
+  request->prewarm = wish.prewarm;
+  if (wish.port) request->listen = Endpoint{wish.host, static_cast<std::uint16_t>(*wish.port), {}};
+  return request;
+}
+
 }  // namespace
 
-Agent::Agent(AgentOptions options)
+Agent::Agent(AgentOptions options, const ServiceManager& service)
     : options_(std::move(options)),
+      service_(service),
       instance_(random_name()),
       io_(loop_),
       started_(loop_.now()),
@@ -38,45 +54,118 @@ Agent::Agent(AgentOptions options)
       persistence_(io_, forwards_, options_.state_file),
       config_(io_, hosts_, forwards_, options_.config_file, options_.config),
       doctor_(io_, options_.ssh_config_file, &interactions_),
-      server_(io_, dispatcher_) {
+      server_(io_, dispatcher_),
+      handover_(io_, forwards_, server_, [this] { return retire(); }) {
   proto::HelloResult identity{proto::kProtocolMax,
                               JUMPAGENT_VERSION,
                               {"forward.local", "forward.remote", "forward.dynamic", "forward.prewarm",
                                "forward.persist", "forward.hold", proto::kInteractionsCapability, "doctor",
-                               proto::kEventsCapability},
+                               proto::kEventsCapability, "agent.handover"},
                               instance_,
                               getpid()};
   bind_methods(dispatcher_,
                MethodContext{io_, hosts_, forwards_, std::move(identity), [this] { return status(); },
-                             [this] { begin_shutdown("asked to"); }, &interactions_, config_.current(),
+                             [this](const proto::AgentShutdownParams& params) { return shut_down(params); },
+                             &interactions_, config_.current(),
                              [this](ReloadDone done) { config_.reload(std::move(done)); },
-                             &persistence_, &doctor_, &events_});
+                             &persistence_, &doctor_, &events_, [this] { return may_change(); }});
+  handover_.bind(dispatcher_);
   hosts_.on_changed([this] { events_.hint(); });
   interactions_.on_changed([this] { events_.hint(); });
 }
 
 Agent::~Agent() = default;
 
-Status Agent::start() {
+Status Agent::start(Inheritance inheritance) {
   if (Status directory = prepare_socket_directory(options_.socket_path); !directory) return directory;
   auto signals = Signals::watch(loop_, {SIGTERM, SIGINT, SIGHUP}, [this](int number) { on_signal(number); });
   if (!signals) return signals.error();
   signals_ = *std::move(signals);
+  inherit(inheritance);
   if (Status listening = server_.listen(options_.socket_path); !listening) return listening;
+  socket_watch_ = std::make_unique<SocketWatch>(io_, server_, options_.socket_path);
   log::info("agent {} listens on {}", getpid(), options_.socket_path);
   forwards_.on_changed([this] {
     persistence_.on_changed();
     events_.hint();
   });
-  persistence_.start();
+  adopt(inheritance);
+  if (!inheritance.from_agent) persistence_.start();  // else the file is the old agent's until it retires
   config_.start([this](const AgentConfig& config) { on_config(config); });
+  if (const std::size_t left = io_.drop_inherited()) log::info("{} forwards were not taken over", left);
+
+  auto build = std::make_shared<std::string>();
+  hashing_ = io_.in_pool([build] { *build = program_build(); }, [this, build] { build_ = *build; });
+  watch_the_way();
+  service_.ready("listens on " + options_.socket_path);
+  if (service_.watchdog()) {
+    watchdog_timer_ = io_.timer([this] { sign_of_life(); });
+    sign_of_life();
+  }
   return {};
 }
 
+// What is asked for next at these places is there already.
+void Agent::inherit(Inheritance& inheritance) {
+  if (!inheritance.control.empty()) {
+    io_.inherit(Endpoint{{}, 0, options_.socket_path}, std::move(inheritance.control),
+                inheritance.from_agent);
+  }
+  for (Inheritance::Forward& each : inheritance.forwards) {
+    if (each.sockets.empty()) continue;
+    Result<ForwardRequest> request = request_of(each.wish);
+    if (request) io_.inherit(request->listen, std::move(each.sockets), true);
+  }
+}
+
+void Agent::adopt(const Inheritance& inheritance) {
+  for (const Inheritance::Forward& each : inheritance.forwards) {
+    if (!each.wish.client) continue;  // the config file asks for it
+    Result<ForwardRequest> request = request_of(each.wish);
+    if (!request) {
+      log::error("forward {} was not taken over: {}", each.wish.spec, request.error().message);
+      continue;
+    }
+    forwards_.adopt(*request, each.wish.id, each.wish.persist);
+  }
+}
+
+void Agent::leave_names() {
+  server_.leave_name();
+  for (const WantedForward& each : forwards_.all()) each.forward->leave_name();
+}
+
+// From the loop, so that one that hangs is noticed.
+void Agent::sign_of_life() {
+  service_.alive();
+  watchdog_timer_->start(*service_.watchdog());
+}
+
+// What may have cut connections, or have brought the way back, makes them find out at once.
+void Agent::watch_the_way() {
+  network_watch_ = std::make_unique<NetworkWatch>(loop_, [this] {
+    log::debug("the network has changed");
+    hosts_.nudge();
+  });
+  sleep_watch_ = std::make_unique<SleepWatch>(loop_, [this](Duration slept) {
+    log::info("awake again after {:.0f} s", to_seconds(slept));
+    hosts_.nudge();
+  });
+}
+
 void Agent::on_signal(int number) {
-  if (ending_) return;
-  if (number == SIGHUP) return config_.reload([](const Result<ReloadOutcome>&) {});  // the log says what came of it
-  begin_shutdown(number == SIGTERM ? "SIGTERM" : "SIGINT");
+  if (number == SIGHUP) {
+    if (state_ != State::kRunning) return;
+    hosts_.nudge();
+    service_.reloading();
+    return config_.reload([this](const Result<ReloadOutcome>&) {  // the log says what came of it
+      service_.ready("listens on " + options_.socket_path);
+    });
+  }
+  if (state_ >= State::kDraining) return close();  // whoever says it again is in a hurry
+  stop_taking(number == SIGTERM ? "SIGTERM" : "SIGINT");
+  set_state(State::kDraining);
+  drain(Drain::Idle::kMayEnd, usual_drain());
 }
 
 // What of the config is not for routes and forwards themselves.
@@ -87,24 +176,95 @@ void Agent::on_config(const AgentConfig& config) {
 }
 
 void Agent::run() {
+  if (!persistence_.started()) persistence_.start();
   loop_.run();
   log::info("agent {} has ended", getpid());
 }
 
-void Agent::begin_shutdown(const char* why) {
-  if (ending_) return;
-  ending_ = true;
-  log::info("ending: {}", why);
-  server_.stop();
+Status Agent::may_change() const {
+  if (state_ != State::kRunning)
+    return Error{Errc::kClosed, "the agent is ending", "when it has ended: jumpagent up"};
+  if (handover_.under_way())
+    return Error{Errc::kClosed, "a new agent is taking over from this one", "try again in a moment"};
+  return {};
+}
+
+proto::AgentShutdownResult Agent::shut_down(const proto::AgentShutdownParams& params) {
+  Duration limit = config_.current().drain;
+  if (params.drain) limit = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(*params.drain));
+  if (params.now) limit = Duration::zero();
+  const proto::AgentShutdownResult result{params.now ? 0 : load().connections, to_seconds(limit)};
+  if (state_ == State::kClosing) return result;
+  if (state_ == State::kRunning) {
+    stop_taking("asked to");
+    set_state(State::kDraining);
+  } else if (!params.now && !params.drain) {
+    return result;  // it goes on as it was begun
+  }
+  drain(Drain::Idle::kMayEnd, limit);  // its end comes from the loop: the answer is on its way first
+  return result;
+}
+
+// A new agent is in place.
+std::uint64_t Agent::retire() {
+  leave_names();
+  stop_taking("a new agent has taken over");
+  set_state(State::kRetired);
+  server_.stop();  // they find the new agent
+  drain(Drain::Idle::kStays, kHandoverDrain);
+  return load().connections;
+}
+
+void Agent::stop_taking(const char* why) {
+  const std::uint64_t connections = load().connections;
+  log::info("ending: {}; open connections: {}", why, connections);
+  service_.stopping(connections == 0 ? "ending" : "ending: waits for connections");
   config_.stop();
-  forwards_.on_changed(nullptr);
   persistence_.stop();  // what is persistent comes back
+  socket_watch_.reset();
+  forwards_.on_changed([this] { events_.hint(); });
+  forwards_.stop_listening();
+  events_.hint();
+}
+
+void Agent::drain(Drain::Idle idle, Duration limit) {
+  drain_ = std::make_unique<Drain>(io_, [this] { return load(); }, idle, limit, [this] { close(); });
+}
+
+Drain::Load Agent::load() const {
+  Drain::Load sum;
+  for (const WantedForward& each : forwards_.all()) {
+    const ForwardCounters counters = each.forward->counters();
+    sum.connections += counters.connections;
+    sum.moved += counters.bytes_in + counters.bytes_out;
+  }
+  for (const auto& [name, host] : hosts_.all()) {
+    const proto::HostStatus status = host_status(*host, loop_.now());
+    sum.moved += status.bytes_in + status.bytes_out;
+    sum.pending += status.queued_out + status.held_in + status.channels_opening;
+  }
+  return sum;
+}
+
+void Agent::close() {
+  if (state_ == State::kClosing) return;
+  set_state(State::kClosing);
+  if (const std::uint64_t left = load().connections) log::info("connections that are cut: {}", left);
+  server_.stop();
+  forwards_.on_changed(nullptr);
   forwards_.close_all();
   Error reason{Errc::kClosed, "the agent is shutting down", {}};
   for (const auto& [name, host] : hosts_.all()) host->disconnect(reason);
   // Answers on their way to clients, and the goodbyes to servers, get out meanwhile.
   shutdown_timer_ = io_.timer([this] { loop_.stop(); });
   shutdown_timer_->start(kShutdownTime);
+}
+
+void Agent::set_state(State next) {
+  static constexpr const char* kNames[] = {"running", "retired", "draining", "closing"};
+  log::debug("agent: {} -> {}", kNames[static_cast<int>(state_)], kNames[static_cast<int>(next)]);
+  assert(next > state_);
+  state_ = next;
 }
 
 proto::AgentStatus Agent::status() const {
@@ -136,6 +296,12 @@ proto::AgentStatus Agent::status() const {
   status.window_held = hosts_.budget().held();
   status.loop_lag_max = to_seconds(loop_.lag().worst);
   status.loop_lag_mean = to_seconds(loop_.lag().mean);
+  status.state = state_ == State::kRunning ? "running" : "ending";
+  if (drain_) status.drain_left = to_seconds(drain_->left());
+  status.build = build_;
+  status.options = options_.command_line;
+  status.supervised = service_.present();
+  status.log_lost = log::lost();
   status.memory = resident_memory();
   status.descriptors = open_descriptors();
   status.descriptor_limit = descriptor_limit();

@@ -1,8 +1,12 @@
 // Agent: the running daemon. It owns the loop and everything on it, starts it, and ends it in order:
-// no new clients → forwards → hosts → what clients are still to be told → the loop.
 //
-// Invariants: run() returns within kShutdownTime of the request to end, whatever clients and servers do; the
-// control socket exists exactly while the agent answers on it.
+//   running ─► draining: no new connections; those that there are finish ─► closing: forwards, hosts, what
+//      └─► retired: the same, by a new agent's leave: it stays as long as  ─┘    clients are still to be told
+//                   there are connections, within a limit                        ─► the end of the loop
+//
+// Invariants: from the request to end until run() returns it takes no longer than the drain's limit and
+// kShutdownTime, whatever clients and servers do; the control socket exists exactly while an agent answers on
+// it: after a handover that is the new one.
 #pragma once
 
 #include <functional>
@@ -17,13 +21,20 @@
 #include "control/interactions.h"
 #include "control/server.h"
 #include "doctor/doctor.h"
+#include "drain.h"
 #include "forward/forwards.h"
 #include "forward/persistence.h"
+#include "handover.h"
 #include "loop/loop.h"
+#include "loop/network_watch.h"
 #include "loop/signals.h"
+#include "loop/sleep_watch.h"
 #include "loop/uv_io.h"
 #include "proto/messages.h"
 #include "route/hosts.h"
+#include "service_manager.h"
+#include "socket_watch.h"
+#include "takeover.h"
 
 namespace jump {
 
@@ -33,6 +44,7 @@ struct AgentOptions {
   ConfigFile config_file;       // where reload() looks
   AgentConfig config;           // as read from it
   std::string state_file;       // where persistent forwards are kept; empty: nowhere
+  std::vector<std::string> command_line;  // the options of it, for the agent that replaces this one
 };
 
 class Agent {
@@ -41,24 +53,48 @@ class Agent {
   // have to get from our queues into the kernel's.
   static constexpr Duration kShutdownTime = milliseconds(50);
 
-  explicit Agent(AgentOptions options);
+  // After a handover: for the connections that are left, and that nobody waits for. Long, as they are somebody's
+  // work; finite, as an old agent must not stay for ever.
+  static constexpr Duration kHandoverDrain = std::chrono::hours(1);
+
+  // `service` outlives it.
+  Agent(AgentOptions options, const ServiceManager& service);
   ~Agent();
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
 
   // Opens the control socket. Errors: kInUse when an agent answers there already; kRefused for a directory
   // that others could write to.
-  Status start();
-  // Until somebody asks it to end (SIGHUP asks it to read its config file again): SIGTERM, SIGINT, agent.shutdown.
+  // With sockets that listen already: those, and the forwards that go with them, are its own then.
+  Status start(Inheritance inheritance = {});
+  // Another process listens on what it does: no name of a socket goes with this object.
+  void leave_names();
+  // Until somebody asks it to end (SIGHUP asks it to read its config file again): SIGTERM, SIGINT, which end
+  // it at once when they come again; agent.shutdown; agent.retire.
   void run();
 
  private:
-  void begin_shutdown(const char* why);
+  enum class State { kRunning, kRetired, kDraining, kClosing };
+
+  void inherit(Inheritance& inheritance);
+  void adopt(const Inheritance& inheritance);
+  proto::AgentShutdownResult shut_down(const proto::AgentShutdownParams& params);
+  std::uint64_t retire();
+  void stop_taking(const char* why);
+  void drain(Drain::Idle idle, Duration limit);
+  Duration usual_drain() const { return config_.current().drain; }
+  void close();
+  Drain::Load load() const;
+  Status may_change() const;
+  void sign_of_life();
+  void set_state(State next);
   void on_signal(int number);
+  void watch_the_way();
   void on_config(const AgentConfig& config);
   proto::AgentStatus status() const;
 
   const AgentOptions options_;
+  const ServiceManager& service_;
   const std::string instance_;
   Loop loop_;
   UvIo io_;
@@ -72,9 +108,17 @@ class Agent {
   Doctor doctor_;
   Dispatcher dispatcher_;
   ControlServer server_;
+  std::unique_ptr<NetworkWatch> network_watch_;
+  std::unique_ptr<SleepWatch> sleep_watch_;
+  Handover handover_;
+  std::unique_ptr<SocketWatch> socket_watch_;
   std::unique_ptr<Signals> signals_;
+  std::unique_ptr<Operation> hashing_;
+  std::string build_;
+  std::unique_ptr<Timer> watchdog_timer_;
+  std::unique_ptr<Drain> drain_;
   std::unique_ptr<Timer> shutdown_timer_;
-  bool ending_ = false;
+  State state_ = State::kRunning;
 };
 
 }  // namespace jump

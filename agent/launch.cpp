@@ -63,11 +63,14 @@ Result<std::string> read_report(int descriptor) {
   }
 }
 
-// u32 pid, or u32 0 and the error.
-Result<int> parse_report(const std::string& text) {
+// u32 pid and what was left, or u32 0 and the error.
+Result<Launched> parse_report(const std::string& text) {
   WireReader in(as_bytes(text));
   std::uint32_t pid = in.u32();
-  if (in.ok() && pid != 0) return static_cast<int>(pid);
+  if (in.ok() && pid != 0) {
+    Launched launched{static_cast<int>(pid), in.u32(), in.u32()};
+    if (in.ok()) return launched;
+  }
   Error error;
   error.code = static_cast<Errc>(in.u8());
   error.message = in.text();
@@ -78,7 +81,7 @@ Result<int> parse_report(const std::string& text) {
 
 }  // namespace
 
-Result<int> launch_detached(const std::vector<std::string>& arguments, const std::string& log_file) {
+Result<Launched> launch_detached(const std::vector<std::string>& arguments, const std::string& log_file) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return system_error("pipe");
   int log = log_file.empty() ? -1 : open(log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -104,13 +107,13 @@ Result<int> launch_detached(const std::vector<std::string>& arguments, const std
   }
   Result<std::string> text = read_report(ends[0]);
   close(ends[0]);
-  Result<int> pid = text ? parse_report(*text) : Result<int>(text.error());
-  if (!pid && pid.error().hint.empty() && !log_file.empty()) {
-    Error error = pid.error();
+  Result<Launched> launched = text ? parse_report(*text) : Result<Launched>(text.error());
+  if (!launched && launched.error().hint.empty() && !log_file.empty()) {
+    Error error = launched.error();
     error.hint = "see " + log_file;
     return error;
   }
-  return pid;
+  return launched;
 }
 
 int take_report_descriptor() {
@@ -125,13 +128,16 @@ int take_report_descriptor() {
   return descriptor;
 }
 
-void report(int descriptor, const Error* error) {
+void report(int descriptor, const Result<Launched>& outcome) {
   if (descriptor < 0) return;
   WireWriter out;
-  if (error) {
-    out.u32(0).u8(static_cast<std::uint8_t>(error->code)).string(error->message).string(error->hint);
+  if (outcome) {
+    out.u32(static_cast<std::uint32_t>(outcome->pid));
+    out.u32(static_cast<std::uint32_t>(outcome->left_connections));
+    out.u32(static_cast<std::uint32_t>(outcome->left_forwards));
   } else {
-    out.u32(static_cast<std::uint32_t>(getpid()));
+    const Error& error = outcome.error();
+    out.u32(0).u8(static_cast<std::uint8_t>(error.code)).string(error.message).string(error.hint);
   }
   // One short write into an empty pipe: it does not block and does not come apart. A launcher that has gone
   // is no loss.

@@ -6,6 +6,7 @@
 //   parent ── pipe ── child: one report, then end of file
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -17,14 +18,20 @@ namespace jump {
 // From the start of the child until its report.
 inline constexpr Duration kLaunchMax = seconds(15);
 
-// `arguments` follow the program's own path. Returns the agent's pid. Errors: the child's own; kTimeout.
-Result<int> launch_detached(const std::vector<std::string>& arguments, const std::string& log_file);
+struct Launched {
+  int pid = 0;
+  std::uint64_t left_connections = 0;  // that the agent whose place it took goes on carrying
+  std::uint64_t left_forwards = 0;     // that ended with that agent's clients
+};
+
+// `arguments` follow the program's own path. Errors: the child's own; kTimeout.
+Result<Launched> launch_detached(const std::vector<std::string>& arguments, const std::string& log_file);
 
 // For the child: where to report to, from its environment; taken out of it, so that nobody further down sees
 // it. -1 when nobody waits.
 int take_report_descriptor();
-// Reports and closes. A null error: ready.
-void report(int descriptor, const Error* error);
+// Reports and closes: ready, or why not.
+void report(int descriptor, const Result<Launched>& outcome);
 
 // FILE in ${XDG_STATE_HOME:-~/.local/state}/jumpagent, a directory that is made (0700). Empty when there is no
 // place.

@@ -23,8 +23,11 @@
 #include "ctl/output.h"
 #include "ctl/verb.h"
 #include "launch.h"
+#include "process_facts.h"
 #include "proto/codec.h"
 #include "proto/socket_path.h"
+#include "service_manager.h"
+#include "takeover.h"
 
 namespace jump {
 namespace {
@@ -32,7 +35,8 @@ namespace {
 constexpr const char* kHelp =
     "usage: jumpagent VERB [options]\n"
     "\n"
-    "  up       start the agent in the background; returns when it answers\n"
+    "  up       start the agent in the background; returns when it answers. One that runs\n"
+    "           another build of the program is replaced, without refusing connections\n"
     "  run      be the agent, in the foreground\n"
     "  down     end the agent that runs, its forwards and connections\n"
     "  reload   have it read its config file again\n"
@@ -53,6 +57,12 @@ constexpr const char* kHelp =
     "  --state FILE        where persistent forwards are kept; default:\n"
     "                      ~/.local/state/jumpagent/forwards ($XDG_STATE_HOME); none:\n"
     "                      nowhere (up, run)\n"
+    "  --drain S           how long connections that still move bytes may go on when the\n"
+    "                      agent ends; default 5 seconds (up, run, down)\n"
+    "  --now               do not wait for connections (down)\n"
+    "  --replace           take the place of the agent that runs in any case (up)\n"
+    "  --log-file FILE     where the log goes, up to 4 MiB and three older ones of that size;\n"
+    "                      default: stderr (run), see below (up)\n"
     "  --json              one JSON document on stdout (up, down, reload, status)\n"
     "  --help, --version\n"
     "\n"
@@ -67,7 +77,13 @@ struct CommandLine {
   std::optional<std::string> log_level;
   std::optional<std::string> state;
   std::optional<double> open_timeout;
+  std::optional<double> drain;
+  std::string log_file;
+  std::optional<std::size_t> log_size;
   bool lanes = true;
+  bool now = false;
+  bool replace = false;
+  bool take_over = false;  // from the agent that runs: `up` starts it so
   bool help = false, version = false;
 };
 
@@ -80,7 +96,8 @@ Result<CommandLine> parse(int argc, char** argv) {
     cxxopts::Options known("jumpagent");
     known.add_options()("c,config", "", cxxopts::value<std::string>())("F", "", cxxopts::value<std::string>())("socket", "", cxxopts::value<std::string>())(
         "log-level", "", cxxopts::value<std::string>())("state", "", cxxopts::value<std::string>())("open-timeout", "", cxxopts::value<double>())(
-        "no-lanes", "")("json", "")("h,help", "")("version", "")("words", "",
+        "drain", "", cxxopts::value<double>())("log-file", "", cxxopts::value<std::string>())("log-size", "", cxxopts::value<std::size_t>())(
+        "now", "")("replace", "")("take-over", "")("no-lanes", "")("json", "")("h,help", "")("version", "")("words", "",
                                                                  cxxopts::value<std::vector<std::string>>());
     known.parse_positional({"words"});
     cxxopts::ParseResult parsed = known.parse(argc, argv);
@@ -95,6 +112,12 @@ Result<CommandLine> parse(int argc, char** argv) {
     if (parsed.count("config")) line.config = parsed["config"].as<std::string>();
     if (parsed.count("log-level")) line.log_level = parsed["log-level"].as<std::string>();
     if (parsed.count("open-timeout")) line.open_timeout = parsed["open-timeout"].as<double>();
+    if (parsed.count("drain")) line.drain = parsed["drain"].as<double>();
+    if (parsed.count("log-file")) line.log_file = parsed["log-file"].as<std::string>();
+    if (parsed.count("log-size")) line.log_size = parsed["log-size"].as<std::size_t>();
+    line.now = parsed.count("now") > 0;
+    line.replace = parsed.count("replace") > 0;
+    line.take_over = parsed.count("take-over") > 0;
     line.lanes = parsed.count("no-lanes") == 0;
     if (parsed.count("words")) {
       const auto& words = parsed["words"].as<std::vector<std::string>>();
@@ -135,6 +158,9 @@ ConfigFile config_file(const CommandLine& line) {
     file.open_timeout =
         std::chrono::duration_cast<Duration>(std::chrono::duration<double>(*line.open_timeout));
   }
+  if (line.drain) {
+    file.drain = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(*line.drain));
+  }
   file.no_lanes = !line.lanes;
   return file;
 }
@@ -171,13 +197,73 @@ void raise_descriptor_limit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+std::string absolute_path(const std::string& file) {
+  std::error_code failed;
+  return std::filesystem::absolute(file, failed).string();
+}
+
+// What `run` needs to be the agent that this line asks for, but for its socket.
+std::vector<std::string> run_options(const CommandLine& line, const std::string& ssh_config) {
+  std::vector<std::string> options;
+  const auto add = [&options](const char* name, const std::string& value) {
+    options.emplace_back(name);
+    options.push_back(value);
+  };
+  if (line.config) {
+    const std::string path = config_file(line).path;
+    add("-c", path.empty() ? "none" : path);
+  }
+  if (line.log_level) add("--log-level", *line.log_level);
+  if (line.open_timeout) add("--open-timeout", fmt::format("{}", *line.open_timeout));
+  if (line.drain) add("--drain", fmt::format("{}", *line.drain));
+  if (!line.lanes) options.emplace_back("--no-lanes");
+  if (line.state) add("--state", *line.state == "none" ? "none" : state_file(line));
+  if (!line.log_file.empty()) add("--log-file", absolute_path(line.log_file));
+  if (line.log_size) add("--log-size", std::to_string(*line.log_size));
+  if (!ssh_config.empty()) add("-F", ssh_config);
+  return options;
+}
+
+Status start_log(const CommandLine& line) {
+  log::Output output;
+  output.file = line.log_file;
+  if (line.log_size) output.file_size = *line.log_size;
+  Status started = log::start(output);
+  if (!started && started.error().code == Errc::kLimit) {  // the disk may have room later
+    log::warn("{}", started.error().message);
+    return {};
+  }
+  return started;
+}
+
+Result<Launched> start_agent(Agent& agent, const std::string& socket, bool take_over, ServiceManager& service) {
+  Launched launched{getpid()};
+  Inheritance inheritance;
+  std::vector<Fd> passed = service.take_sockets();
+  if (!take_over) {
+    inheritance.control = std::move(passed);
+    if (Status started = agent.start(std::move(inheritance)); !started) return started.error();
+    return launched;
+  }
+  Result<Takeover> takeover = Takeover::begin(socket);
+  if (!takeover) return takeover.error();
+  if (Status started = agent.start(takeover->take()); !started) {
+    agent.leave_names();  // the old one serves on
+    return started.error();
+  }
+  launched.left_connections = takeover->finish().connections;
+  launched.left_forwards = takeover->held();
+  return launched;
+}
+
 int run(const CommandLine& line) {
   prctl(PR_SET_NAME, "jumpagent");  // `up` starts it through /proc/self/exe
   int waiting = take_report_descriptor();
   auto fail = [&](const Error& error) {
-    report(waiting, &error);
+    report(waiting, error);
     return ctl::fail_lines(line.client, error, ctl::kExitFailed);
   };
+  ServiceManager service = ServiceManager::from_environment();
   const ConfigFile file = config_file(line);
   auto settings = read_config(file);
   log::init(settings ? settings->log_level : log::Level::kInfo);
@@ -192,21 +278,28 @@ int run(const CommandLine& line) {
   if (!socket) return fail(socket.error());
   auto config = absolute(line.ssh_config);
   if (!config) return fail(config.error());
+  if (Status logging = start_log(line); !logging) return fail(logging.error());
   AgentOptions options;
   options.socket_path = *socket;
   options.ssh_config_file = *config;
   options.config_file = file;
   options.config = *std::move(settings);
   options.state_file = state_file(line);
-  Agent agent(std::move(options));
-  if (Status started = agent.start(); !started) return fail(started.error());
-  report(waiting, nullptr);
+  options.command_line = run_options(line, *config);
+  Agent agent(std::move(options), service);
+  Result<Launched> started = start_agent(agent, *socket, line.take_over, service);
+  if (!started) return fail(started.error());
+  report(waiting, started);
   agent.run();
   return ctl::kExitDone;
 }
 
+// A disk that hangs must not keep us.
+constexpr Duration kLogEnd = seconds(1);
+
 // Without waiting for pool threads: one may be inside a name lookup that takes its resolver's time.
 [[noreturn]] void leave(int exit_code) {
+  log::finish(kLogEnd);
 #if !defined(__SANITIZE_ADDRESS__)  // leaks are looked for at a full exit only
   std::fflush(nullptr);
   _exit(exit_code);
@@ -214,36 +307,127 @@ int run(const CommandLine& line) {
   std::exit(exit_code);
 }
 
-int say_up(const CommandLine& line, const std::string& socket, int pid, bool existing) {
+int say_up(const CommandLine& line, const proto::UpResult& result) {
   if (line.client.json) {
-    ctl::write_out(proto::encode(proto::UpResult{pid, socket, existing}).dump() + "\n");
+    ctl::write_out(proto::encode(result).dump() + "\n");
   } else {
-    ctl::write_out(
-        fmt::format("jumpagent {} (pid {}) on {}\n", existing ? "runs already" : "is up", pid, socket));
+    std::string text = fmt::format("jumpagent {} (pid {}) on {}", result.existing ? "runs already" : "is up",
+                                   result.pid, result.socket);
+    if (result.replaced) text += fmt::format(", in place of pid {}", *result.replaced);
+    if (result.connections > 0)
+      text += fmt::format(", which carries its {} open connection{} to their end", result.connections,
+                          result.connections == 1 ? "" : "s");
+    ctl::write_out(text + "\n");
   }
   return ctl::finish_output(line.client, ctl::kExitDone);
 }
 
-// The pid of the agent that runs, if one does. One that reads another ssh_config than was asked for goes on
-// doing so, and the user is told.
-std::optional<int> running_agent(const CommandLine& line, const std::string& socket,
-                                 const std::string& config) {
-  auto client = ctl::Client::connect({socket, std::string("jumpagent ") + JUMPAGENT_VERSION, seconds(5)});
-  if (!client) return std::nullopt;
-  auto status = client->call(proto::method::kStatus, {}, seconds(5));
-  if (status && !line.ssh_config.empty() && status->agent.ssh_config != config) {
-    const std::string& other = status->agent.ssh_config;
+// The agent that runs, if one does. One that is ending is waited for, and is none then.
+std::optional<proto::AgentStatus> running_agent(const std::string& socket) {
+  constexpr Duration kMost = seconds(5);
+  constexpr int kBuildTries = 100;  // it reads its own program file after its start
+  for (int i = 0;; ++i) {
+    auto client = ctl::Client::connect({socket, std::string("jumpagent ") + JUMPAGENT_VERSION, kMost});
+    if (!client) return std::nullopt;
+    auto status = client->call(proto::method::kStatus, {}, kMost);
+    if (!status) {
+      proto::AgentStatus unknown;
+      unknown.pid = client->agent().pid;
+      return unknown;
+    }
+    if (status->agent.state == "ending") {
+      const std::chrono::duration<double> left(status->agent.drain_left.value_or(0));
+      (void)client->wait_closed(std::chrono::duration_cast<Duration>(left) + kMost);
+      continue;
+    }
+    if (!status->agent.build.empty() || status->agent.version != JUMPAGENT_VERSION || i >= kBuildTries)
+      return std::move(status->agent);
+    usleep(20'000);
+  }
+}
+
+// The user is told where the agent that runs stays, with other settings than were asked for.
+void say_differences(const CommandLine& line, const proto::AgentStatus& running, const std::string& ssh_config) {
+  if (!line.ssh_config.empty() && running.ssh_config != ssh_config) {
+    const std::string& other = running.ssh_config;
     ctl::write_err(fmt::format(
-        "jumpagent: -F is not used: the agent that runs reads {}; to change that: jumpagent down\n",
+        "jumpagent: -F is not used: the agent that runs reads {}; to change that: jumpagent up --replace\n",
         other.empty() ? "your own ssh_config" : other));
   }
-  if (status && line.config && status->agent.config != config_file(line).path) {
-    const std::string& other = status->agent.config;
+  if (line.config && running.config != config_file(line).path) {
+    const std::string& other = running.config;
     ctl::write_err(fmt::format(
-        "jumpagent: -c is not used: the agent that runs reads {}; to change that: jumpagent down\n",
+        "jumpagent: -c is not used: the agent that runs reads {}; to change that: jumpagent up --replace\n",
         other.empty() ? "no config file" : other));
   }
-  return client->agent().pid;
+}
+
+enum class Choice { kStays, kIsReplaced };
+
+Choice choose(const CommandLine& line, const proto::AgentStatus& running) {
+  if (line.replace) return Choice::kIsReplaced;
+  if (running.build.empty() || running.build == program_build()) return Choice::kStays;
+  if (!running.supervised) return Choice::kIsReplaced;
+  ctl::write_err(
+      "jumpagent: the agent that runs is another build, and belongs to a service manager; to replace it: "
+      "systemctl --user restart jumpagent\n");
+  return Choice::kStays;
+}
+
+// What this line leaves open is as the agent that runs has it.
+CommandLine with_options_of(const CommandLine& line, const std::vector<std::string>& options) {
+  std::vector<std::string> words{"jumpagent", "run"};
+  words.insert(words.end(), options.begin(), options.end());
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  Result<CommandLine> other = parse(static_cast<int>(argv.size()), argv.data());
+  if (!other) return line;  // a later version's
+  CommandLine merged = line;
+  if (line.ssh_config.empty()) merged.ssh_config = other->ssh_config;
+  if (!line.config) merged.config = other->config;
+  if (!line.log_level) merged.log_level = other->log_level;
+  if (!line.open_timeout) merged.open_timeout = other->open_timeout;
+  if (!line.drain) merged.drain = other->drain;
+  if (!line.state) merged.state = other->state;
+  if (line.log_file.empty()) merged.log_file = other->log_file;
+  if (!line.log_size) merged.log_size = other->log_size;
+  merged.lanes = line.lanes && other->lanes;
+  return merged;
+}
+
+// One that nobody asked for is done without where it cannot be.
+std::string default_log_file() {
+  const std::string path = state_directory_file("agent.log");
+  const Fd made(path.empty() ? -1 : open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0600));
+  return made ? path : std::string();
+}
+
+int start_detached(const CommandLine& line, const std::string& socket, std::optional<int> replaces) {
+  auto config = absolute(line.ssh_config);
+  if (!config) return ctl::fail(line.client, config.error(), ctl::kExitFailed);
+  if (auto settings = read_config(config_file(line)); !settings)
+    return ctl::fail_lines(line.client, settings.error(), ctl::kExitFailed);
+  std::vector<std::string> arguments{"run", "--socket", socket};
+  if (replaces) arguments.emplace_back("--take-over");
+  CommandLine full = line;
+  if (full.log_file.empty()) full.log_file = default_log_file();
+  const std::vector<std::string> options = run_options(full, *config);
+  arguments.insert(arguments.end(), options.begin(), options.end());
+
+  Result<Launched> launched = launch_detached(arguments, full.log_file);
+  if (launched) {
+    if (launched->left_forwards > 0 && !line.client.json)
+      ctl::write_err(fmt::format("jumpagent: {} forwards that are held by a client have ended\n",
+                                 launched->left_forwards));
+    return say_up(line, {launched->pid, socket, false, replaces, launched->left_connections});
+  }
+  // Two that start at once: the other one was faster.
+  if (launched.error().code == Errc::kInUse) {
+    if (auto other = running_agent(socket); other && other->pid != replaces)
+      return say_up(line, {other->pid, socket, true, std::nullopt, 0});
+  }
+  const char* what = replaces ? "the agent that runs was not replaced, and serves on" : "the agent did not start";
+  return ctl::fail(line.client, launched.error().context(what), ctl::kExitFailed);
 }
 
 int up(const CommandLine& line) {
@@ -251,31 +435,13 @@ int up(const CommandLine& line) {
   if (!socket) return ctl::fail(line.client, socket.error(), ctl::kExitFailed);
   auto config = absolute(line.ssh_config);
   if (!config) return ctl::fail(line.client, config.error(), ctl::kExitFailed);
-  std::error_code ignored;
-  std::string path = std::filesystem::absolute(*socket, ignored).string();
-  if (auto pid = running_agent(line, path, *config)) return say_up(line, path, *pid, true);
-
-  const ConfigFile file = config_file(line);
-  if (auto settings = read_config(file); !settings) {
-    return ctl::fail_lines(line.client, settings.error(), ctl::kExitFailed);
-  }
-  std::vector<std::string> arguments{"run",
-                                     "--socket",
-                                     path};
-  if (line.config) arguments.insert(arguments.end(), {"-c", file.path.empty() ? "none" : file.path});
-  if (line.log_level) arguments.insert(arguments.end(), {"--log-level", *line.log_level});
-  if (line.open_timeout)
-    arguments.insert(arguments.end(), {"--open-timeout", fmt::format("{}", *line.open_timeout)});
-  if (!line.lanes) arguments.emplace_back("--no-lanes");
-  if (line.state) arguments.insert(arguments.end(), {"--state", *line.state == "none" ? "none" : state_file(line)});
-  if (!config->empty()) arguments.insert(arguments.end(), {"-F", *config});
-  Result<int> pid = launch_detached(arguments, state_directory_file("agent.log"));
-  if (pid) return say_up(line, path, *pid, false);
-  // Two that start at once: the other one was faster.
-  if (pid.error().code == Errc::kInUse) {
-    if (auto other = running_agent(line, path, *config)) return say_up(line, path, *other, true);
-  }
-  return ctl::fail(line.client, pid.error().context("the agent did not start"), ctl::kExitFailed);
+  const std::string path = absolute_path(*socket);
+  const std::optional<proto::AgentStatus> running = running_agent(path);
+  if (!running) return start_detached(line, path, std::nullopt);
+  if (choose(line, *running) == Choice::kIsReplaced)
+    return start_detached(with_options_of(line, running->options), path, running->pid);
+  say_differences(line, *running, *config);
+  return say_up(line, {running->pid, path, true, std::nullopt, 0});
 }
 
 int check_config(const CommandLine& line) {
@@ -301,9 +467,13 @@ int dispatch(const CommandLine& line) {
     return ctl::fail(line.client, usage_error("--open-timeout takes seconds, more than 0"), ctl::kExitUsage,
                      proto::kInvalidParams);
   }
+  if (line.drain && !(*line.drain >= 0 && *line.drain <= proto::kMaxTimeout)) {
+    return ctl::fail(line.client, usage_error("--drain takes seconds, 0 or more"), ctl::kExitUsage,
+                     proto::kInvalidParams);
+  }
   if (line.verb == "up") return up(line);
   if (line.verb == "run") leave(run(line));
-  if (line.verb == "down") return ctl::shut_down(line.client);
+  if (line.verb == "down") return ctl::shut_down(line.client, {line.now, line.drain});
   if (line.verb == "reload") return ctl::reload_config(line.client);
   if (line.verb == "check-config") return check_config(line);
   if (line.verb == "status") return ctl::show_status(line.client);

@@ -128,6 +128,7 @@ std::string render_agent_bounds(const proto::AgentStatus& agent) {
   past.add("clients paused", agent.requests_paused);
   past.add("peers of other users", agent.peers_turned_away);
   past.add("malformed requests", agent.protocol_errors);
+  past.add("lines missing in the log", agent.log_lost);
   std::string out;
   if (!now.empty()) out += now.text() + "\n";
   if (!past.empty()) out += past.text() + "\n";
@@ -139,12 +140,18 @@ std::string render_agent(const proto::AgentStatus& agent, Style style) {
   if (agent.descriptor_limit > 0) {
     descriptors = fmt::format("{} of {} descriptors", agent.descriptors, agent.descriptor_limit);
   }
+  std::string ending;
+  if (agent.state != "running") {
+    ending = coloured(sanitized(agent.state), Colour::kYellow, style.colour);
+    if (agent.drain_left) ending += ", within " + format_duration(*agent.drain_left);
+    ending += "\n";
+  }
   const std::string state = agent.state_problem.empty()
                                 ? std::string()
                                 : coloured("state file: " + sanitized(agent.state_problem), Colour::kRed, style.colour) + "\n";
-  return fmt::format("jumpagent {}, pid {}, up {}, {}, {}, {}\nsocket {}\n{}{}", sanitized(agent.version),
+  return fmt::format("jumpagent {}, pid {}, up {}, {}, {}, {}\nsocket {}\n{}{}{}", sanitized(agent.version),
                      agent.pid, format_duration(agent.uptime), plural(agent.clients, "client"),
-                     format_bytes(agent.memory), descriptors, sanitized(agent.socket), state,
+                     format_bytes(agent.memory), descriptors, sanitized(agent.socket), ending, state,
                      render_agent_bounds(agent));
 }
 

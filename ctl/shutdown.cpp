@@ -17,6 +17,8 @@ void say_wait(const proto::AgentShutdownResult& answer) {
 
 }  // namespace
 
+int shut_down(const Options& options) { return shut_down(options, {}); }
+
 int shut_down(const Options& options, const proto::AgentShutdownParams& params) {
   const Duration timeout = options.timeout_or(kDefaultTimeout);
   Result<Client> client = connect_client(options);

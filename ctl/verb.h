@@ -53,7 +53,8 @@ int watch_events(const Options& options);
 int run_doctor(const Options& options);
 int print_completion(const Options& options);
 // Ends the agent and waits until it is gone (`jumpagent down`).
-int shut_down(const Options& options, const proto::AgentShutdownParams& params = {});
+int shut_down(const Options& options);
+int shut_down(const Options& options, const proto::AgentShutdownParams& params);
 // Has the agent read its config file again (`jumpagent reload`).
 int reload_config(const Options& options);
 

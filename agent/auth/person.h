@@ -42,7 +42,8 @@ class Person {
   bool took_part() const { return took_part_; }           // answered, or was shown what to do
   const std::string& wanted() const { return wanted_; }  // of the last question
   void note_part() { took_part_ = true; }
-  const std::vector<std::string>& missed() const { return missed_; }  // `wanted` of what nobody answered, and why
+  // `wanted` of what nobody answered, and why.
+  const std::vector<std::string>& missed() const { return missed_; }
 
  private:
   void on_answered(Result<std::vector<Secret>> answers, std::size_t prompts);

@@ -24,6 +24,8 @@ class Backoff {
     std::uniform_real_distribution<double> part(0.5, 1.0);
     return std::chrono::duration_cast<Duration>(whole * part(random_));
   }
+  // Nothing was asked since reset().
+  bool is_fresh() const { return next_ == kFirst; }
   // It has worked, or there is a reason to think that it may work now.
   void reset() { next_ = kFirst; }
 

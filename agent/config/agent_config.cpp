@@ -188,6 +188,7 @@ class Interpreter {
     table.duration("login", config_.login_wait, kShortest, kLongest);
     table.duration("bastion", config_.forward_limits.host_wait, kShortest, kLongest);
     table.duration("open", config_.forward_limits.open_timeout, kShortest, kLongest);
+    table.duration("drain", config_.drain, Duration::zero(), kLongest);
     table.finish();
   }
 

@@ -4,7 +4,7 @@
 //   default_via = "bastion"        connect = ["bastion"]      lanes = true      log_level = "info"
 //   [[route]]    to = ["*.prod.example", "10.20.0.0/16", "!db.prod.example"]    via = "bastion"
 //   [[forward]]  spec = "8080:svc:80"   via = "bastion"   name = "web"   prewarm = 0
-//   [timeouts]   login = "60s"   bastion = "10s"   open = "20s"
+//   [timeouts]   login = "60s"   bastion = "10s"   open = "20s"   drain = "5s"
 //   [limits]     clients = 256   forwards = 4096   connections = 10000   window_memory = "512MiB"
 #pragma once
 
@@ -40,6 +40,7 @@ struct AgentConfig {
   std::vector<std::string> connect;      // hosts to log in to at start
   std::vector<ForwardRequest> forwards;  // to keep open; `via` is set in each
   Duration login_wait = seconds(60);     // for a login, when a client names no timeout
+  Duration drain = seconds(5);           // at the end, for connections that still move bytes
   ForwardLimits forward_limits;
   std::size_t max_clients = 256;  // ControlServer::kMaxClients
   std::size_t max_forwards = Forwards::kMaxForwards;

@@ -55,6 +55,7 @@ std::variant<AgentConfig, ConfigErrors> ConfigFile::read() const {
   }
   if (log_level) config.log_level = *log_level;
   if (open_timeout) config.forward_limits.open_timeout = *open_timeout;
+  if (drain) config.drain = *drain;
   if (no_lanes) config.lanes = false;
   return config;
 }

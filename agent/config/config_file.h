@@ -22,6 +22,7 @@ struct ConfigFile {
   std::optional<log::Level> log_level{};
   std::optional<Duration> open_timeout{};
   bool no_lanes = false;
+  std::optional<Duration> drain{};
 
   // $XDG_CONFIG_HOME/jumpagent/config.toml, else ~/.config/jumpagent/config.toml. Empty when there is no
   // home.

@@ -17,6 +17,8 @@ namespace {
 
 using namespace proto;  // NOLINT: this file is all about its messages
 
+Status may_change(const MethodContext& context) { return context.may_change ? context.may_change() : Status(); }
+
 Duration login_wait(const MethodContext& context, const std::optional<double>& wanted) {
   if (!wanted) return context.config.login_wait;
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(*wanted));
@@ -34,8 +36,9 @@ Error still_asked(const MethodContext& context, const std::string& host, Error e
   if (error.code != Errc::kTimeout || !context.interactions || !context.interactions->asks_about(host))
     return error;
   error.message += ": its login waits for a person's answer";
-  error.hint = "answer where it is asked, or log in from a terminal with more time: jumpctl --timeout 300 connect " +
-               shell_quoted(host);
+  error.hint =
+      "answer where it is asked, or log in from a terminal with more time: jumpctl --timeout 300 connect " +
+      shell_quoted(host);
   return error;
 }
 
@@ -59,6 +62,7 @@ void hello(const MethodContext& context, const HelloParams& params, const Reply<
 
 void connect_host(const MethodContext& context, const HostConnectParams& params,
                   const Reply<HostConnectResult>& reply) {
+  if (Status may = may_change(context); !may) return reply(may.error());
   Result<Host*> found = context.hosts.get(params.host);
   if (!found) return reply(found.error());
   Host* host = *found;
@@ -80,6 +84,7 @@ void disconnect_host(const MethodContext& context, const HostDisconnectParams& p
 
 void diagnose_host(const MethodContext& context, const HostDiagnoseParams& params,
                    const Reply<DiagnosisReport>& reply) {
+  if (Status may = may_change(context); !may) return reply(may.error());
   const std::string name = context.doctor->next_name(params.host);
   wait_as_asker(context, name, reply);
   auto started = context.doctor->diagnose(params.host, name, login_wait(context, params.timeout),
@@ -171,6 +176,7 @@ void answer_opened(const MethodContext& context, const Forwards::Opened& opened,
 
 void open_forward(const MethodContext& context, const ForwardOpenParams& params,
                   const Reply<ForwardOpenResult>& reply) {
+  if (Status may = may_change(context); !may) return reply(may.error());
   Result<ForwardRequest> parsed = forward_request(params);
   if (!parsed) return reply(parsed.error());
   ForwardRequest request = *std::move(parsed);
@@ -196,6 +202,7 @@ void open_forward(const MethodContext& context, const ForwardOpenParams& params,
 
 void close_forward(const MethodContext& context, const ForwardCloseParams& params,
                    const Reply<ForwardCloseResult>& reply) {
+  if (Status may = may_change(context); !may) return reply(may.error());
   Result<const WantedForward*> wanted = context.forwards.find(params.forward);
   if (!wanted) return reply(wanted.error());
   ForwardCloseResult result{forward_status(**wanted, context.io.now())};
@@ -210,6 +217,7 @@ void close_forward(const MethodContext& context, const ForwardCloseParams& param
 }
 
 void reload(const MethodContext& context, const Reply<AgentReloadResult>& reply) {
+  if (Status may = may_change(context); !may) return reply(may.error());
   if (!context.reload) return reply(Error{Errc::kUnsupported, "this agent has no config file", {}});
   context.reload([reply](const Result<ReloadOutcome>& outcome) {
     if (!outcome) return reply(outcome.error());
@@ -297,10 +305,10 @@ void bind_methods(Dispatcher& dispatcher, const MethodContext& context) {
   dispatcher.bind(method::kAgentReload, [context](const Empty&, const Reply<AgentReloadResult>& reply) {
     reload(context, reply);
   });
-  dispatcher.bind(method::kAgentShutdown, [context](const Empty&, const Reply<Empty>& reply) {
-    reply(Empty{});
-    context.shutdown();
-  });
+  dispatcher.bind(method::kAgentShutdown,
+                  [context](const AgentShutdownParams& params, const Reply<AgentShutdownResult>& reply) {
+                    reply(context.shutdown(params));
+                  });
 }
 
 }  // namespace jump

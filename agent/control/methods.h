@@ -23,13 +23,15 @@ struct MethodContext {
   Forwards& forwards;
   proto::HelloResult identity;  // what hello answers, but for the version of the protocol
   std::function<proto::AgentStatus()> agent_status;
-  std::function<void()> shutdown;  // begins the orderly end; returns at once
+  // Begins the orderly end; returns at once, with what is waited for.
+  std::function<proto::AgentShutdownResult(const proto::AgentShutdownParams&)> shutdown;
   Interactions* interactions = nullptr;  // null: nobody is ever asked
   const AgentConfig& config = AgentConfig::defaults();  // in force: what it says changes with a reload
   std::function<void(ReloadDone)> reload{};             // of the config file; null: that cannot be done
   Persistence* persistence = nullptr;                   // null: nothing can be persistent
   Doctor* doctor = nullptr;     // null: it makes no diagnoses
   EventFeed* events = nullptr;  // null: it tells no events
+  std::function<Status()> may_change{};  // why nothing can be begun now: the agent ends; null: it always can
 };
 
 void bind_methods(Dispatcher& dispatcher, const MethodContext& context);

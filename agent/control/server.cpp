@@ -61,6 +61,7 @@ class ControlServer::Client final : public Peer, private StreamHandler {
       refuse(request, Error{Errc::kClosed, "the agent is shutting down", {}});
     }
     drain();
+    if (state_ == State::kDraining && pending_.empty()) finish();  // it drained already, for what was held
   }
 
   std::list<std::shared_ptr<Client>>::iterator place;
@@ -93,7 +94,7 @@ class ControlServer::Client final : public Peer, private StreamHandler {
     if (state_ != State::kServing) return;
     set_state(State::kDraining);
     std::exchange(kept_, {}).clear();  // whoever is asked has to be able to answer
-    auto pending = pending_;  // some may be answered now
+    auto pending = pending_;           // some may be answered now
     for (const auto& sink : pending) {
       if (auto call = std::exchange(sink->input_ended, nullptr)) call();
     }

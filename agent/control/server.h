@@ -12,6 +12,7 @@
 #include <list>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "control/dispatcher.h"
@@ -57,6 +58,11 @@ class ControlServer {
   // Over the limit, or of another uid.
   std::uint64_t refused() const { return counters_.over_limit + listener_stats().turned_away; }
   const ControlCounters& counters() const { return counters_; }
+  // Its descriptors, and that another process listens there now; see Listener.
+  std::vector<int> sockets() const { return listener_ ? listener_->sockets() : std::vector<int>{}; }
+  void leave_name() {
+    if (listener_) listener_->leave_name();
+  }
   ListenerStats listener_stats() const { return listener_ ? listener_->stats() : ListenerStats{}; }
 
  private:

@@ -49,6 +49,8 @@ const char* state_name(const WantedForward& wanted) {
       return "degraded";
     case Forward::State::kBackoff:
       return "backoff";
+    case Forward::State::kEnding:
+      return "ending";
   }
   return "starting";
 }

@@ -176,6 +176,10 @@ std::string login_advice(const LoginReport& login, const Error& error, const Hop
   if (error.code == Errc::kCancelled) return {};
   if (!login.missed.empty())
     return error.hint.empty() ? "run this on a terminal, where you can be asked" : error.hint;
+  // Comes first: keys that are left, or that were refused, are not why it did not end.
+  if (error.code == Errc::kTimeout)
+    return "the server or ssh-agent took too long; a security key may wait for a touch, a question for its "
+           "answer";
   const bool too_many = says(error, "Too many authentication failures") || login.keys_left > 0;
   if (too_many) {
     return "the server gave up before all keys were tried (MaxAuthTries): name the right key with "
@@ -194,8 +198,6 @@ std::string login_advice(const LoginReport& login, const Error& error, const Hop
                     spec.user, copy_id_command(login, spec));
     return error.hint.empty() ? advice : error.hint + "; else: " + advice;
   }
-  if (error.code == Errc::kTimeout)
-    return "the server or ssh-agent took too long; a security key may wait for a touch";
   if (!error.hint.empty()) return error.hint;
   if (hung_up) {
     return fmt::format(

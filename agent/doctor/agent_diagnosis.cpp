@@ -22,11 +22,11 @@ constexpr std::size_t kMaxVersion = 120;
 void check_directory(const std::string& socket, Findings& findings) {
   const std::string directory = socket.substr(0, socket.rfind('/'));
   struct stat info {};
-  if (stat(directory.c_str(), &info) != 0 || stat(socket.c_str(), &info) != 0) {
+  struct stat there {};
+  if (stat(directory.c_str(), &info) != 0 || stat(socket.c_str(), &there) != 0) {
     return findings.fail("socket", socket + ": it is gone, new clients cannot find the agent",
                          "restart the agent: jumpagent down; jumpagent up");
   }
-  stat(directory.c_str(), &info);
   const bool open_to_others = (info.st_mode & 022) != 0 && (info.st_mode & S_ISVTX) == 0;
   if (open_to_others || (info.st_uid != geteuid() && info.st_uid != 0)) {
     return findings.fail("socket",
@@ -51,6 +51,7 @@ void check_config(const std::string& file, const std::function<Status()>& read, 
 
 AgentDiagnosis::AgentDiagnosis(Io& io, AgentFacts facts, Done done)
     : io_(io), facts_(std::move(facts)), done_(std::move(done)) {
+  finish_soon_ = io_.deferred([this] { finish(); });
   limit_timer_ = io_.timer([this] {
     operation_.reset();
     agent_.reset();
@@ -115,7 +116,7 @@ void AgentDiagnosis::on_keys(const Result<std::vector<AgentIdentity>>& answer) {
   } else {
     findings_.ok(step::kAgent, where + ": " + describe_agent_keys(*answer));
   }
-  finish();
+  finish_soon_->schedule();  // not from within the client: done() may destroy it
 }
 
 void AgentDiagnosis::note_health() {

@@ -49,6 +49,7 @@ class AgentDiagnosis final : public Operation {
   std::string socket_;  // $SSH_AUTH_SOCK
   std::unique_ptr<Operation> operation_;
   std::unique_ptr<AgentClient> agent_;
+  std::unique_ptr<Deferred> finish_soon_;
   std::unique_ptr<Timer> limit_timer_;
 };
 

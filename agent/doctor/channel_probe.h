@@ -1,8 +1,8 @@
 // ChannelProbe: asks a connection for one channel and waits for the server's answer, which Mux::open() does
 // not. Then the channel is the asker's, or there is the server's reason.
 //
-//   Mux::open() ─► confirmed ─► done(the channel)      refused, timed out, the connection ended ─►
-//   done(error)
+//   Mux::open() ─► confirmed ─► done(the channel)
+//              └─► refused, timed out, the connection ended ─► done(error)
 //
 // Invariants: done() is called once, from the loop, and may destroy the probe; destroying it gives the
 // channel up. The Mux may end before it.

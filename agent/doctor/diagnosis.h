@@ -58,6 +58,10 @@ class Diagnosis final : public Operation {
 
  private:
   class Asking;
+  // ProxyJump and ProxyCommand are both set.
+  struct Conflict {
+    std::string detail, advice;
+  };
   enum class State { kRoute, kSources, kAgent, kFiles, kLookup, kHop, kProbe, kDone };
 
   void on_route(Result<Route> result);
@@ -65,6 +69,7 @@ class Diagnosis final : public Operation {
   void ask_sources();
   void check_sources();
   void on_sources(const Result<CommandOutput>& output);
+  static std::optional<Conflict> find_conflict(const HopSpec& spec, const std::string& ssh_debug);
   void ask_agent();
   void check_files(const Result<std::vector<AgentIdentity>>& answer);
   void look_up();
@@ -93,13 +98,8 @@ class Diagnosis final : public Operation {
   const std::unique_ptr<Prompter> prompter_;
   State state_ = State::kRoute;
   std::optional<Route> route_;
-  std::size_t index_ = 0;           // of the hop that is being looked at
-  std::vector<Findings> findings_;  // one per hop so far
-  // ProxyJump and ProxyCommand are both set.
-  struct Conflict {
-    std::string detail, advice;
-  };
-  static std::optional<Conflict> find_conflict(const HopSpec& spec, const std::string& ssh_debug);
+  std::size_t index_ = 0;                           // of the hop that is being looked at
+  std::vector<Findings> findings_;                  // one per hop so far
   std::vector<std::string> ssh_debug_;              // what ssh said of the files that it read, for each hop
   std::vector<std::optional<Conflict>> conflicts_;  // of each hop
   bool no_ssh_ = false;                             // there is no such program

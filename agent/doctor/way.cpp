@@ -162,8 +162,7 @@ void Way::explain_untried(const std::string& method) {
   if (!on) return findings_.skip(method, "switched off in ssh_config");
   if (method == "publickey") return findings_.skip(method, "there is no key to offer");
   if (!login.missed.empty())
-    return findings_.skip(method,
-                          fmt::format("nobody is there to be asked for {}", fmt::join(login.missed, ", ")));
+    return findings_.skip(method, fmt::format("nobody gave {}", fmt::join(login.missed, ", ")));
   findings_.skip(method, "not tried");
 }
 

@@ -91,14 +91,20 @@ Status DynamicForward::listen() {
   return {};
 }
 
+void DynamicForward::stop_listening() {
+  left_ = listening();
+  listener_.reset();
+}
+
 void DynamicForward::retire() {
   listener_.reset();
   end_connections();
 }
 
-Endpoint DynamicForward::listening() const { return listener_ ? listener_->local() : request_.listen; }
+Endpoint DynamicForward::listening() const { return listener_ ? listener_->local() : left_.value_or(request_.listen); }
 
 Forward::State DynamicForward::state() const {
+  if (left_) return State::kEnding;
   if (!listener_) return State::kStarting;
   if (!host_.ready()) return State::kWaiting;
   return failures_.last_reached() ? State::kActive : State::kDegraded;

@@ -19,6 +19,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -47,8 +48,9 @@ struct ForwardLimits {
 class Forward {
  public:
   // kStarting: not listening yet. kActive: ready. kWaiting: wanted, the host is away. kDegraded: the host is
-  // there, and the target refused the last connection. kBackoff: it cannot listen, and tries again.
-  enum class State { kStarting, kActive, kWaiting, kDegraded, kBackoff };
+  // there, and the target refused the last connection. kBackoff: it cannot listen, and tries again. kEnding:
+  // it listens no longer, and its connections go on.
+  enum class State { kStarting, kActive, kWaiting, kDegraded, kBackoff, kEnding };
 
   virtual ~Forward();
   Forward(const Forward&) = delete;
@@ -67,6 +69,13 @@ class Forward {
 
   // Hears when it listens somewhere else than before: a server has chosen another port.
   void on_moved(std::function<void()> moved) { moved_ = std::move(moved); }
+
+  // Leaves its place, here or on the server, for good; its connections go on. Not called from within a
+  // connection.
+  virtual void stop_listening() = 0;
+  // The listening sockets here, which stay its own; see Listener.
+  virtual std::vector<int> sockets() const { return {}; }
+  virtual void leave_name() {}
 
   // It is wanted no longer: it stops listening and its connections end. Who waits for establish() hears
   // kClosed; nothing is called after this. It may be destroyed later.
@@ -122,6 +131,8 @@ class Forward {
   void tell_moved() {
     if (moved_) moved_();
   }
+
+  std::optional<Endpoint> left_;  // where it listened, after stop_listening()
 
   Io& io_;
   Host& host_;

@@ -1,6 +1,7 @@
 #include "forward/forwards.h"
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <utility>
 
@@ -23,7 +24,8 @@ bool is_any_address(const std::string& host) { return host == "*" || host == "0.
 bool collide(const Endpoint& wanted, const Endpoint& bound) {
   if (wanted.is_unix() || bound.is_unix()) return wanted.path == bound.path;
   const std::string host = wanted.host.empty() || wanted.host == "localhost" ? "127.0.0.1" : wanted.host;
-  const bool meet = host == bound.host || is_any_address(host) || is_any_address(bound.host);
+  const bool meet = wanted.host == bound.host || host == bound.host || is_any_address(host) ||
+                    is_any_address(bound.host);
   return meet && wanted.port == bound.port;
 }
 
@@ -131,6 +133,7 @@ void Forwards::set_limits(const ForwardLimits& limits, std::size_t max_forwards)
 }
 
 std::unique_ptr<Operation> Forwards::open(const ForwardRequest& request, Lifetime lifetime, OpenDone done) {
+  if (ending_) return done(Error{Errc::kClosed, "the agent is ending", {}}), nullptr;
   Result<Host*> host = hosts_.get(request.via);
   if (!host) return done(host.error()), nullptr;
   Result<WantedForward*> wanted = find_or_listen(request, **host);
@@ -170,9 +173,13 @@ Status Forwards::check_room(const ForwardRequest& request) const {
 }
 
 WantedForward& Forwards::insert(const ForwardRequest& request, Host& host) {
+  return insert(request, host, "f" + std::to_string(next_id_++));
+}
+
+WantedForward& Forwards::insert(const ForwardRequest& request, Host& host, std::string id) {
   WantedForward wanted;
   wanted.via_rule = request.via_rule;
-  wanted.forward = make_forward(io_, host, "f" + std::to_string(next_id_++), request, limits_);
+  wanted.forward = make_forward(io_, host, std::move(id), request, limits_);
   wanted.forward->on_connection([this] {
     if (std::exchange(sampling_, true)) return;
     sample_rates();  // from here on, not since it last moved
@@ -261,6 +268,19 @@ void Forwards::restore(const ForwardRequest& request) {
   if (!same) bind_or_wait(wanted, "state file");
 }
 
+void Forwards::adopt(const ForwardRequest& request, const std::string& id, bool persistent) {
+  Result<Host*> host = hosts_.get(request.via);
+  if (!host) return log::error("forward {} was not taken over: {}", request.spec, host.error().message);
+  std::uint64_t number = 0;
+  const char* end = id.data() + id.size();
+  const bool good = id.starts_with('f') && std::from_chars(id.data() + 1, end, number).ptr == end && !find_id(id);
+  if (good) next_id_ = std::max(next_id_, number + 1);
+  WantedForward& wanted = good ? insert(request, **host, id) : insert(request, **host);
+  wanted.by_client = true;
+  wanted.persistent = persistent;
+  bind_or_wait(wanted, "taken over");
+}
+
 // It is to be there anyway.
 void Forwards::bind_or_wait(WantedForward& wanted, const char* whose) {
   wanted.established = true;
@@ -344,7 +364,7 @@ WantedForward* Forwards::find_id(const std::string& id) {
 
 void Forwards::close_if_unwanted(const std::string& id) {
   const WantedForward* wanted = find_id(id);
-  if (!wanted || wanted->openers > 0) return;
+  if (!wanted || wanted->openers > 0 || ending_) return;
   const bool keeps = wanted->by_client || wanted->configured || wanted->holders > 0;
   if (!keeps || !wanted->established) close(wanted);
 }
@@ -367,18 +387,21 @@ Error Forwards::explain_conflict(const Endpoint& listen, Error error) const {
 }
 
 Result<const WantedForward*> Forwards::find(const std::string& what) const {
-  // Specs are compared in their canonical form, so that any spelling of the same forward finds it.
-  std::map<ForwardKind, std::string> canonical;
+  // What specs mean is compared, so that any spelling of the same forward finds it.
+  std::map<ForwardKind, ForwardRequest> meanings;
   for (ForwardKind kind : {ForwardKind::kLocal, ForwardKind::kRemote, ForwardKind::kDynamic}) {
     Result<ForwardRequest> parsed = ForwardRequest::parse(kind, what);
-    if (parsed) canonical[parsed->kind] = parsed->spec;
+    if (parsed) meanings[parsed->kind] = *parsed;
   }
   const WantedForward* by_spec = nullptr;
   for (const WantedForward& each : forwards_) {
     if (each.id() == what || (!what.empty() && each.name() == what))
       return &each;  // no name looks like an id
-    auto spec = canonical.find(each.forward->request().kind);
-    if (spec == canonical.end() || each.spec() != spec->second) continue;
+    const ForwardRequest& request = each.forward->request();
+    auto meant = meanings.find(request.kind);
+    if (meant == meanings.end()) continue;
+    const bool same = request.listen == meant->second.listen && request.target == meant->second.target;
+    if (!same && each.spec() != meant->second.spec) continue;
     if (by_spec) {
       return Error{Errc::kInvalid, "several forwards were asked for as '" + what + "'",
                    "name one by its id: jumpctl list"};
@@ -417,6 +440,12 @@ void Forwards::close(const WantedForward* wanted) {
   forward->retire();
   io_.dispose(std::move(forward));  // it may be what is running now
   changed();
+}
+
+void Forwards::stop_listening() {
+  ending_ = true;
+  rebind_timer_->stop();
+  for (WantedForward& each : forwards_) each.forward->stop_listening();
 }
 
 void Forwards::close_all() {

@@ -90,6 +90,11 @@ class Forwards {
   // The forward and its connections end, whoever wants it.
   void close(const WantedForward* wanted);
   void close_all();
+  // None listens any more and none can be opened; what they carry goes on, also of those that nobody wants any
+  // longer.
+  void stop_listening();
+  // What another agent has handed over: as it was there, with its id. A client wants it.
+  void adopt(const ForwardRequest& request, const std::string& id, bool persistent);
   // Of all listeners together, of closed forwards too.
   ListenerStats listener_stats() const;
 
@@ -105,6 +110,7 @@ class Forwards {
   Status check_remote(const WantedForward& wanted) const;
   Status check_path(const WantedForward& wanted) const;
   WantedForward& insert(const ForwardRequest& request, Host& host);
+  WantedForward& insert(const ForwardRequest& request, Host& host, std::string id);
   WantedForward* find_same(const ForwardRequest& request, const Host& host);
   WantedForward* find_configured(const ForwardRequest& request);
   Status bind(WantedForward& wanted);
@@ -131,6 +137,7 @@ class Forwards {
   bool sampling_ = false;
   ListenerStats past_listeners_;  // of closed forwards
   std::uint64_t next_id_ = 1;
+  bool ending_ = false;  // stop_listening() was called
 };
 
 }  // namespace jump

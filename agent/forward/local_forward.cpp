@@ -102,6 +102,13 @@ Status LocalForward::listen() {
   return {};
 }
 
+void LocalForward::stop_listening() {
+  left_ = listening();
+  listener_.reset();
+  watching_.reset();
+  spares_.reset();
+}
+
 void LocalForward::retire() {
   listener_.reset();
   watching_.reset();
@@ -109,9 +116,10 @@ void LocalForward::retire() {
   end_connections();
 }
 
-Endpoint LocalForward::listening() const { return listener_ ? listener_->local() : request_.listen; }
+Endpoint LocalForward::listening() const { return listener_ ? listener_->local() : left_.value_or(request_.listen); }
 
 Forward::State LocalForward::state() const {
+  if (left_) return State::kEnding;
   if (!listener_) return State::kStarting;
   if (!host_.ready()) return State::kWaiting;
   // A spare that is open shows that the target answers again.

@@ -20,6 +20,11 @@ class LocalForward final : public Forward {
 
   Status listen() override;
   void establish(Established done) override;
+  void stop_listening() override;
+  std::vector<int> sockets() const override { return listener_ ? listener_->sockets() : std::vector<int>{}; }
+  void leave_name() override {
+    if (listener_) listener_->leave_name();
+  }
   void retire() override;
   Endpoint listening() const override;
   State state() const override;

@@ -37,13 +37,15 @@ std::string Persistence::problem() const {
 }
 
 void Persistence::start() {
+  started_ = true;
   if (!path().empty()) read();
 }
 
 void Persistence::stop() {
   stopped_ = true;
   retry_timer_->stop();
-  work_.reset();  // a write under way is done, and is whole
+  work_.reset();  // a write under way is done, and is whole; it keeps the lock until then
+  lock_.reset();
   tell(Error{Errc::kClosed, "the agent is shutting down", {}});
 }
 

@@ -35,6 +35,7 @@ class Persistence {
   Persistence& operator=(const Persistence&) = delete;
 
   void start();
+  bool started() const { return started_; }
   // Nothing is read or written any more, so that forwards may be closed and yet come back. Who waits for a
   // write hears kClosed.
   void stop();
@@ -61,6 +62,7 @@ class Persistence {
   Forwards& forwards_;
   const std::shared_ptr<const StateFile> file_;  // shared with the pool
   std::shared_ptr<Fd> lock_;                     // null until the file is ours
+  bool started_ = false;
   bool loaded_ = false;
   bool stopped_ = false;
   std::string problem_;       // of reading: it is said as long as the agent runs

@@ -121,13 +121,18 @@ void RemoteForward::establish(Established done) {
   seek();
 }
 
-void RemoteForward::retire() {
+void RemoteForward::stop_listening() {
+  left_ = listening();
   wanted_ = false;
   watching_.reset();
   waiting_.reset();
   listener_.reset();
   port_.reset();
   retry_timer_->stop();
+}
+
+void RemoteForward::retire() {
+  stop_listening();
   end_connections();
   tell(Error{Errc::kClosed, "the forward was closed", {}});
 }
@@ -176,8 +181,10 @@ void RemoteForward::on_listening(Result<std::uint16_t> port) {
 }
 
 void RemoteForward::on_refused(const Error& error) {
-  note_error(error);
-  log::warn("{}: {}; asked again in {} s", id_, error.message, to_seconds(pause_));
+  // The server gives no reason: what it may be is all that the status can say.
+  const std::string may_be = error.hint.empty() ? "" : " (" + error.hint + ")";
+  note_error({error.code, error.message + may_be, {}});
+  log::warn("{}: {}{}; asked again in {} s", id_, error.message, may_be, to_seconds(pause_));
   if (request_.any_port()) last_port_ = 0;  // any other will do
   retry_timer_->start(pause_);
   pause_ = std::min(2 * pause_, kLongestPause);
@@ -214,12 +221,14 @@ void RemoteForward::tell(const Status& outcome) {
 }
 
 Endpoint RemoteForward::listening() const {
+  if (left_) return *left_;
   Endpoint at = request_.listen;
   if (!at.is_unix() && port_) at.port = *port_;
   return at;
 }
 
 Forward::State RemoteForward::state() const {
+  if (left_) return State::kEnding;
   if (port_) {
     const bool reached = request_.target ? !refused_last_ : failures_.last_reached();
     return reached ? State::kActive : State::kDegraded;

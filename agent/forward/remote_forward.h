@@ -31,6 +31,7 @@ class RemoteForward final : public Forward, private RemoteListenHandler {
   ~RemoteForward() override;
 
   void establish(Established done) override;
+  void stop_listening() override;
   void retire() override;
   Endpoint listening() const override;
   State state() const override;

@@ -107,7 +107,7 @@ Result<SavedForwards> decode_saved(std::string_view text) {
     return Error{Errc::kInvalid, "it is no state file", {}};
   if (text.size() <= head) return Error{Errc::kInvalid, "it is cut short", {}};
   const std::string_view body = text.substr(head);
-  if (text.substr(kMagic.size(), head - kMagic.size() - 1) != checksum(body))
+  if (text.substr(kMagic.size(), head - kMagic.size()) != checksum(body) + "\n")
     return Error{Errc::kInvalid, "it is cut short or changed", {}};
   Result<proto::Json> json = proto::Json::parse(body);
   if (!json) return json.error();

@@ -20,7 +20,8 @@ Result<std::unique_ptr<ByteStream>> ChildStream::start(Loop& loop, const StreamC
 }
 
 ChildStream::ChildStream(Loop& loop, const StreamCommand& command)
-    : loop_(loop), description_(command.description), story_timer_(loop, [this] { tell(); }) {}
+    : loop_(loop), description_(command.description), story_timer_(loop, [this] { tell(); }),
+      last_bytes_timer_(loop, [this] { end_after_exit(); }) {}
 
 Status ChildStream::run(const StreamCommand& command) {
   int ends[2];
@@ -49,13 +50,16 @@ Status ChildStream::run(const StreamCommand& command) {
 ChildStream::~ChildStream() {
   if (stderr_) stderr_->release();
   bool in_good_order = asked_ == Asked::kEnd || asked_ == Asked::kClose;
-  if (process_) process_->release(in_good_order ? Duration(kGoodbyeMax) : Duration::zero());
+  if (process_)
+    process_->release(in_good_order ? Duration(kGoodbyeMax) : Duration::zero(),
+                      SpawnedProcess::Leftovers::kEndThem);
 }
 
 void ChildStream::set_handler(StreamHandler* handler) {
   handler_ = handler;
   socket_->set_handler(handler ? this : nullptr);
   if (handler_ && pending_ != Pending::kNothing) story_timer_.start(Duration::zero());
+  if (handler_ && exit_status_) last_bytes_timer_.start(kLastBytesMax);
 }
 
 void ChildStream::shutdown_write() {
@@ -80,7 +84,10 @@ void ChildStream::abort() {
 
 std::size_t ChildStream::on_data(ByteView data) {
   said_anything_ = true;
-  return handler_->on_data(data);
+  paused_ = true;  // before it, so that a resume_reading() from within on_data() is seen afterwards
+  const std::size_t taken = handler_->on_data(data);
+  if (taken == data.size()) paused_ = false;
+  return taken;
 }
 
 void ChildStream::on_eof() {
@@ -105,7 +112,20 @@ void ChildStream::on_stderr(std::string_view text) {
 void ChildStream::on_exit(int status) {
   exit_status_ = status;
   log::debug("{}: exit status {}", description_, status);
+  if (handler_) last_bytes_timer_.start(kLastBytesMax);
   tell_if_known();
+}
+
+// Somebody else holds our pipe, or its stderr, and may do so for ever.
+void ChildStream::end_after_exit() {
+  if (!handler_) return;
+  if (pending_ == Pending::kNothing && paused_) return last_bytes_timer_.start(kLastBytesMax);
+  if (pending_ == Pending::kNothing) {
+    socket_->set_handler(nullptr);
+    socket_->abort();
+    pending_ = Pending::kEofAndClosed;
+  }
+  tell();
 }
 
 // All is known once the process has ended and its last words have been read.

@@ -2,9 +2,12 @@
 // socket pair, the other end is a StreamSocket of ours; its stderr is read, logged, and the last of it kept.
 //
 // Whoever reads an end of the stream wants to know why, and only the process knows: so an end that was not
-// asked for waits for the child's exit, kStoryMax at most, and becomes an on_closed() that tells it.
+// asked for waits for the child's exit, kStoryMax at most, and becomes an on_closed() that tells it. The other
+// way round, the child's exit ends the stream, though a grandchild may hold the pipe: what is there to be read
+// by then is read.
+//
 // Invariant: the process group does not outlive the stream by more than kGoodbyeMax and the process's own
-// grace.
+// grace, whether its leader is there or not.
 #pragma once
 
 #include <memory>
@@ -24,6 +27,8 @@ class ChildStream final : public ByteStream, private StreamHandler {
   // From the end of its output to the child's exit and the end of its stderr: a moment, but for grandchildren
   // that hold on to them.
   static constexpr milliseconds kStoryMax{500};
+  // From the child's exit to the end of the stream: what it wrote is there already.
+  static constexpr milliseconds kLastBytesMax{100};
   // After close(): time for the child to pass on what it was sent.
   static constexpr milliseconds kGoodbyeMax{500};
   // Of stderr: enough for the last lines, which are the ones that say why.
@@ -35,7 +40,10 @@ class ChildStream final : public ByteStream, private StreamHandler {
 
   void set_handler(StreamHandler* handler) override;
   std::size_t write(ByteView data) override { return socket_->write(data); }
-  void resume_reading() override { socket_->resume_reading(); }
+  void resume_reading() override {
+    paused_ = false;
+    socket_->resume_reading();
+  }
   void shutdown_write() override;
   void close() override;
   void abort() override;
@@ -56,6 +64,7 @@ class ChildStream final : public ByteStream, private StreamHandler {
 
   void on_stderr(std::string_view text);
   void on_exit(int status);
+  void end_after_exit();
   void tell_if_known();
   void tell();
   std::optional<Error> story() const;
@@ -73,7 +82,9 @@ class ChildStream final : public ByteStream, private StreamHandler {
   std::optional<int> exit_status_;
   std::string last_words_;
   bool said_anything_ = false;
+  bool paused_ = false;  // the handler has not taken all yet
   UvTimer story_timer_;
+  UvTimer last_bytes_timer_;  // from the child's exit on
 };
 
 }  // namespace jump

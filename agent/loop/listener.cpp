@@ -153,7 +153,7 @@ void UvListener::pause(int code) {
 void UvListener::try_again() {
   if (!own_user_only_) {
     Fd probe(fcntl(blocks_.front()->fd.get(), F_DUPFD_CLOEXEC, 0));
-    if (!probe || probe.get() >= reserve_begins()) return retry_.start(kRetryAfter);
+    if (!probe || probe.get() >= reserve_begins()) return pause(EMFILE);
   }
   start_polling();
 }

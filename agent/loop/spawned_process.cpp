@@ -56,6 +56,7 @@ Result<std::shared_ptr<SpawnedProcess>> SpawnedProcess::start(Loop& loop,
 
 SpawnedProcess::SpawnedProcess(Loop& loop, Exited exited)
     : exited_(std::move(exited)),
+      look_(loop, [this] { watch_group(); }),
       mercy_(loop, [this] { terminate(); }),
       grace_(loop, [this] { send_signal(SIGKILL); }) {}
 
@@ -85,33 +86,58 @@ int SpawnedProcess::spawn(Loop& loop, const std::vector<std::string>& argv, cons
 void SpawnedProcess::ended(std::int64_t status, int signal) {
   running_ = false;
   mercy_.stop();
-  grace_.stop();
   Exited exited = std::exchange(exited_, nullptr);
-  // The share that libuv holds goes with the close; the rest happens while somebody still waits for it.
-  close();
+  // Reaped a moment ago: a group of that number can only be its own.
+  group_left_ = has_group() && (!released_ || leftovers_ == Leftovers::kEndThem);
+  if (group_left_) {
+    look_.start(kGroupLook);
+    if (released_) terminate();
+  } else {
+    grace_.stop();
+    // The share that libuv holds goes with the close; the rest happens while somebody still waits for it.
+    close();
+  }
   if (exited) exited(signal > 0 ? 128 + signal : static_cast<int>(status));
 }
 
 void SpawnedProcess::terminate() {
   send_signal(SIGTERM);
-  if (running_) grace_.start(kKillGrace);
+  if (running_ || group_left_) grace_.start(kKillGrace);
 }
 
-void SpawnedProcess::release(Duration grace) {
+void SpawnedProcess::release(Duration grace, Leftovers leftovers) {
   exited_ = nullptr;
-  if (!running_) return;
+  if (std::exchange(released_, true)) return;
+  leftovers_ = leftovers;
+  if (!running_ && group_left_ && leftovers == Leftovers::kEndThem) return terminate();
+  if (!running_) {
+    group_left_ = false;
+    look_.stop();
+    return close();
+  }
   if (grace <= Duration::zero()) return terminate();
   mercy_.start(grace);
 }
 
 void SpawnedProcess::send_signal(int number) {
-  // The whole group; it exists as long as its leader is not reaped.
-  if (running_ && process_.pid > 0) kill(-process_.pid, number);
+  // The whole group; it exists as long as its leader is not reaped, or others are in it.
+  if ((running_ || group_left_) && process_.pid > 0) kill(-process_.pid, number);
+}
+
+bool SpawnedProcess::has_group() const { return process_.pid > 0 && kill(-process_.pid, 0) == 0; }
+
+void SpawnedProcess::watch_group() {
+  if (has_group()) return look_.start(kGroupLook);
+  group_left_ = false;
+  grace_.stop();
+  close();
 }
 
 void SpawnedProcess::on_loop_end() {
   exited_ = nullptr;
+  if (leftovers_ == Leftovers::kLeaveThem) group_left_ = false;
   send_signal(SIGKILL);
+  look_.stop();
   if (!running_) close();
 }
 

@@ -294,9 +294,11 @@ void Host::disconnect(const Error& reason) {
 void Host::go_down(Error error) {
   lane_.close(error);  // it was still logging in
   error_time_ = io_.now();
-  const bool stable = state_ == State::kReady && error_time_ - since_ >= kStable;
-  if (stable) backoff_.reset();
-  next_dial_ = stable ? error_time_ : error_time_ + backoff_.next();
+  const bool was_ready = state_ == State::kReady;
+  if (was_ready && error_time_ - since_ >= kStable) backoff_.reset();
+  const bool at_once = was_ready && backoff_.is_fresh();
+  const Duration pause = backoff_.next();
+  next_dial_ = at_once ? error_time_ : error_time_ + pause;
   last_error_ = std::move(error);
   set_state(State::kDown);
   Error copy = *last_error_;

@@ -4,10 +4,12 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <csignal>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/fd.h"
 #include "loop/loop.h"
@@ -112,6 +114,54 @@ TEST_F(ChildStreamTest, AClosedOneMayPassOnWhatItWasSent) {
   stream->close();
   stream.reset();
   EXPECT_TRUE(until([&] { return children() == 0; }));
+}
+
+// A relay that has died, and left somebody behind who has inherited the pipe.
+TEST_F(ChildStreamTest, ItsExitEndsTheStreamThoughAGrandchildHoldsThePipe) {
+  Stopwatch clock;
+  start("sleep 1000 & echo out; echo broke >&2; exit 3");
+  ASSERT_TRUE(until([&] { return got.closed; }));
+  EXPECT_LT(clock.elapsed(), seconds(10));
+  EXPECT_EQ(got.data, "out\n");
+  ASSERT_TRUE(got.error);
+  EXPECT_EQ(got.error->message, "the child exited with status 3: broke");
+  stream.reset();
+  EXPECT_TRUE(until([&] { return children() == 0; }));
+}
+
+TEST_F(ChildStreamTest, AllThatItWroteIsReadThoughTheReaderTakesItsTime) {
+  struct Slow final : StreamHandler {
+    std::size_t on_data(ByteView) override { return 0; }
+    void on_eof() override {}
+    void on_writable() override {}
+    void on_closed(const Error*) override { closed = true; }
+    bool closed = false;
+  } slow;
+  auto started =
+      io.spawn_stream(StreamCommand{{"/bin/sh", "-c", "sleep 1000 & head -c 100000 /dev/zero"}, "the child"});
+  ASSERT_TRUE(started) << started.error().message;
+  stream = *std::move(started);
+  stream->set_handler(&slow);
+  Stopwatch clock;
+  until([&] { return clock.elapsed() > milliseconds(700); });
+  EXPECT_FALSE(slow.closed);
+  stream->set_handler(&got);
+  stream->resume_reading();
+  ASSERT_TRUE(until([&] { return got.closed; }));
+  EXPECT_EQ(got.data.size(), 100000u);
+}
+
+// The leader goes when it is told to, its companion would not.
+TEST_F(ChildStreamTest, ItsGroupEndsWithItThoughTheLeaderHasGoneFirst) {
+  start("trap '' TERM; sleep 1000 & exec cat");
+  stream->write(as_bytes("up"));
+  ASSERT_TRUE(until([&] { return got.data == "up"; }));
+  const std::vector<pid_t> family = process_descendants(getpid());
+  ASSERT_GE(family.size(), 2u);
+  stream->close();
+  stream.reset();
+  const auto gone = [](pid_t pid) { return !process_alive(pid); };
+  EXPECT_TRUE(until([&] { return std::all_of(family.begin(), family.end(), gone); }));
 }
 
 TEST_F(ChildStreamTest, AMissingProgramIsSaid) {

@@ -337,7 +337,7 @@ TEST_F(Doctor, OnlyAPasswordWouldDoAndNobodyIsThere) {
   serve({.config = {"PubkeyAuthentication no", "PasswordAuthentication yes"}});
   const Report report = diagnose({well({"BatchMode no"})}, "bastion", {"--no-input"});
   EXPECT_FAILED(report, "bastion/login");
-  EXPECT_THAT(report.text("bastion/password", "skipped"), HasSubstr("nobody is there"));
+  EXPECT_THAT(report.text("bastion/password", "skipped"), HasSubstr("nobody gave the password"));
   EXPECT_THAT(report.text("bastion/login"),
               AllOf(HasSubstr("the password of"), HasSubstr("jumpctl in a terminal")));
 }

@@ -1011,16 +1011,23 @@ TEST_F(LoopTest, PeersOfAnotherUserAreTurnedAwayAndCounted) {
   EXPECT_EQ(asked.get(), 0);
 }
 
-TEST_F(LoopTest, StaleSocketIsReplacedAndALiveOneIsNot) {
+// As a process leaves it that was killed.
+void leave_stale_socket(const std::string& path) {
+  sockaddr_un at{};
+  at.sun_family = AF_UNIX;
+  path.copy(at.sun_path, sizeof(at.sun_path) - 1);
+  Fd dead(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(bind(dead.get(), reinterpret_cast<sockaddr*>(&at), sizeof(at)), 0);
+}
+
+// With and without own_user_only.
+class UnixListenTest : public LoopTest, public testing::WithParamInterface<bool> {};
+INSTANTIATE_TEST_SUITE_P(ForOwnUserOnly, UnixListenTest, testing::Bool());
+
+TEST_P(UnixListenTest, StaleSocketIsReplacedAndALiveOneIsNot) {
   std::string path = dir_ / "stale";
-  {
-    sockaddr_un at{};
-    at.sun_family = AF_UNIX;
-    path.copy(at.sun_path, sizeof(at.sun_path) - 1);
-    Fd dead(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    ASSERT_EQ(bind(dead.get(), reinterpret_cast<sockaddr*>(&at), sizeof(at)), 0);
-  }
-  ListenOptions options{.at = {{}, 0, path}, .own_user_only = true};
+  leave_stale_socket(path);
+  ListenOptions options{.at = {{}, 0, path}, .own_user_only = GetParam()};
   auto first = io_.listen(options, [](auto) {});
   ASSERT_TRUE(first.ok()) << first.error().message;
   auto second = io_.listen(options, [](auto) {});
@@ -1030,10 +1037,22 @@ TEST_F(LoopTest, StaleSocketIsReplacedAndALiveOneIsNot) {
 
   std::string file = dir_ / "file";
   std::ofstream(file) << "precious";
-  auto third = io_.listen({.at = {{}, 0, file}, .own_user_only = true}, [](auto) {});
+  auto third = io_.listen({.at = {{}, 0, file}, .own_user_only = GetParam()}, [](auto) {});
   ASSERT_FALSE(third.ok());
   EXPECT_EQ(third.error().code, Errc::kInUse);
   EXPECT_EQ(std::filesystem::file_size(file), 8u);
+}
+
+TEST_P(UnixListenTest, AStaleSocketOfAnotherUserIsLeftAlone) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can make a socket somebody else's";
+  std::string path = dir_ / "foreign";
+  leave_stale_socket(path);
+  ASSERT_EQ(chown(path.c_str(), 65534, 65534), 0);
+  auto refused = io_.listen({.at = {{}, 0, path}, .own_user_only = GetParam()}, [](auto) {});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, Errc::kInUse);
+  EXPECT_THAT(refused.error().message, HasSubstr("another user's"));
+  EXPECT_TRUE(std::filesystem::exists(path));
 }
 
 TEST_F(LoopTest, ListenerRemovesOnlyItsOwnName) {
@@ -1047,7 +1066,7 @@ TEST_F(LoopTest, ListenerRemovesOnlyItsOwnName) {
   EXPECT_FALSE(std::filesystem::exists(path));
 }
 
-TEST_F(LoopTest, PlainUnixListenerIsPrivateAndRefusesAnExistingName) {
+TEST_F(LoopTest, PlainUnixListenerIsPrivateAndRefusesALiveName) {
   std::string path = dir_ / "plain";
   auto first = listen({{}, 0, path}, [](auto) {});
   struct stat made {};

@@ -28,7 +28,11 @@ Stat read_stat(const std::string& pid) {
 
 bool process_alive(pid_t pid) {
   const char state = read_stat(std::to_string(pid)).state;
-  return state != 0 && state != 'Z' && state != 'X';
+  if (state != 'Z') return state != 0 && state != 'X';
+  // Its first thread may be gone before the others, which still have its descriptors.
+  std::error_code ignored;
+  const std::filesystem::directory_iterator threads("/proc/" + std::to_string(pid) + "/task", ignored);
+  return std::distance(begin(threads), end(threads)) > 1;
 }
 
 std::size_t resident_bytes(pid_t pid) {

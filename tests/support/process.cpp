@@ -55,7 +55,7 @@ std::vector<char*> c_strings(std::vector<std::string>& strings) {
   ::dup2(in, 0);
   ::dup2(out, 1);
   ::dup2(err, 2);
-  ::signal(SIGPIPE, SIG_DFL);
+  for (const int number : {SIGPIPE, SIGINT, SIGQUIT}) ::signal(number, SIG_DFL);  // `nohup … &` ignores them
   ::execvpe(argv[0], argv, env);
   ::_exit(127);
 }

@@ -131,11 +131,12 @@ TEST(Codec, WritesEveryField) {
       R"("rate_in":10.5,"rate_out":11.5,"refused":4,"spec":"8080:svc:80","state":"active","target":"svc:80",)"
       R"("targets":[{"error":"no","error_age":12.5,"refused":13,"target":"svc:81"}],"via":"prod","via_rule":""})");
   EXPECT_EQ(encode(full_agent()).dump(),
-            R"({"accept_pauses":14,"clients":3,"clients_cut_off":9,"clients_over_limit":10,)"
+            R"({"accept_pauses":14,"build":"","clients":3,"clients_cut_off":9,"clients_over_limit":10,)"
             R"("clients_refused":4,"clients_total":8,"config":"","descriptor_limit":13,"descriptors":7,)"
-            R"("instance":"i","loop_lag_max":0.5,"loop_lag_mean":0.25,"memory":6,"peers_turned_away":11,"pid":1,)"
+            R"("instance":"i","log_lost":0,"loop_lag_max":0.5,"loop_lag_mean":0.25,"memory":6,"options":[],"peers_turned_away":11,"pid":1,)"
             R"("protocol_errors":5,"requests_paused":12,"socket":"/s","ssh_config":"",)"
-            R"("state_file":"/st","state_problem":"bad","uptime":2.0,"version":"0.1.0","window_budget":15,"window_held":16})");
+            R"("state":"running","state_file":"/st","state_problem":"bad","supervised":false,"uptime":2.0,)"
+            R"("version":"0.1.0","watchers":0,"watchers_lagged":0,"window_budget":15,"window_held":16})");
   EXPECT_EQ(encode(HelloParams{"me 1", 1, 3}).dump(), R"({"capabilities":[],"client":"me 1","protocol":[1,3]})");
   EXPECT_EQ(encode(HelloResult{1, "0.1.0", {"a", "b"}, "i", 42}).dump(),
             R"({"capabilities":["a","b"],"instance":"i","pid":42,"protocol":1,"version":"0.1.0"})");

@@ -445,7 +445,7 @@ TEST(CtlVerb, ShutDownWaitsUntilTheAgentIsGone) {
   });
   Options options = agent.options({});
   options.timeout = kShort;  // this agent stays
-  EXPECT_EQ(run(shut_down, options).exit_code, kExitFailed);
+  EXPECT_EQ(run([](const Options& with) { return shut_down(with); }, options).exit_code, kExitFailed);
 }
 
 }  // namespace

@@ -1,0 +1,45 @@
+// Handover: the old agent's side of an upgrade. A new agent, of the same user, asks for what this one listens
+// on, takes its place, and says so; only then does this one stop.
+//
+//   agent.handover ─► copies of the listening sockets, and the wishes ─► agent.retire: from now on it only
+//                     carries the connections that it has
+//
+// Both accept connections between the two, so none is refused. Invariant: until agent.retire, nothing has
+// changed here, but that the list of forwards stands still while the new agent's connection is open.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "control/dispatcher.h"
+#include "control/server.h"
+#include "forward/forwards.h"
+#include "stream/io.h"
+
+namespace jump {
+
+class Handover {
+ public:
+  // `retire` is called when the new agent is in place; it says how many connections are left.
+  Handover(Io& io, const Forwards& forwards, const ControlServer& server, std::function<std::uint64_t()> retire);
+  void bind(Dispatcher& dispatcher);
+
+  // A new agent is about to take over: forwards cannot be opened or closed meanwhile.
+  bool under_way() const { return heir_ != 0; }
+
+ private:
+  class Claim;
+
+  void offer(const proto::AgentHandoverParams& params, const Reply<proto::AgentHandoverResult>& reply);
+  proto::AgentHandoverResult list(std::vector<int>* sockets) const;
+
+  Io& io_;
+  const Forwards& forwards_;
+  const ControlServer& server_;
+  const std::function<std::uint64_t()> retire_;
+  std::uint64_t heir_ = 0;  // the client that is the new agent; 0: none
+};
+
+}  // namespace jump

@@ -1,0 +1,57 @@
+#include "takeover.h"
+
+#include <unistd.h>
+
+#include <cstddef>
+#include <iterator>
+#include <utility>
+
+#include "base/log.h"
+#include "descriptor_passing.h"
+#include "proto/methods.h"
+
+namespace jump {
+namespace {
+
+constexpr Duration kMost = seconds(10);
+
+std::vector<Fd> next_of(std::vector<Fd>& all, std::size_t& next, std::uint64_t count) {
+  std::vector<Fd> part;
+  for (; count > 0; --count) part.push_back(std::move(all[next++]));
+  return part;
+}
+
+}  // namespace
+
+Result<Takeover> Takeover::begin(const std::string& socket_path) {
+  auto client = ctl::Client::connect({socket_path, std::string("jumpagent ") + JUMPAGENT_VERSION, seconds(5)});
+  if (!client) return client.error();
+  Takeover self(*std::move(client));
+  auto receiver = DescriptorReceiver::listen(socket_path.substr(0, socket_path.rfind('/') + 1) + ".take." +
+                                             std::to_string(getpid()));
+  if (!receiver) return receiver.error();
+  auto offered = self.client_.call(proto::method::kAgentHandover, {receiver->path()}, kMost);
+  if (!offered) return offered.error().context("the agent that runs hands nothing over");
+  std::size_t total = offered->control_sockets;
+  for (const proto::HandedForward& each : offered->forwards) total += each.sockets;
+  auto sockets = receiver->receive(total);
+  if (!sockets) return sockets.error();
+  std::size_t next = 0;
+  self.held_ = offered->held;
+  self.inheritance_.from_agent = true;
+  self.inheritance_.control = next_of(*sockets, next, offered->control_sockets);
+  for (proto::HandedForward& each : offered->forwards) {
+    std::vector<Fd> own = next_of(*sockets, next, each.sockets);
+    self.inheritance_.forwards.push_back({std::move(each), std::move(own)});
+  }
+  return self;
+}
+
+proto::AgentRetireResult Takeover::finish() {
+  auto retired = client_.call(proto::method::kAgentRetire, {}, kMost);
+  if (retired) return *retired;
+  log::warn("the old agent (pid {}) did not say that it retires: {}", old_pid(), retired.error().message);
+  return {};
+}
+
+}  // namespace jump

@@ -1,0 +1,47 @@
+// Takeover: the new agent's side of an upgrade (handover.h is the old one's). Blocks: it runs before the new
+// agent's loop does.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "ctl/client.h"
+#include "proto/messages.h"
+
+namespace jump {
+
+struct Inheritance {
+  struct Forward {
+    proto::HandedForward wish;
+    std::vector<Fd> sockets;  // that listen already
+  };
+  // From an agent, whose place we take; else from a service manager, which keeps the socket's name.
+  bool from_agent = false;
+  std::vector<Fd> control;
+  std::vector<Forward> forwards;
+};
+
+class Takeover {
+ public:
+  // From the agent that serves `socket_path`. It serves on until finish(). Errors: kUnreachable (none runs),
+  // kUnsupported (it is too old for this), and others; nothing has changed then.
+  static Result<Takeover> begin(const std::string& socket_path);
+
+  // Once.
+  Inheritance take() { return std::move(inheritance_); }
+  // We serve: the old agent stops. Its last words are of no importance, as it may have died meanwhile.
+  proto::AgentRetireResult finish();
+  int old_pid() const { return client_.agent().pid; }
+  std::uint64_t held() const { return held_; }
+
+ private:
+  explicit Takeover(ctl::Client client) : client_(std::move(client)) {}
+
+  ctl::Client client_;
+  Inheritance inheritance_;
+  std::uint64_t held_ = 0;
+};
+
+}  // namespace jump

@@ -1,0 +1,308 @@
+// `jumpagent up` with another build of the program takes the place of the agent that runs: nobody who connects
+// is refused meanwhile, and what the old agent carries comes to its end.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "support/eventually.h"
+#include "support/lab.h"
+#include "support/pattern.h"
+#include "support/proc_info.h"
+#include "support/reserved_port.h"
+#include "support/socket.h"
+#include "support/tcp_service.h"
+#include "support/unix_service.h"
+
+namespace jump::test {
+namespace {
+
+using nlohmann::json;
+
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+// The same program with another file: a byte more at its end.
+std::string another_build(const TempDir& directory) {
+  const std::string path = directory.file("jumpagent");
+  std::filesystem::copy_file(agent_program(), path, std::filesystem::copy_options::overwrite_existing);
+  std::ofstream(path, std::ios::app | std::ios::binary) << 'x';
+  ::chmod(path.c_str(), 0755);
+  return path;
+}
+
+ProcessResult up(AgentProcess& agent, const std::string& program, std::vector<std::string> more = {}) {
+  more.insert(more.begin(), {program, "--json", "up"});
+  return run_process(more, seconds(60), agent.environment());
+}
+
+bool echoes(std::uint16_t port) {
+  std::optional<Socket> socket = Socket::connect_tcp(port);
+  return socket && socket->send_all(std::string_view("hello")) && socket->receive_exactly(5).text() == "hello";
+}
+
+// Connects a thousand times a second, until it is told to stop.
+class Knocking {
+ public:
+  explicit Knocking(std::uint16_t port) : thread_([this, port] { knock(port); }) {}
+  ~Knocking() { stop(); }
+  void stop() {
+    stop_ = true;
+    if (thread_.joinable()) thread_.join();
+  }
+  std::size_t attempts() const { return attempts_; }
+  std::size_t refused() const { return refused_; }
+
+ private:
+  void knock(std::uint16_t port) {
+    TimePoint next = Clock::now();
+    while (!stop_) {
+      if (!Socket::connect_tcp(port)) ++refused_;
+      ++attempts_;
+      next += milliseconds(1);
+      std::this_thread::sleep_until(next);  // the rate
+    }
+  }
+
+  std::atomic<bool> stop_{false};
+  std::atomic<std::size_t> attempts_{0};
+  std::atomic<std::size_t> refused_{0};
+  std::thread thread_;
+};
+
+TEST(Upgrade, NobodyIsRefusedAndOpenStreamsComeToTheirEnd) {
+  constexpr std::size_t kSize = 64 << 20;
+  Lab lab;
+  TcpService echo(TcpService::echo()), sink(TcpService::hash_sink()), source(TcpService::source(3, kSize));
+  AgentProcess& agent = lab.agent();
+  const std::uint16_t port = agent.forward_port(Lab::kBastion, echo.port());
+  std::optional<Socket> upload = Socket::connect_tcp(agent.forward_port(Lab::kBastion, sink.port()));
+  std::optional<Socket> download = Socket::connect_tcp(agent.forward_port(Lab::kBastion, source.port()));
+  ASSERT_TRUE(upload && download && echoes(port));
+  const Bytes half = pattern_bytes(5, kSize / 8);
+  ASSERT_TRUE(upload->send_all(ByteView(half)));
+  Received got = download->receive_exactly(kSize / 8);
+  const pid_t old_pid = agent.pid();
+
+  Knocking knocking(port);
+  ASSERT_TRUE(eventually([&] { return knocking.attempts() > 300; }, seconds(30)));
+  const ProcessResult result = up(agent, another_build(lab.directory()));
+  ASSERT_TRUE(result.ok()) << result.describe();
+  const std::size_t then = knocking.attempts();
+  EXPECT_TRUE(eventually([&] { return knocking.attempts() > then + 1000; }, seconds(30)));
+  EXPECT_TRUE(echoes(port));
+  knocking.stop();
+  EXPECT_EQ(knocking.refused(), 0u) << "of " << knocking.attempts();
+
+  const json said = json::parse(result.out);
+  EXPECT_EQ(said.at("replaced").get<pid_t>(), old_pid);
+  EXPECT_GE(said.at("connections").get<int>(), 2);
+  const pid_t new_pid = agent.pid();
+  EXPECT_NE(new_pid, old_pid);
+  EXPECT_TRUE(process_alive(old_pid));  // it carries the two
+
+  ASSERT_TRUE(upload->send_all(ByteView(half)));
+  upload->shutdown_write();
+  Sha256 sent;
+  sent.update(half);
+  sent.update(half);
+  EXPECT_EQ(upload->receive_all().text(), sent.hex());
+  const Received rest = download->receive_all();
+  EXPECT_EQ(rest.end, StreamEnd::kEof);
+  Sha256 received;
+  received.update(got.bytes);
+  received.update(rest.bytes);
+  EXPECT_EQ(received.hex(), pattern_sha256(3, kSize));
+  upload.reset();
+  download.reset();
+  EXPECT_TRUE(eventually([&] { return !process_alive(old_pid); }, seconds(20)));
+  EXPECT_TRUE(echoes(port));
+}
+
+TEST(Upgrade, ForwardsKeepTheirIdsNamesAndLifetimes) {
+  Lab lab;
+  TcpService echo(TcpService::echo());
+  AgentProcess& agent = lab.agent();
+  const std::string target = ":127.0.0.1:" + std::to_string(echo.port());
+  const ReservedPort fixed;
+  const std::string path = lab.directory().file("s.sock");
+  agent.open_forward(Lab::kBastion, std::to_string(fixed.number()) + target);
+  const json gone = agent.open_forward(Lab::kBastion, "0" + target);
+  agent.ctl_json({"forward", "--via", Lab::kBastion, "--persist", "--name", "kept", "127.0.0.1:0" + target});
+  agent.ctl_json({"forward", "--via", Lab::kBastion, path + target});
+  agent.ctl_json({"socks", "--via", Lab::kBastion, "127.0.0.1:0"});
+  ASSERT_TRUE(agent.ctl({"close", gone.at("id")}).ok());
+  const json before = agent.status().at("forwards");
+  ASSERT_EQ(before.size(), 4u);
+
+  ASSERT_TRUE(up(agent, agent_program(), {"--replace"}).ok());
+  const json after = agent.status().at("forwards");
+  ASSERT_EQ(after.size(), before.size()) << after;
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    for (const char* field : {"id", "name", "kind", "spec", "listen", "target", "via", "persist", "origin"}) {
+      EXPECT_EQ(after[i].at(field), before[i].at(field)) << field;
+    }
+  }
+  EXPECT_TRUE(echoes(fixed.number()));
+  std::optional<Socket> local = Socket::connect_unix(path);
+  ASSERT_TRUE(local && local->send_all(std::string_view("hello")));
+  EXPECT_EQ(local->receive_exactly(5).text(), "hello");
+
+  // They are the new agent's: it closes them, and their names go with it.
+  EXPECT_TRUE(agent.ctl({"close", "kept"}).ok());
+  const json more = agent.open_forward(Lab::kBastion, "0" + target);
+  EXPECT_EQ(more.at("id"), "f6");
+  local.reset();
+  EXPECT_TRUE(agent.down().ok());
+  EXPECT_FALSE(std::filesystem::exists(path));
+  EXPECT_FALSE(std::filesystem::exists(agent.socket_path()));
+}
+
+TEST(Upgrade, APersistentForwardIsNotThereTwice) {
+  Lab lab;
+  TcpService echo(TcpService::echo());
+  AgentProcess& agent = lab.agent();
+  agent.ctl_json({"forward", "--via", Lab::kBastion, "--persist", "0:127.0.0.1:" + std::to_string(echo.port())});
+  ASSERT_TRUE(up(agent, agent_program(), {"--replace"}).ok());
+  // It is the new agent's state file by now when another one can be added.
+  EXPECT_TRUE(eventually([&] {
+    return agent.ctl({"forward", "--via", Lab::kBastion, "--persist", "--name", "b", "0:127.0.0.1:9"}).ok();
+  }));
+  const json forwards = agent.status().at("forwards");
+  ASSERT_EQ(forwards.size(), 2u) << forwards;
+  EXPECT_TRUE(forwards[0].at("persist").get<bool>());
+}
+
+TEST(Upgrade, TheConfigFilesForwardsAndTheOptionsGoAlong) {
+  Lab lab;
+  TcpService echo(TcpService::echo());
+  const ReservedPort fixed;
+  const std::string config = lab.directory().write(
+      "config.toml", "[[forward]]\nspec = \"" + std::to_string(fixed.number()) + ":127.0.0.1:" +
+                         std::to_string(echo.port()) + "\"\nvia = \"bastion\"\nname = \"web\"\n");
+  AgentProcess& agent = lab.cold_agent();
+  agent.run({"-c", config, "--open-timeout", "7", "--no-lanes"});
+  ASSERT_TRUE(echoes(fixed.number()));
+  ASSERT_TRUE(up(agent, another_build(lab.directory())).ok());
+  EXPECT_TRUE(echoes(fixed.number()));
+  const json status = agent.status();
+  ASSERT_EQ(status.at("forwards").size(), 1u);
+  EXPECT_EQ(status.at("forwards")[0].at("origin"), "config");
+  EXPECT_EQ(status.at("agent").at("config"), config);
+  EXPECT_EQ(status.at("agent").at("ssh_config"), lab.ssh_config());
+  const json options = status.at("agent").at("options");
+  EXPECT_NE(std::find(options.begin(), options.end(), "--no-lanes"), options.end()) << options;
+  EXPECT_NE(std::find(options.begin(), options.end(), "7"), options.end()) << options;
+}
+
+TEST(Upgrade, WhatAServerListensOnIsAskedForAnew) {
+  Lab lab;
+  TcpService echo(TcpService::echo());
+  const ReservedPort there;
+  AgentProcess& agent = lab.agent();
+  agent.ctl_json({"reverse", "--via", Lab::kBastion,
+                  std::to_string(there.number()) + ":127.0.0.1:" + std::to_string(echo.port())});
+  ASSERT_TRUE(echoes(there.number()));
+  ASSERT_TRUE(up(agent, agent_program(), {"--replace"}).ok());
+  EXPECT_TRUE(eventually([&] { return echoes(there.number()); }, seconds(30)));
+  EXPECT_EQ(agent.forward_status("f1").at("kind"), "remote");
+}
+
+TEST(Upgrade, AHeldForwardEndsWithItsClientAndItsConnectionsGoOn) {
+  Lab lab;
+  TcpService sink(TcpService::hash_sink());
+  AgentProcess& agent = lab.agent();
+  std::optional<Socket> holder = Socket::connect_unix(agent.socket_path());
+  ASSERT_TRUE(holder.has_value());
+  const json open = {{"jsonrpc", "2.0"},
+                     {"id", 1},
+                     {"method", "forward.open"},
+                     {"params",
+                      {{"spec", "127.0.0.1:0:127.0.0.1:" + std::to_string(sink.port())},
+                       {"via", Lab::kBastion},
+                       {"hold", true}}}};
+  ASSERT_TRUE(holder->send_all(std::string_view(open.dump() + "\n")));
+  const std::optional<std::string> line = holder->receive_line(seconds(20));
+  ASSERT_TRUE(line.has_value());
+  const std::uint16_t port = port_of(json::parse(*line).at("result").at("forward").at("listen"));
+  std::optional<Socket> upload = Socket::connect_tcp(port);
+  ASSERT_TRUE(upload && upload->send_all(std::string_view("first ")));
+  ASSERT_TRUE(eventually([&] { return agent.forward_status("f1").at("bytes_out").get<int>() > 0; }));
+
+  const ProcessResult result = up(agent, agent_program(), {"--replace"});
+  ASSERT_TRUE(result.ok()) << result.describe();
+  EXPECT_TRUE(holder->wait_end(seconds(10)));
+  EXPECT_TRUE(agent.status().at("forwards").empty());
+  EXPECT_FALSE(Socket::connect_tcp(port).has_value());
+  ASSERT_TRUE(upload->send_all(std::string_view("second")));
+  upload->shutdown_write();
+  Sha256 sent;
+  sent.update(as_bytes("first second"));
+  EXPECT_EQ(upload->receive_all().text(), sent.hex());
+}
+
+TEST(Upgrade, ARetiredAgentEndsWhenItIsTold) {
+  Lab lab;
+  TcpService echo(TcpService::echo());
+  AgentProcess& agent = lab.agent();
+  std::optional<Socket> idle = Socket::connect_tcp(agent.forward_port(Lab::kBastion, echo.port()));
+  ASSERT_TRUE(idle && idle->send_all(std::string_view("x")));
+  ASSERT_EQ(idle->receive_exactly(1).text(), "x");
+  const pid_t old_pid = agent.pid();
+  ASSERT_TRUE(up(agent, agent_program(), {"--replace"}).ok());
+  EXPECT_TRUE(always([&] { return process_alive(old_pid); }, seconds(1)));  // idle or not, it is somebody's
+  ASSERT_EQ(::kill(old_pid, SIGTERM), 0);
+  EXPECT_TRUE(eventually([&] { return !process_alive(old_pid); }));
+}
+
+TEST(Upgrade, TheSameBuildStays) {
+  Lab lab;
+  AgentProcess& agent = lab.agent();
+  const json said = json::parse(up(agent, agent_program()).out);
+  EXPECT_TRUE(said.at("existing").get<bool>());
+  EXPECT_EQ(said.at("pid").get<pid_t>(), agent.pid());
+}
+
+TEST(Upgrade, ANewAgentThatCannotStartLeavesTheOldOneServing) {
+  Lab lab;
+  TcpService echo(TcpService::echo());
+  AgentProcess& agent = lab.agent();
+  const std::uint16_t port = agent.forward_port(Lab::kBastion, echo.port());
+  const pid_t pid = agent.pid();
+  const std::string broken = lab.directory().write("broken.toml", "nonsense\n");
+  EXPECT_EQ(up(agent, agent_program(), {"--replace", "-c", broken}).exit_status, 1);
+  const ProcessResult late = up(agent, agent_program(), {"--replace", "--log-file", "/nowhere/at/all"});
+  EXPECT_EQ(late.exit_status, 1);
+  EXPECT_TRUE(contains(late.out, "serves on")) << late.describe();
+  EXPECT_EQ(agent.pid(), pid);
+  EXPECT_TRUE(echoes(port));
+}
+
+TEST(Upgrade, AnHeirThatVanishesChangesNothing) {
+  Lab lab;
+  TcpService echo(TcpService::echo());
+  AgentProcess& agent = lab.agent();
+  const std::uint16_t port = agent.forward_port(Lab::kBastion, echo.port());
+  std::optional<Socket> heir = Socket::connect_unix(agent.socket_path());
+  ASSERT_TRUE(heir.has_value());
+  ASSERT_TRUE(heir->send_all(std::string_view(
+      "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"agent.retire\"}\n"
+      "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"agent.handover\",\"params\":{\"socket\":\"/nowhere\"}}\n")));
+  for (int i = 0; i < 2; ++i) {
+    const std::optional<std::string> line = heir->receive_line(seconds(10));
+    ASSERT_TRUE(line.has_value());
+    EXPECT_TRUE(contains(*line, "\"error\"")) << *line;
+  }
+  const ProcessResult frozen = agent.ctl({"forward", "--via", Lab::kBastion, "0:127.0.0.1:9"});
+  EXPECT_TRUE(contains(frozen.err, "taking over")) << frozen.describe();
+  EXPECT_TRUE(echoes(port));
+  heir.reset();
+  EXPECT_TRUE(eventually([&] { return agent.ctl({"forward", "--via", Lab::kBastion, "0:127.0.0.1:9"}).ok(); }));
+  EXPECT_EQ(agent.status().at("agent").at("state"), "running");
+}
+
+}  // namespace
+}  // namespace jump::test
