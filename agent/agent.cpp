@@ -48,27 +48,27 @@ Agent::Agent(AgentOptions options, const ServiceManager& service)
       events_(io_, [this] { return observe(hosts_, forwards_, &interactions_, loop_.now()); }),
       interactions_(io_),
       hosts_(io_, options_.ssh_config_file,
-             options_.config.lanes ? Host::Lanes::kAsNeeded : Host::Lanes::kNever, options_.config.window_memory,
-             &interactions_),
+             options_.config.lanes ? Host::Lanes::kAsNeeded : Host::Lanes::kNever,
+             options_.config.window_memory, &interactions_),
       forwards_(io_, hosts_, options_.config.forward_limits),
       persistence_(io_, forwards_, options_.state_file),
       config_(io_, hosts_, forwards_, options_.config_file, options_.config),
       doctor_(io_, options_.ssh_config_file, &interactions_),
       server_(io_, dispatcher_),
       handover_(io_, forwards_, server_, [this] { return retire(); }) {
-  proto::HelloResult identity{proto::kProtocolMax,
-                              JUMPAGENT_VERSION,
-                              {"forward.local", "forward.remote", "forward.dynamic", "forward.prewarm",
-                               "forward.persist", "forward.hold", proto::kInteractionsCapability, "doctor",
-                               proto::kEventsCapability, "agent.handover"},
-                              instance_,
-                              getpid()};
+  proto::HelloResult identity{
+      proto::kProtocolMax,
+      JUMPAGENT_VERSION,
+      {"forward.local", "forward.remote", "forward.dynamic", "forward.prewarm", "forward.persist",
+       "forward.hold", proto::kInteractionsCapability, "doctor", proto::kEventsCapability, "agent.handover"},
+      instance_,
+      getpid()};
   bind_methods(dispatcher_,
                MethodContext{io_, hosts_, forwards_, std::move(identity), [this] { return status(); },
                              [this](const proto::AgentShutdownParams& params) { return shut_down(params); },
                              &interactions_, config_.current(),
-                             [this](ReloadDone done) { config_.reload(std::move(done)); },
-                             &persistence_, &doctor_, &events_, [this] { return may_change(); }});
+                             [this](ReloadDone done) { config_.reload(std::move(done)); }, &persistence_,
+                             &doctor_, &events_, [this] { return may_change(); }});
   handover_.bind(dispatcher_);
   hosts_.on_changed([this] { events_.hint(); });
   interactions_.on_changed([this] { events_.hint(); });
@@ -191,7 +191,8 @@ Status Agent::may_change() const {
 
 proto::AgentShutdownResult Agent::shut_down(const proto::AgentShutdownParams& params) {
   Duration limit = config_.current().drain;
-  if (params.drain) limit = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(*params.drain));
+  if (params.drain)
+    limit = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(*params.drain));
   if (params.now) limit = Duration::zero();
   const proto::AgentShutdownResult result{params.now ? 0 : load().connections, to_seconds(limit)};
   if (state_ == State::kClosing) return result;
@@ -228,7 +229,8 @@ void Agent::stop_taking(const char* why) {
 }
 
 void Agent::drain(Drain::Idle idle, Duration limit) {
-  drain_ = std::make_unique<Drain>(io_, [this] { return load(); }, idle, limit, [this] { close(); });
+  drain_ = std::make_unique<Drain>(
+      io_, [this] { return load(); }, idle, limit, [this] { close(); });
 }
 
 Drain::Load Agent::load() const {

@@ -40,10 +40,10 @@ namespace jump {
 
 struct AgentOptions {
   std::string socket_path;
-  std::string ssh_config_file;  // -F; empty: ssh's defaults
-  ConfigFile config_file;       // where reload() looks
-  AgentConfig config;           // as read from it
-  std::string state_file;       // where persistent forwards are kept; empty: nowhere
+  std::string ssh_config_file;            // -F; empty: ssh's defaults
+  ConfigFile config_file;                 // where reload() looks
+  AgentConfig config;                     // as read from it
+  std::string state_file;                 // where persistent forwards are kept; empty: nowhere
   std::vector<std::string> command_line;  // the options of it, for the agent that replaces this one
 };
 
@@ -53,8 +53,8 @@ class Agent {
   // have to get from our queues into the kernel's.
   static constexpr Duration kShutdownTime = milliseconds(50);
 
-  // After a handover: for the connections that are left, and that nobody waits for. Long, as they are somebody's
-  // work; finite, as an old agent must not stay for ever.
+  // After a handover: for the connections that are left, and that nobody waits for. Long, as they are
+  // somebody's work; finite, as an old agent must not stay for ever.
   static constexpr Duration kHandoverDrain = std::chrono::hours(1);
 
   // `service` outlives it.

@@ -30,7 +30,8 @@ class DescriptorReceiver {
   Result<std::vector<Fd>> receive(std::size_t count);
 
  private:
-  DescriptorReceiver(std::string path, Fd listener) : path_(std::move(path)), listener_(std::move(listener)) {}
+  DescriptorReceiver(std::string path, Fd listener)
+      : path_(std::move(path)), listener_(std::move(listener)) {}
 
   std::string path_;
   Fd listener_;

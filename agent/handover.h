@@ -23,7 +23,8 @@ namespace jump {
 class Handover {
  public:
   // `retire` is called when the new agent is in place; it says how many connections are left.
-  Handover(Io& io, const Forwards& forwards, const ControlServer& server, std::function<std::uint64_t()> retire);
+  Handover(Io& io, const Forwards& forwards, const ControlServer& server,
+           std::function<std::uint64_t()> retire);
   void bind(Dispatcher& dispatcher);
 
   // A new agent is about to take over: forwards cannot be opened or closed meanwhile.

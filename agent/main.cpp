@@ -94,11 +94,13 @@ Error usage_error(std::string message) {
 Result<CommandLine> parse(int argc, char** argv) {
   try {
     cxxopts::Options known("jumpagent");
-    known.add_options()("c,config", "", cxxopts::value<std::string>())("F", "", cxxopts::value<std::string>())("socket", "", cxxopts::value<std::string>())(
-        "log-level", "", cxxopts::value<std::string>())("state", "", cxxopts::value<std::string>())("open-timeout", "", cxxopts::value<double>())(
-        "drain", "", cxxopts::value<double>())("log-file", "", cxxopts::value<std::string>())("log-size", "", cxxopts::value<std::size_t>())(
-        "now", "")("replace", "")("take-over", "")("no-lanes", "")("json", "")("h,help", "")("version", "")("words", "",
-                                                                 cxxopts::value<std::vector<std::string>>());
+    known.add_options()("c,config", "", cxxopts::value<std::string>())(
+        "F", "", cxxopts::value<std::string>())("socket", "", cxxopts::value<std::string>())(
+        "log-level", "", cxxopts::value<std::string>())("state", "", cxxopts::value<std::string>())(
+        "open-timeout", "", cxxopts::value<double>())("drain", "", cxxopts::value<double>())(
+        "log-file", "", cxxopts::value<std::string>())("log-size", "", cxxopts::value<std::size_t>())(
+        "now", "")("replace", "")("take-over", "")("no-lanes", "")("json", "")("h,help", "")("version", "")(
+        "words", "", cxxopts::value<std::vector<std::string>>());
     known.parse_positional({"words"});
     cxxopts::ParseResult parsed = known.parse(argc, argv);
     CommandLine line;
@@ -236,7 +238,8 @@ Status start_log(const CommandLine& line) {
   return started;
 }
 
-Result<Launched> start_agent(Agent& agent, const std::string& socket, bool take_over, ServiceManager& service) {
+Result<Launched> start_agent(Agent& agent, const std::string& socket, bool take_over,
+                             ServiceManager& service) {
   Launched launched{getpid()};
   Inheritance inheritance;
   std::vector<Fd> passed = service.take_sockets();
@@ -347,7 +350,8 @@ std::optional<proto::AgentStatus> running_agent(const std::string& socket) {
 }
 
 // The user is told where the agent that runs stays, with other settings than were asked for.
-void say_differences(const CommandLine& line, const proto::AgentStatus& running, const std::string& ssh_config) {
+void say_differences(const CommandLine& line, const proto::AgentStatus& running,
+                     const std::string& ssh_config) {
   if (!line.ssh_config.empty() && running.ssh_config != ssh_config) {
     const std::string& other = running.ssh_config;
     ctl::write_err(fmt::format(
@@ -398,7 +402,8 @@ CommandLine with_options_of(const CommandLine& line, const std::vector<std::stri
 // One that nobody asked for is done without where it cannot be.
 std::string default_log_file() {
   const std::string path = state_directory_file("agent.log");
-  const Fd made(path.empty() ? -1 : open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0600));
+  const Fd made(
+      path.empty() ? -1 : open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0600));
   return made ? path : std::string();
 }
 
@@ -426,7 +431,8 @@ int start_detached(const CommandLine& line, const std::string& socket, std::opti
     if (auto other = running_agent(socket); other && other->pid != replaces)
       return say_up(line, {other->pid, socket, true, std::nullopt, 0});
   }
-  const char* what = replaces ? "the agent that runs was not replaced, and serves on" : "the agent did not start";
+  const char* what =
+      replaces ? "the agent that runs was not replaced, and serves on" : "the agent did not start";
   return ctl::fail(line.client, launched.error().context(what), ctl::kExitFailed);
 }
 
@@ -460,8 +466,8 @@ int check_config(const CommandLine& line) {
 int dispatch(const CommandLine& line) {
   log::Level level;
   if (line.log_level && !log::parse_level(*line.log_level, &level)) {
-    return ctl::fail(line.client, usage_error("'" + *line.log_level + "' is not a log level"), ctl::kExitUsage,
-                     proto::kInvalidParams);
+    return ctl::fail(line.client, usage_error("'" + *line.log_level + "' is not a log level"),
+                     ctl::kExitUsage, proto::kInvalidParams);
   }
   if (line.open_timeout && !(*line.open_timeout > 0 && *line.open_timeout <= proto::kMaxTimeout)) {
     return ctl::fail(line.client, usage_error("--open-timeout takes seconds, more than 0"), ctl::kExitUsage,

@@ -39,7 +39,8 @@ bool is_us(const std::string& pid) { return number(pid) == static_cast<unsigned 
 // "/run/…", or "@…" for an abstract name.
 Fd connect_notify(const std::string& path) {
   sockaddr_un address{};
-  if (path.size() < 2 || (path[0] != '/' && path[0] != '@') || path.size() >= sizeof(address.sun_path)) return {};
+  if (path.size() < 2 || (path[0] != '/' && path[0] != '@') || path.size() >= sizeof(address.sun_path))
+    return {};
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, path.data(), path.size());
   if (path[0] == '@') address.sun_path[0] = '\0';
@@ -76,7 +77,9 @@ void ServiceManager::reloading() const {
   tell(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", now.tv_sec * 1'000'000LL + now.tv_nsec / 1000));
 }
 
-void ServiceManager::stopping(std::string_view status) const { tell(fmt::format("STOPPING=1\nSTATUS={}", status)); }
+void ServiceManager::stopping(std::string_view status) const {
+  tell(fmt::format("STOPPING=1\nSTATUS={}", status));
+}
 
 void ServiceManager::alive() const { tell("WATCHDOG=1"); }
 

@@ -1,6 +1,6 @@
 // ServiceManager: what systemd, or whoever speaks its protocol, is told and gives: the state of the agent and
-// its signs of life (sd_notify(3)), and sockets that listen already (sd_listen_fds(3)). Nobody there: all of it
-// does nothing.
+// its signs of life (sd_notify(3)), and sockets that listen already (sd_listen_fds(3)). Nobody there: all of
+// it does nothing.
 #pragma once
 
 #include <optional>

@@ -1,6 +1,6 @@
-// SocketWatch: looks every few seconds whether the control socket's name is still that of this agent's socket.
-// One that was removed, with its directory perhaps, leaves an agent that nobody can reach: then the name is
-// made anew, as soon as that can be.
+// SocketWatch: looks every few seconds whether the control socket's name is still that of this agent's
+// socket. One that was removed, with its directory perhaps, leaves an agent that nobody can reach: then the
+// name is made anew, as soon as that can be.
 #pragma once
 
 #include <sys/types.h>

@@ -24,7 +24,8 @@ std::vector<Fd> next_of(std::vector<Fd>& all, std::size_t& next, std::uint64_t c
 }  // namespace
 
 Result<Takeover> Takeover::begin(const std::string& socket_path) {
-  auto client = ctl::Client::connect({socket_path, std::string("jumpagent ") + JUMPAGENT_VERSION, seconds(5)});
+  auto client =
+      ctl::Client::connect({socket_path, std::string("jumpagent ") + JUMPAGENT_VERSION, seconds(5)});
   if (!client) return client.error();
   Takeover self(*std::move(client));
   auto receiver = DescriptorReceiver::listen(socket_path.substr(0, socket_path.rfind('/') + 1) + ".take." +

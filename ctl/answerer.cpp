@@ -161,6 +161,13 @@ void Answerer::on_readable() {
   finish(Step::Kind::kDecline, std::move(why));
 }
 
+void Answerer::end() {
+  prompt_.reset();
+  current_.reset();
+  notices_.clear();
+  waiting_.clear();
+}
+
 std::optional<Answerer::Step> Answerer::next_step() {
   if (steps_.empty()) return std::nullopt;
   Step step = std::move(steps_.front());

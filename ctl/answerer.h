@@ -42,6 +42,9 @@ class Answerer {
   // One of descriptors() can be read.
   void on_readable();
 
+  // Nothing is asked any more: what is on the screen is ended, so that what is said next begins a line.
+  void end();
+
   // What is to be said to the agent next.
   struct Step {
     enum class Kind { kClaim, kRespond, kDecline };

@@ -1,6 +1,9 @@
 #include "ctl/askpass_prompt.h"
 
 #include <fcntl.h>
+#include <linux/close_range.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,9 +37,66 @@ const char* hint_of(AskpassPrompt::Kind kind) {
   return nullptr;
 }
 
+// --- groups to end when a signal ends us ---
+
+constexpr std::array kEnds = {SIGINT, SIGTERM, SIGHUP};
+// A prompt, and a notice for each key that waits for a touch; more are not seen to.
+std::array<volatile sig_atomic_t, 16> groups = {};
+std::array<struct sigaction, kEnds.size()> handlers_before = {};
+
+extern "C" void end_groups(int number) {
+  const int saved = errno;
+  for (const auto& group : groups) {
+    if (group > 0) ::kill(-static_cast<pid_t>(group), SIGTERM);
+  }
+  // As if this handler were not there.
+  for (std::size_t i = 0; i < kEnds.size(); ++i) {
+    if (kEnds[i] == number) ::sigaction(number, &handlers_before[i], nullptr);
+  }
+  ::raise(number);
+  errno = saved;
+}
+
+bool any_group() {
+  return std::any_of(groups.begin(), groups.end(), [](const auto& group) { return group > 0; });
+}
+
+void watch_group(pid_t group) {
+  if (!any_group()) {
+    struct sigaction ending = {};
+    ending.sa_handler = end_groups;
+    for (std::size_t i = 0; i < kEnds.size(); ++i) {
+      ::sigaction(kEnds[i], nullptr, &handlers_before[i]);
+      if (handlers_before[i].sa_handler != SIG_IGN) ::sigaction(kEnds[i], &ending, nullptr);
+    }
+  }
+  const auto place = std::find_if(groups.begin(), groups.end(), [](const auto& each) { return each == 0; });
+  if (place != groups.end()) *place = group;
+}
+
+void forget_group(pid_t group) {
+  for (auto& each : groups) {
+    if (each == group) each = 0;
+  }
+  if (any_group()) return;
+  for (std::size_t i = 0; i < kEnds.size(); ++i) {
+    struct sigaction now = {};
+    ::sigaction(kEnds[i], nullptr, &now);
+    if (now.sa_handler == end_groups) ::sigaction(kEnds[i], &handlers_before[i], nullptr);
+  }
+}
+
 [[noreturn]] void become(const std::string& program, const std::string& text, const char* hint, int output,
                          int exec_error) {
-  if (output >= 0) ::dup2(output, STDOUT_FILENO);
+  ::setpgid(0, 0);
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // when we are killed, and can do nothing any more
+  for (const int number : kEnds) {
+    struct sigaction inherited = {};
+    if (::sigaction(number, nullptr, &inherited) == 0 && inherited.sa_handler == end_groups)
+      ::signal(number, SIG_DFL);
+  }
+  ::dup2(output, STDOUT_FILENO);
+  ::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
   if (hint != nullptr) {
     ::setenv("SSH_ASKPASS_PROMPT", hint, 1);
   } else {
@@ -65,6 +125,11 @@ AskpassPrompt::AskpassPrompt(const std::string& program, const std::string& text
   child_ = ::fork();  // this program has one thread
   if (child_ == 0) become(program, text, hint_of(kind), output[1], error[1]);
   if (child_ < 0) note_failure(errno);
+  if (child_ > 0) {
+    ::setpgid(child_, child_);  // whoever of us comes first
+    watch_group(child_);
+    if (kind_ != Kind::kNotice) lend_terminal();
+  }
   ::close(output[1]);
   if (error[1] >= 0) ::close(error[1]);
 }
@@ -73,10 +138,28 @@ AskpassPrompt::~AskpassPrompt() {
   if (output_ >= 0) ::close(output_);
   if (exec_error_ >= 0) ::close(exec_error_);
   if (child_ > 0) {
-    ::kill(child_, SIGTERM);
+    ::kill(-child_, SIGTERM);
     reap(kAfterTerm);
   }
   explicit_bzero(answer_.data(), answer_.size());
+}
+
+// A program in the background may not read from it.
+void AskpassPrompt::lend_terminal() {
+  terminal_ = ::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+  if (terminal_ < 0) return;
+  if (::tcgetpgrp(terminal_) == ::getpgrp() && ::tcsetpgrp(terminal_, child_) == 0) return;
+  ::close(terminal_);
+  terminal_ = -1;
+}
+
+void AskpassPrompt::take_terminal_back() {
+  if (terminal_ < 0) return;
+  const auto before = ::signal(SIGTTOU, SIG_IGN);  // we are in the background now
+  ::tcsetpgrp(terminal_, ::getpgrp());
+  ::signal(SIGTTOU, before);
+  ::close(terminal_);
+  terminal_ = -1;
 }
 
 void AskpassPrompt::note_failure(int error) {
@@ -85,6 +168,7 @@ void AskpassPrompt::note_failure(int error) {
 
 bool AskpassPrompt::reap(milliseconds patience) {
   const auto deadline = std::chrono::steady_clock::now() + patience;
+  const pid_t group = child_;
   int status = 0;
   pid_t ended = ::waitpid(child_, &status, WNOHANG);
   while (ended == 0 && std::chrono::steady_clock::now() < deadline) {
@@ -92,11 +176,13 @@ bool AskpassPrompt::reap(milliseconds patience) {
     ended = ::waitpid(child_, &status, WNOHANG);
   }
   if (ended == 0) {
-    ::kill(child_, SIGKILL);
+    ::kill(-child_, SIGKILL);
     do {
       ended = ::waitpid(child_, &status, 0);
     } while (ended < 0 && errno == EINTR);
   }
+  forget_group(group);
+  take_terminal_back();
   const bool known = ended == child_;
   child_ = -1;
   return known && WIFEXITED(status) && WEXITSTATUS(status) == 0;

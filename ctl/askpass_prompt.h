@@ -1,7 +1,10 @@
 // A prompt by the program that $SSH_ASKPASS names, as ssh(1) has it: it gets the text as its argument, and
 // prints the answer. $SSH_ASKPASS_PROMPT tells it what is wanted: "confirm" (its exit status is the answer),
-// "none" (just show it, until it is killed), or unset. Invariant: however the program behaves, nobody waits
-// for it longer than a moment once its prompt is over.
+// "none" (just show it, until it is killed), or unset.
+//
+// It has a process group of its own, and the terminal for as long as it asks, as it may read from there.
+// Invariants: however the program behaves, nobody waits for it longer than a moment once its prompt is over;
+// its group ends with the prompt, or with a signal that ends this program.
 #pragma once
 
 #include <sys/types.h>
@@ -31,12 +34,15 @@ class AskpassPrompt final : public PersonPrompt {
   void note_failure(int error);
   // Whether it has exited with 0; it has ended within the time, or is killed.
   bool reap(std::chrono::milliseconds patience);
+  void lend_terminal();
+  void take_terminal_back();
 
   const std::string program_;
   const Kind kind_;
   std::string why_;
   int exec_error_ = -1;  // a pipe: says why the program could not be run, or just ends
   pid_t child_ = -1;
+  int terminal_ = -1;  // that it has
   int output_ = -1;
   std::array<char, kMaxAnswer> answer_{};
   std::size_t size_ = 0;

@@ -71,7 +71,9 @@ int open_all(ForwardKind kind, const Options& options) {
   if (!client.ok()) return fail_unconnected(options, client.error());
   std::vector<proto::Json> params;
   for (const Call& call : calls) params.push_back(call.params);
-  const int opened = report(options, calls, client->call_all(method.name, params, timeout), render);
+  std::vector<Outcome> outcomes = client->call_all(method.name, params, timeout);
+  answerer.end();
+  const int opened = report(options, calls, std::move(outcomes), render);
   if (open.empty()) return opened;
   const int held = hold(options, *std::move(client), std::move(open));
   return held == kExitDone ? opened : held;

@@ -16,6 +16,8 @@ namespace jump::ctl {
 namespace {
 
 constexpr std::string_view kAnyTarget = "any target";
+// One long name would put every row's other columns out of sight.
+constexpr std::size_t kLongestName = 64;
 constexpr std::string_view kReplacement = "\xef\xbf\xbd";  // U+FFFD
 
 struct CodePoint {
@@ -281,8 +283,8 @@ std::string render_hosts(const std::vector<proto::HostStatus>& hosts, Style styl
               {"LOGINS", "QUEUED", "OUT", "IN", "FOR", "CHANNELS"});
   for (const proto::HostStatus& host : hosts) {
     const bool ready = host.state == "ready";
-    table.add_row({host.host, Cell(host.state, colour_of(host.state)), format_duration(host.age),
-                   host.address, host.rtt ? format_round_trip(*host.rtt) : std::string(),
+    table.add_row({shortened(host.host, kLongestName), Cell(host.state, colour_of(host.state)),
+                   format_duration(host.age), shortened(host.address, kLongestName), host.rtt ? format_round_trip(*host.rtt) : std::string(),
                    std::to_string(host.channels), format_bytes(host.bytes_in), format_bytes(host.bytes_out),
                    host.queued_out == 0 ? std::string() : format_bytes(host.queued_out),
                    std::to_string(host.logins)});
@@ -290,6 +292,7 @@ std::string render_hosts(const std::vector<proto::HostStatus>& hosts, Style styl
     if (!host.via.empty()) table.add_note("through " + host.via);
     if (host.lanes > 0) table.add_note("a second connection carries part of it");
     if (!host.same_as.empty()) table.add_note("the same connection as " + host.same_as);
+    if (!host.warning.empty()) table.add_note(host.warning);
     for (const std::string& line : host.ignored) table.add_note("ssh_config: " + line);
     note_bounds(table, host);
   }

@@ -1,4 +1,5 @@
-// jumpagent down: asks the agent to end, says what it waits for, and waits until it has closed the connection.
+// jumpagent down: asks the agent to end, says what it waits for, and waits until it has closed the
+// connection.
 #include <fmt/core.h>
 
 #include <chrono>

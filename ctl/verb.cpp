@@ -102,7 +102,9 @@ int run_calls(const Options& options, std::string_view method, const std::vector
   if (!client.ok()) return fail_unconnected(options, client.error());
   std::vector<proto::Json> params;
   for (const Call& call : calls) params.push_back(call.params);
-  return report(options, calls, client->call_all(method, params, timeout), render);
+  std::vector<Outcome> outcomes = client->call_all(method, params, timeout);
+  answerer.end();
+  return report(options, calls, std::move(outcomes), render);
 }
 
 int report(const Options& options, const std::vector<Call>& calls, std::vector<Outcome> outcomes,

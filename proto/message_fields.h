@@ -46,6 +46,7 @@ void fields(V& v, typename V::template Of<HostStatus>& m) {
   v.optional("age", m.age);
   v.optional("algorithms", m.algorithms);
   v.optional("rtt", m.rtt);
+  v.optional("heard_age", m.heard_age);
   v.optional("channels", m.channels);
   v.optional("channels_opening", m.channels_opening);
   v.optional("bytes_in", m.bytes_in);
@@ -68,6 +69,7 @@ void fields(V& v, typename V::template Of<HostStatus>& m) {
   v.optional("via", m.via);
   v.optional("same_as", m.same_as);
   v.optional("ignored", m.ignored);
+  v.optional("warning", m.warning);
 }
 
 template <class V>

@@ -54,6 +54,7 @@ struct HostStatus {
   double age = 0;              // seconds in this state
   std::string algorithms;      // "curve25519-sha256 aes128-gcm@openssh.com"
   std::optional<double> rtt;   // seconds, last measured round trip
+  std::optional<double> heard_age;  // seconds since anything came from it; while it is connected
   std::uint64_t channels = 0;  // open now
   std::uint64_t channels_opening = 0;
   std::uint64_t bytes_in = 0, bytes_out = 0;  // payload of channels, of this connection
@@ -76,6 +77,7 @@ struct HostStatus {
   std::string via;                   // the jump host that carries it now, by its name here; empty: none
   std::string same_as;               // the name of the host whose connection it shares; empty: its own
   std::vector<std::string> ignored;  // what its ssh_config says and is not done, for a person
+  std::string warning;               // what did not keep it from being connected, for a person
 
   bool operator==(const HostStatus&) const = default;
 };

@@ -2,14 +2,19 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "auth/key_file.h"
 #include "auth/small_file.h"
+#include "base/printable.h"
 #include "base/wire.h"
 
 namespace jump {
 namespace {
+
+constexpr std::size_t kMaxPrincipals = 5;  // named
+constexpr std::size_t kMaxPrincipal = 64;  // of each
 
 Error malformed(std::string_view what) {
   return {Errc::kInvalid, "malformed certificate: " + std::string(what), ""};
@@ -52,7 +57,9 @@ Result<Certificate> parse_certificate(ByteView blob) {
   in.u64();  // serial
   const std::uint32_t kind = in.u32();
   certificate.key_id = in.text();
-  in.string();  // principals
+  WireReader principals(in.string());
+  while (principals.ok() && !principals.at_end()) certificate.principals.emplace_back(principals.text());
+  if (!principals.ok()) return malformed("its list of principals");
   certificate.valid_after = in.u64();
   certificate.valid_before = in.u64();
   for (int i = 0; i < 5; ++i) in.string();  // critical options, extensions, reserved, issuer's key, signature
@@ -71,6 +78,17 @@ std::string certificate_problem(const Certificate& certificate, std::time_t now)
   if (moment >= certificate.valid_before) return "expired " + utc(certificate.valid_before);
   if (moment < certificate.valid_after) return "not valid before " + utc(certificate.valid_after);
   return "";
+}
+
+std::string principal_doubt(const Certificate& certificate, const std::string& user) {
+  const std::vector<std::string>& names = certificate.principals;
+  if (std::find(names.begin(), names.end(), user) != names.end()) return "";
+  std::string who;
+  for (std::size_t i = 0; i < std::min(names.size(), kMaxPrincipals); ++i)
+    who += (i == 0 ? "" : ", ") + printable(names[i], kMaxPrincipal);
+  if (names.size() > kMaxPrincipals) who += ", ...";
+  return fmt::format("it is for {}, not for {}", who.empty() ? "no user at all" : who,
+                     printable(user, kMaxPrincipal));
 }
 
 Result<Certificate> load_certificate(const std::string& path) {

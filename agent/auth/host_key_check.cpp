@@ -1,5 +1,7 @@
 #include "auth/host_key_check.h"
 
+#include <fmt/core.h>
+
 #include <cassert>
 #include <utility>
 
@@ -7,9 +9,12 @@
 #include "auth/host_key_record.h"
 #include "auth/public_key.h"
 #include "base/log.h"
+#include "base/printable.h"
 
 namespace jump {
 namespace {
+
+constexpr std::size_t kMaxNotice = 8 * 1024;  // more than the longest path
 
 // False: another connection to the same host has recorded the key while a person was thinking.
 Result<bool> record_unless_known(const HostKeySpec& spec, const std::string& name, const HostKey& key,
@@ -105,11 +110,26 @@ void HostKeyCheck::on_recorded(const Result<bool>& added) {
     log::info("{}: permanently added '{}' ({} {}) to {}", spec_.hop, policy_.record_name(), key_.algorithm,
               fingerprint(key_.blob), spec_.files.front());
   } else if (!added) {
-    log::warn("{}: failed to add the host key to the list of known hosts: {}", spec_.hop,
-              added.error().message);
+    tell_unrecorded(added.error());
   }
   finish({});
   wake_();
+}
+
+// In ssh's words.
+void HostKeyCheck::tell_unrecorded(const Error& error) {
+  const std::string& file = spec_.files.front();
+  std::string why = error.message;
+  if (why.starts_with(file + ": ")) why.erase(0, file.size() + 2);
+  unrecorded_ = printable(
+      fmt::format("Failed to add the host to the list of known hosts ({}): {}", file, why), kMaxNotice);
+  log::warn("{}: {}", spec_.hop, unrecorded_);
+  if (prompter_ == nullptr) return;
+  Question notice;
+  notice.host = spec_.host;
+  notice.hop = spec_.hop;
+  notice.text = unrecorded_;
+  prompter_->show(std::move(notice));
 }
 
 void HostKeyCheck::finish(Status outcome) {

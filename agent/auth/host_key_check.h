@@ -6,7 +6,8 @@
 // Like Login: the owner calls start() once and looks at outcome() whenever wake() was called. wake() comes
 // from the loop, inside one of the check's own callbacks, and must only schedule; destroying the check gives
 // up what is under way. Invariants: once outcome() has a value it keeps it; nothing is written before the key
-// was accepted; a file that cannot be written is a warning, as with ssh.
+// was accepted; a file that cannot be written is a warning, as with ssh: said to whoever waits, and kept in
+// unrecorded().
 #pragma once
 
 #include <functional>
@@ -41,6 +42,8 @@ class HostKeyCheck {
   // it.
   bool updatable() const { return updatable_; }
   bool needed_person() const { return asked_ > 0; }
+  // Accepted, but the file could not be written; empty: it was, or did not have to be.
+  const std::string& unrecorded() const { return unrecorded_; }
 
  private:
   enum class State { kNew, kAsking, kRecording, kDone };
@@ -50,6 +53,7 @@ class HostKeyCheck {
   void on_answer(Result<std::vector<Secret>> answer);
   void record();
   void on_recorded(const Result<bool>& added);
+  void tell_unrecorded(const Error& error);
   void finish(Status outcome);
 
   Io& io_;
@@ -64,6 +68,7 @@ class HostKeyCheck {
   State state_ = State::kNew;
   bool updatable_ = false;
   int asked_ = 0;
+  std::string unrecorded_;
   Error refusal_;  // why not, if nobody says yes
   std::unique_ptr<Operation> operation_;
   std::optional<Status> outcome_;

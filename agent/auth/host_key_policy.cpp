@@ -19,6 +19,7 @@ using Action = HostKeyDecision::Action;
 constexpr std::size_t kMaxOtherNames = 8;   // as many as ssh lists
 constexpr std::size_t kMaxNameShown = 256;  // of a line's host column, which may be as long as it likes
 constexpr std::string_view kOddInNames = "@?*#[]|'\"\\";  // ssh records no host with one of these in it
+constexpr std::string_view kNowhere = "/dev/null";
 constexpr std::string_view kPrompt = "Are you sure you want to continue connecting (yes/no/[fingerprint])? ";
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
@@ -60,6 +61,8 @@ HostKeyFiles HostKeyFiles::load(const HostKeySpec& spec) {
   files.known = KnownHosts::load(spec.files);
   if (!spec.revoked_host_keys.empty()) files.revoked = RevokedKeys::load(spec.revoked_host_keys);
   files.home = home_directory();
+  if (spec.user_files > 0 && !spec.files.empty())
+    files.write_problem = known_hosts_write_problem(spec.files.front(), files.home);
   return files;
 }
 
@@ -99,6 +102,14 @@ HostKeyDecision HostKeyPolicy::decide_unknown(const HostKey& key, const HostKeyV
     decision.error.hint = spec_.user_files == 0 ? "name one in ssh_config (UserKnownHostsFile)"
                                                 : "give it another name in ssh_config (HostKeyAlias)";
     return decision;
+  }
+  // ssh would ask, add nothing, and ask again.
+  const std::string& file = spec_.files.front();
+  if (!files_.write_problem.empty() || file == kNowhere) {
+    decision.error.hint =
+        fmt::format("{} {}: {}name another with UserKnownHostsFile in ssh_config, and connect again", file,
+                    file == kNowhere ? "keeps no keys" : "cannot take the key (" + files_.write_problem + ")",
+                    file == kNowhere ? "" : "mend that, or ");
   }
   switch (spec_.strict) {
     case StrictHostKeyChecking::kYes:

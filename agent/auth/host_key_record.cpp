@@ -148,6 +148,20 @@ Status append_known_hosts_entry(const std::string& file, std::string_view lines,
   return Error{Errc::kInUse, file + ": it is being replaced all the time", ""};
 }
 
+std::string known_hosts_write_problem(const std::string& file, const std::string& home) {
+  struct stat info {};
+  if (stat(file.c_str(), &info) == 0) {
+    if (S_ISDIR(info.st_mode)) return std::strerror(EISDIR);
+    return access(file.c_str(), R_OK | W_OK) == 0 ? "" : std::strerror(errno);
+  }
+  if (errno != ENOENT) return std::strerror(errno);
+  const std::size_t slash = file.rfind('/');
+  if (slash == std::string::npos) return "";
+  std::string directory = slash == 0 ? "/" : file.substr(0, slash);
+  if (!home.empty() && directory == home + "/.ssh" && access(directory.c_str(), F_OK) != 0) directory = home;
+  return access(directory.c_str(), W_OK | X_OK) == 0 ? "" : std::strerror(errno);
+}
+
 std::string with_host_keys(const std::string& text, std::string_view name, const std::vector<HostKey>& keys,
                            bool hashed) {
   KnownHosts known;

@@ -33,6 +33,10 @@ bool is_recordable_name(std::string_view name);
 // name the file.
 Status append_known_hosts_entry(const std::string& file, std::string_view lines, const std::string& home);
 
+// Why `file` could not take a line as of now: "Permission denied"; empty: it could, as far as can be told
+// without writing. What keeps nothing (/dev/null) could.
+std::string known_hosts_write_problem(const std::string& file, const std::string& home);
+
 // `text` with exactly `keys` for the host: its other keys' lines go, missing keys come at the end. Lines with
 // markers and lines that cannot be read stay. Blobs are canonical.
 std::string with_host_keys(const std::string& text, std::string_view name, const std::vector<HostKey>& keys,

@@ -223,8 +223,12 @@ void Identities::plan_certificate(std::size_t index, std::time_t now) {
     return;
   }
   note = certificate_source_problem(*file.certificate, now);
-  if (!note.empty()) return;
   Candidate candidate;
+  candidate.doubt = principal_doubt(*file.certificate, spec_.user);
+  const std::string& wrong = note.empty() ? candidate.doubt : note;
+  if (weak_certificate_.empty() && !wrong.empty())
+    weak_certificate_ = sources_[source].name + ": " + wrong;
+  if (!note.empty()) return;
   candidate.blob = file.certificate->blob;
   candidate.name = sources_[source].name;
   candidate.source = source;
@@ -343,8 +347,13 @@ std::vector<std::string> Identities::tried() const {
     const bool offered = std::any_of(candidates_.begin(), candidates_.end(), [i](const Candidate& candidate) {
       return candidate.source == i && candidate.tried;
     });
+    const auto doubtful = std::find_if(candidates_.begin(), candidates_.end(), [i](const Candidate& candidate) {
+      return candidate.source == i && candidate.tried && !candidate.doubt.empty();
+    });
     if (!sources_[i].note.empty()) {
       parts.push_back(fmt::format("{} ({})", sources_[i].name, sources_[i].note));
+    } else if (doubtful != candidates_.end()) {
+      parts.push_back(fmt::format("{} ({})", sources_[i].name, doubtful->doubt));
     } else if (offered) {
       parts.push_back(sources_[i].name);
     }
@@ -355,9 +364,8 @@ std::vector<std::string> Identities::tried() const {
 std::vector<std::string> Identities::offered() const {
   std::vector<std::string> names;
   for (const Candidate& candidate : candidates_) {
-    if (!candidate.tried || candidate.blob.empty()) continue;
-    names.push_back(candidate.source == kAgent ? fmt::format("{} {}", shown(candidate.blob), candidate.name)
-                                               : candidate.name);
+    if (!candidate.tried || candidate.blob.empty() || candidate.source != kAgent) continue;
+    names.push_back(fmt::format("{} {}", shown(candidate.blob), candidate.name));
   }
   return names;
 }
@@ -378,6 +386,7 @@ std::vector<LoginTry> Identities::report(const Candidate* last, LoginTry::Outcom
     if (candidate.accepted) each.outcome = LoginTry::Outcome::kPartial;
     if (candidate.blob.empty()) each.outcome = LoginTry::Outcome::kUnusable;
     if (&candidate == last) each.outcome = end;
+    if (each.outcome == LoginTry::Outcome::kRefused && each.note.empty()) each.note = candidate.doubt;
     tries.push_back(std::move(each));
   }
   return tries;

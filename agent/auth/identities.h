@@ -56,6 +56,7 @@ struct Candidate {
   bool tried = false;
   bool accepted = false;  // it was one step of several: it will not be so again
   std::string note;       // what became of it, where there is more to say than "refused"
+  std::string doubt;      // why it may be refused, known beforehand
 };
 
 class Identities {
@@ -85,8 +86,11 @@ class Identities {
   void note(Candidate& candidate, std::string reason);  // the first reason for a file counts
 
   std::vector<std::string> tried() const;    // "agent (2 keys)", "~/.ssh/id_rsa (no such file)"
-  std::vector<std::string> offered() const;  // each by its name
+  std::vector<std::string> offered() const;  // the agent's, each by its name; files are in tried()
   std::size_t left() const;                  // candidates not offered yet
+  std::size_t tried_count() const { return candidates_.size() - left(); }
+  // "c-cert.pub: expired …": our first certificate that cannot, or may not, be good here; empty: there is none.
+  const std::string& weak_certificate() const { return weak_certificate_; }
   // Those that were to be offered, in their order. `end` is what became of `last` (null: none), the others
   // were refused unless they say otherwise.
   std::vector<LoginTry> report(const Candidate* last, LoginTry::Outcome end) const;
@@ -126,6 +130,7 @@ class Identities {
   std::vector<Candidate> candidates_;
   std::vector<std::size_t> order_;  // of candidates_, by index; what was offered goes to the end
   std::vector<Source> sources_{1};
+  std::string weak_certificate_;
   std::string agent_without_keys_;        // why no key of the agent is a candidate
   std::vector<std::string> agent_notes_;  // per key that was not offered or did not do
   std::vector<bool> file_in_agent_;       // the agent has this file's key

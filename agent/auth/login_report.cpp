@@ -18,6 +18,11 @@ std::string tries_text(std::string_view method, int total, const std::string& no
   return text;
 }
 
+bool has_gssapi(const std::vector<std::string>& methods) {
+  return std::any_of(methods.begin(), methods.end(),
+                     [](const std::string& method) { return method.starts_with("gssapi"); });
+}
+
 // "3 times: it has expired"
 std::string tries_note(int total, const std::string& note) {
   if (total < 2) return note;
@@ -42,6 +47,7 @@ LoginReport Login::report() const {
   report.methods = methods_;
   report.missed = person_.missed();
   report.keys_left = identities_.left();
+  report.certificate_problem = identities_.weak_certificate();
   report.accepted = outcome_ && outcome_->ok();
   if (!identities_.is_planned()) report.keys_left = 0;
   // What was under way when it ended, one way or the other.
@@ -88,7 +94,11 @@ Error Login::cut_off(Error error) const {
   if (!offered.empty())
     error.message += fmt::format("; keys that were offered: {}", fmt::join(offered, ", "));
   if (identities_.left() > 0) {
-    error.hint = "name the right key with IdentityFile in ssh_config, and set IdentitiesOnly yes";
+    error.hint = spec_.identities_only
+                     ? fmt::format("the server cuts off after {} keys (MaxAuthTries): name fewer with IdentityFile "
+                                   "in ssh_config, or the right one first",
+                                   identities_.tried_count())
+                     : "name the right key with IdentityFile in ssh_config, and set IdentitiesOnly yes";
   }
   return error;
 }
@@ -119,6 +129,16 @@ std::string Login::hint() const {
     return spec_.batch_mode
                ? "BatchMode yes keeps it from being asked for"
                : "run this where you can be asked (jumpctl in a terminal), or load the key with ssh-add";
+  }
+  const auto is_ours = [](std::string_view method) {
+    return std::find(std::begin(kLoginMethods), std::end(kLoginMethods), method) != std::end(kLoginMethods);
+  };
+  const std::vector<std::string>& preferred = spec_.preferred_authentications;
+  if (!preferred.empty() && std::none_of(preferred.begin(), preferred.end(), is_ours)) {
+    return fmt::format(
+        "ssh_config has PreferredAuthentications {}, which jumpagent does not have{}: add publickey, "
+        "keyboard-interactive or password",
+        fmt::join(preferred, ","), has_gssapi(preferred) ? " (GSSAPI is not supported)" : "");
   }
   const bool ours = std::any_of(std::begin(kLoginMethods), std::end(kLoginMethods),
                                 [this](std::string_view method) { return accepts(method); });

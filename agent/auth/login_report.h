@@ -28,6 +28,7 @@ struct LoginReport {
   std::vector<LoginTry> tries;
   std::vector<std::string> methods;  // that can continue, as the server last said
   std::vector<std::string> missed;   // what nobody was there to give: "the password of deploy@prod"
+  std::string certificate_problem;   // "~/c-cert.pub: expired …"; empty: none is known
   std::size_t keys_left = 0;         // keys that could have been offered yet
   bool accepted = false;             // the server let us in
 };

@@ -56,9 +56,9 @@ std::string timed_line(Level level, std::string_view line) {
   gettimeofday(&now, nullptr);
   std::tm local{};
   localtime_r(&now.tv_sec, &local);
-  return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:03} {} {}\n", local.tm_year + 1900, local.tm_mon + 1,
-                     local.tm_mday, local.tm_hour, local.tm_min, local.tm_sec, now.tv_usec / 1000,
-                     names_of(level).label, harmless(line));
+  return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:03} {} {}\n", local.tm_year + 1900,
+                     local.tm_mon + 1, local.tm_mday, local.tm_hour, local.tm_min, local.tm_sec,
+                     now.tv_usec / 1000, names_of(level).label, harmless(line));
 }
 
 // As sd-daemon(3) has it: the journal has times of its own.
@@ -172,8 +172,8 @@ void write(Level level, std::string_view line) {
 }
 
 bool parse_level(std::string_view name, Level* out) {
-  const auto* found =
-      std::find_if(kLevels.begin(), kLevels.end(), [name](const LevelNames& each) { return each.name == name; });
+  const auto* found = std::find_if(kLevels.begin(), kLevels.end(),
+                                   [name](const LevelNames& each) { return each.name == name; });
   if (found == kLevels.end()) return false;
   *out = static_cast<Level>(found - kLevels.begin());
   return true;

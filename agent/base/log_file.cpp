@@ -84,7 +84,8 @@ void LogFile::look(TimePoint now) {
   if (now - looked_ < kLookGap) return;
   looked_ = now;
   struct stat there {};
-  const bool same = fd_ && stat(path_.c_str(), &there) == 0 && there.st_dev == device_ && there.st_ino == inode_;
+  const bool same =
+      fd_ && stat(path_.c_str(), &there) == 0 && there.st_dev == device_ && there.st_ino == inode_;
   if (!same && !open()) fd_.reset();  // one that was removed is of no use to anybody
 }
 

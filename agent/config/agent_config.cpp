@@ -118,6 +118,10 @@ class Interpreter {
       table.fail(table.find("prewarm")->value.place, "forward.prewarm: spare channels are for local forwards");
     }
     table.finish();
+    if (config_.forwards.size() + requests.size() > kMaxForwardsMost) {
+      return table.fail(value.place,
+                        fmt::format("more than {} forwards, each port of a range counted", kMaxForwardsMost));
+    }
     for (ForwardRequest& request : requests) {
       request.via = common.via;
       request.name = common.name;

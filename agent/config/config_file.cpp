@@ -46,6 +46,9 @@ std::variant<AgentConfig, ConfigErrors> ConfigFile::read() const {
   auto file =
       path.empty() ? Result<SmallFile>(Error{Errc::kNotFound, {}, {}}) : read_small_file(path, kMaxSize);
   if (file) {
+    if (!S_ISREG(file->mode) && !S_ISCHR(file->mode)) {  // /dev/null is an empty one
+      return ConfigErrors{{{}, "it is not a regular file", "name a file with -c", Errc::kInvalid}};
+    }
     if (auto error = check_owner(*file, path)) return ConfigErrors{*std::move(error)};
     auto parsed = AgentConfig::parse(file->content.text(), path);
     if (std::holds_alternative<ConfigErrors>(parsed)) return parsed;

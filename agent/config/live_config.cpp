@@ -10,6 +10,12 @@
 namespace jump {
 namespace {
 
+// An empty config would take away all that the file asked for: more likely a slip than a wish.
+Error gone(const std::string& file) {
+  return {Errc::kNotFound, file + " is gone; the agent keeps the config it has",
+          "put it back, empty if nothing is wanted, then: jumpagent reload"};
+}
+
 // A line of text for each mistake.
 void log_errors(std::string_view lines) {
   log::error("the config stays as it was:");
@@ -56,7 +62,12 @@ void LiveConfig::read() {
 void LiveConfig::take(std::variant<AgentConfig, ConfigErrors> read_config) {
   reading_.reset();
   const auto outcome = [&]() -> Result<ReloadOutcome> {
-    if (auto* errors = std::get_if<ConfigErrors>(&read_config)) return summary(file_.path, *errors);
+    const bool had_one = !current_.file.empty();
+    if (auto* errors = std::get_if<ConfigErrors>(&read_config)) {
+      if (had_one && errors->front().code == Errc::kNotFound) return gone(current_.file);
+      return summary(file_.path, *errors);
+    }
+    if (had_one && std::get<AgentConfig>(read_config).file.empty()) return gone(current_.file);
     return carry_out(std::get<AgentConfig>(std::move(read_config)));
   }();
   if (!outcome) log_errors(outcome.error().message);

@@ -179,10 +179,13 @@ void Interactions::offer_all() {
 void Interactions::offer(Pending& pending) {
   if (pending.outcome) return;
   std::vector<ClientId> waiting = who_waits(pending.question);
+  const auto has_declined = [&pending](ClientId client) { return pending.declined.contains(client); };
+  std::erase_if(waiting, has_declined);
   for (ClientId client : pending.waited) {
     if (clients_.contains(client) && !contains(waiting, client)) waiting.push_back(client);
   }
-  const std::vector<ClientId> all = subscribers();
+  std::vector<ClientId> all = subscribers();
+  std::erase_if(all, has_declined);
   const auto is_waiting = [&waiting](ClientId client) { return contains(waiting, client); };
   for (ClientId client : std::set<ClientId>(pending.offered)) {
     if (is_waiting(client) || contains(all, client)) continue;
@@ -281,8 +284,8 @@ void Interactions::leave(ClientId client) {
   offer_all();
 }
 
-std::unique_ptr<Operation> Interactions::wait(ClientId client, std::string host) {
-  auto place = waiting_.insert(waiting_.end(), Waiting{client, std::move(host)});
+std::unique_ptr<Operation> Interactions::wait(ClientId client, std::string host, Declined declined) {
+  auto place = waiting_.insert(waiting_.end(), Waiting{client, std::move(host), std::move(declined)});
   offer_all();
   return std::make_unique<Undo>([this, place] { stop_waiting(place); });
 }
@@ -366,8 +369,29 @@ Status Interactions::decline(ClientId client, const std::string& id, const std::
     declined = nobody(pending.question,
                       fmt::format("nobody could be asked {}: {}", words, printable(why, kMaxReason)));
   }
-  finish(pending, std::move(declined), "declined");
+  if (!pass_on(pending, client, declined)) finish(pending, std::move(declined), "declined");
   return {};
+}
+
+// Who does not want to answer speaks for themselves. False: nobody else waits.
+bool Interactions::pass_on(Pending& pending, ClientId client, const Error& declined) {
+  pending.declined.insert(client);
+  const std::vector<ClientId> waiting = who_waits(pending.question);
+  const bool others = std::any_of(waiting.begin(), waiting.end(),
+                                  [&](ClientId each) { return !pending.declined.contains(each); });
+  if (!others || !wants_answer(pending.question)) return false;
+  log::info("{}: {}: declined by client {}", pending.id, pending.question.hop, client);
+  pending.claimer.reset();
+  changed_();
+  const Error error = declined.context(pending.question.hop);
+  std::vector<Declined> told;
+  const std::set<std::string> names = names_of(pending.question);
+  for (const Waiting& each : waiting_) {
+    if (each.client == client && each.declined && names.contains(each.host)) told.push_back(each.declined);
+  }
+  offer_soon_->schedule();
+  for (const Declined& tell : told) tell(error);  // ends its waiting
+  return true;
 }
 
 // --- for clients and status ---

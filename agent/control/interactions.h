@@ -65,13 +65,17 @@ class Interactions final : public Prompter {
   enum class Scope { kOwnRequests, kAll };
   // From now on the client can be asked, until the operation is destroyed. Null when it could be before.
   std::unique_ptr<Operation> join(ClientId client, Scope scope, Notify notify);
-  // The client waits for `host` as long as the operation lives.
-  std::unique_ptr<Operation> wait(ClientId client, std::string host);
+  // The client waits for `host` as long as the operation lives. `declined`: its person did not want to answer
+  // what that login asks; the question goes on to others who wait.
+  using Declined = std::function<void(const Error&)>;
+  std::unique_ptr<Operation> wait(ClientId client, std::string host, Declined declined = {});
 
   // --- what clients say; errors: kNotFound (no such question, any more), kInUse (claimed by another),
   //     kRefused (not this client's), kInvalid, kLimit ---
   Result<proto::Interaction> claim(ClientId client, const std::string& id);
   Status respond(ClientId client, const std::string& id, std::vector<Secret> answers);
+  // The client's own requests that wait for the answer fail, and the next that waits is asked; when there is
+  // none, the question ends.
   // `why`: the client could not ask its person ("jumpctl cannot run …"); empty: the person said no.
   Status decline(ClientId client, const std::string& id, const std::string& why = {});
 
@@ -92,6 +96,7 @@ class Interactions final : public Prompter {
   struct Waiting {
     ClientId client;
     std::string host;
+    Declined declined;
   };
   struct Waited {
     ClientId client;
@@ -105,6 +110,7 @@ class Interactions final : public Prompter {
     TimePoint since;
     std::vector<ClientId> waited;  // for the login, when it was asked after it
     std::set<ClientId> offered;
+    std::set<ClientId> declined;      // not to be asked again
     std::optional<ClientId> claimer;  // then offered holds it alone
     std::unique_ptr<Timer> timer;
     std::optional<TimePoint> deadline;                   // since it was first put to anybody
@@ -122,6 +128,7 @@ class Interactions final : public Prompter {
   void take_from(Pending& pending, ClientId client, const char* reason);
   void finish(Pending& pending, Result<std::vector<Secret>> outcome, const char* reason);
   void deliver();
+  bool pass_on(Pending& pending, ClientId client, const Error& declined);
 
   Pending* find(const std::string& id);
   Result<Pending*> find_for(ClientId client, const std::string& id);

@@ -28,7 +28,8 @@ Duration login_wait(const MethodContext& context, const std::optional<double>& w
 template <class R>
 void wait_as_asker(const MethodContext& context, const std::string& host, const Reply<R>& reply) {
   Peer* peer = reply.peer();
-  if (context.interactions && peer) reply.keep(context.interactions->wait(peer->id(), host));
+  if (!context.interactions || !peer) return;
+  reply.keep(context.interactions->wait(peer->id(), host, [reply](const Error& declined) { reply(declined); }));
 }
 
 // What a request that ran out of time was waiting for may have been a person.
@@ -174,6 +175,16 @@ void answer_opened(const MethodContext& context, const Forwards::Opened& opened,
   });
 }
 
+void begin_forward(const MethodContext& context, const ForwardRequest& request, Lifetime lifetime,
+                   const Reply<ForwardOpenResult>& reply) {
+  wait_as_asker(context, request.via, reply);
+  reply.keep(context.forwards.open(request, lifetime,
+                                   [context, lifetime, reply](const Result<Forwards::Opened>& opened) {
+                                     if (!opened) return reply(opened.error());
+                                     answer_opened(context, *opened, lifetime, reply);
+                                   }));
+}
+
 void open_forward(const MethodContext& context, const ForwardOpenParams& params,
                   const Reply<ForwardOpenResult>& reply) {
   if (Status may = may_change(context); !may) return reply(may.error());
@@ -188,16 +199,12 @@ void open_forward(const MethodContext& context, const ForwardOpenParams& params,
   const Lifetime lifetime = params.hold      ? Lifetime::kHeld
                             : params.persist ? Lifetime::kPersistent
                                              : Lifetime::kUntilClosed;
-  if (lifetime == Lifetime::kPersistent) {
-    if (!context.persistence) return reply(Error{Errc::kUnsupported, "this agent keeps no state file", {}});
-    if (Status possible = context.persistence->available(); !possible) return reply(possible.error());
-  }
-  wait_as_asker(context, request.via, reply);
-  reply.keep(context.forwards.open(request, lifetime,
-                                   [context, lifetime, reply](const Result<Forwards::Opened>& opened) {
-                                     if (!opened) return reply(opened.error());
-                                     answer_opened(context, *opened, lifetime, reply);
-                                   }));
+  if (lifetime != Lifetime::kPersistent) return begin_forward(context, request, lifetime, reply);
+  if (!context.persistence) return reply(Error{Errc::kUnsupported, "this agent keeps no state file", {}});
+  context.persistence->when_read([context, request, lifetime, reply](const Status& possible) {
+    if (!possible) return reply(possible.error());
+    begin_forward(context, request, lifetime, reply);
+  });
 }
 
 void close_forward(const MethodContext& context, const ForwardCloseParams& params,
@@ -297,7 +304,8 @@ void bind_methods(Dispatcher& dispatcher, const MethodContext& context) {
                     close_forward(context, params, reply);
                   });
   dispatcher.bind(method::kForwardList, [context](const Empty&, const Reply<ForwardListResult>& reply) {
-    reply(forward_list(context.forwards, context.io.now()));
+    reply(ForwardListResult{
+        observe(context.hosts, context.forwards, context.interactions, context.io.now()).forwards});
   });
   if (context.interactions) bind_interactions(dispatcher, context);
   if (context.doctor) bind_doctor(dispatcher, context);

@@ -16,10 +16,12 @@ proto::EventsSnapshot observe(const Hosts& hosts, const Forwards& forwards, cons
   all.interactions = interactions->pending();
   const std::set<std::string> asked = interactions->hosts_that_wait();
   for (proto::HostStatus& host : all.hosts) {
-    if (asked.contains(host.host)) host.state = "waiting_user";
+    // A question may come after the login, too (UpdateHostKeys): nothing waits for that one.
+    if (asked.contains(host.host) && host.state != "ready") host.state = "waiting_user";
   }
   for (proto::ForwardStatus& forward : all.forwards) {
-    if (asked.contains(forward.via)) forward.state = "waiting_user";
+    const bool waits = forward.state == "waiting" || forward.state == "starting";
+    if (asked.contains(forward.via) && waits) forward.state = "waiting_user";
   }
   return all;
 }

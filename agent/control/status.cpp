@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "route/failure.h"
+
 namespace jump {
 namespace {
 
@@ -35,6 +37,13 @@ const char* state_name(const Host& host) {
   return "connecting";
 }
 
+// What a forward waits for while its host is away: time, or a person.
+const char* waiting_for(const Host& host) {
+  const auto& error = host.last_error();
+  if (host.state() != Host::State::kDown || !error || mends_itself(*error)) return "waiting";
+  return error->code == Errc::kNeedsPerson ? "waiting_user" : "failed";
+}
+
 const char* state_name(const WantedForward& wanted) {
   if (wanted.unbound) return "backoff";
   if (!wanted.established) return "starting";
@@ -44,7 +53,7 @@ const char* state_name(const WantedForward& wanted) {
     case Forward::State::kActive:
       return "active";
     case Forward::State::kWaiting:
-      return "waiting";
+      return waiting_for(wanted.forward->host());
     case Forward::State::kDegraded:
       return "degraded";
     case Forward::State::kBackoff:
@@ -118,6 +127,8 @@ proto::HostStatus host_status(const Host& host, TimePoint now) {
   if (!hop) return status;
   status.algorithms = hop->algorithms();
   if (auto rtt = hop->round_trip()) status.rtt = to_seconds(*rtt);
+  if (hop->state() == Hop::State::kReady) status.heard_age = to_seconds(now - hop->last_heard());
+  status.warning = hop->host_key_unrecorded();
   add_traffic(*hop, status);
   status.lanes = lane.ready() ? 1 : 0;
   if (const Hop* second = lane.ready()) add_traffic(*second, status);

@@ -35,6 +35,13 @@ constexpr OldAlgorithms kOld[] = {
     {"MAC", "MACs", {"hmac-sha1", "hmac-md5", "", ""}},
 };
 
+// What the user's ssh_config says; empty: nothing.
+const std::string& chosen_algorithms(const HopSpec& spec, std::string_view option) {
+  if (option == "KexAlgorithms") return spec.kex_algorithms;
+  if (option == "HostKeyAlgorithms") return spec.host_key_algorithms;
+  return option == "Ciphers" ? spec.ciphers : spec.macs;
+}
+
 bool has_name(const std::string& list, std::string_view name) {
   return ("," + list + ",").find("," + std::string(name) + ",") != std::string::npos;
 }
@@ -52,11 +59,32 @@ std::string copy_id_command(const LoginReport& login, const HopSpec& spec) {
   return "ssh-copy-id " + key + target;
 }
 
+// The options that choose our end of the connection, where they are why there is none: "BindAddress 10.0.0.9".
+std::string source_options(const Error& error, const HopSpec& spec) {
+  const bool blames = says(error, "BindAddress") || says(error, "BindInterface") || says(error, "AddressFamily") ||
+                      says(error, "address not available") || says(error, "assign requested address");
+  if (!blames) return {};
+  std::string out;
+  const auto add = [&out](const std::string& text) { out += (out.empty() ? "" : " and ") + text; };
+  if (!spec.bind_address.empty()) add("BindAddress " + spec.bind_address);
+  if (!spec.bind_interface.empty()) add("BindInterface " + spec.bind_interface);
+  if (spec.address_family == AddressFamily::kIpv4) add("AddressFamily inet");
+  if (spec.address_family == AddressFamily::kIpv6) add("AddressFamily inet6");
+  return out;
+}
+
 bool accepts(const LoginReport& login, std::string_view method) {
   return std::find(login.methods.begin(), login.methods.end(), method) != login.methods.end();
 }
 
 }  // namespace
+
+std::string known_hosts_advice(const std::string& file) {
+  return fmt::format(
+      "make it a file that you may write, in a directory that is there (ls -ld {}), or name another with "
+      "UserKnownHostsFile in ssh_config",
+      shell_quoted(file));
+}
 
 std::string name_advice(const HopSpec& spec) {
   return fmt::format(
@@ -68,6 +96,14 @@ std::string name_advice(const HopSpec& spec) {
 
 std::string connect_advice(const Error& error, const HopSpec& spec, const std::string& carrier) {
   const bool here = carrier.empty();
+  if (here) {
+    if (const std::string options = source_options(error, spec); !options.empty()) {
+      return fmt::format(
+          "ssh_config has {} for {}: name an address that this machine has now and that fits the server's (ip "
+          "address shows them), or take the line out",
+          options, spec.alias);
+    }
+  }
   const std::string from = here ? "here" : carrier;
   if (says(error, "cannot resolve") || says(error, "not known") || says(error, "resolution") ||
       says(error, "No address associated")) {
@@ -151,6 +187,12 @@ std::string kex_advice(const Error& error, const HopSpec& spec) {
   for (const OldAlgorithms& old : kOld) {
     if (!says(error, fmt::format("no common {}", old.kind))) continue;
     const std::string theirs = quoted_behind(error.message, "the server offers ");
+    if (const std::string& chosen = chosen_algorithms(spec, old.option); !chosen.empty()) {
+      return fmt::format(
+          "ssh_config has {} {} for {}, and the server has none of these: take the line out, or add one that the "
+          "server offers",
+          old.option, chosen, spec.alias);
+    }
     for (std::string_view name : old.names) {
       if (name.empty() || !has_name(theirs, name)) continue;
       return fmt::format(
@@ -181,6 +223,10 @@ std::string login_advice(const LoginReport& login, const Error& error, const Hop
     return "the server or ssh-agent took too long; a security key may wait for a touch, a question for its "
            "answer";
   const bool too_many = says(error, "Too many authentication failures") || login.keys_left > 0;
+  if (too_many && spec.identities_only) {
+    return "the server cuts off after so many keys (MaxAuthTries): name fewer with IdentityFile in ssh_config, or "
+           "the right one first";
+  }
   if (too_many) {
     return "the server gave up before all keys were tried (MaxAuthTries): name the right key with "
            "IdentityFile in "
@@ -192,6 +238,14 @@ std::string login_advice(const LoginReport& login, const Error& error, const Hop
   const bool hung_up = std::any_of(login.tries.begin(), login.tries.end(), [](const LoginTry& each) {
     return each.outcome == LoginTry::Outcome::kCutOff;
   });
+  if (refused && !login.certificate_problem.empty()) {
+    const bool principal = login.certificate_problem.find("it is for ") != std::string::npos;
+    return fmt::format("{}: {}", login.certificate_problem,
+                       principal ? fmt::format("ask who issues it for a certificate with the principal {}, or use "
+                                               "the user that it is for (User in ssh_config)",
+                                               spec.user)
+                                 : "get a new certificate from who issued it");
+  }
   if (refused && accepts(login, "publickey")) {
     std::string advice =
         fmt::format("is '{}' the right user there (User in ssh_config)? If so, put your key there: {}",

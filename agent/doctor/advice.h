@@ -11,6 +11,8 @@ namespace jump {
 
 // `carrier`: the hop that was to connect there; empty: this machine.
 std::string connect_advice(const Error& error, const HopSpec& spec, const std::string& carrier);
+// A file that keys cannot be added to.
+std::string known_hosts_advice(const std::string& file);
 std::string name_advice(const HopSpec& spec);
 std::string proxy_command_advice(const Error& error);
 std::string banner_advice(const Error& error, const HopSpec& spec);

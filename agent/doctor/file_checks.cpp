@@ -7,10 +7,12 @@
 #include <algorithm>
 
 #include "auth/fingerprint.h"
+#include "auth/host_key_record.h"
 #include "auth/identities.h"
 #include "auth/small_file.h"
 #include "base/printable.h"
 #include "base/shell_quoted.h"
+#include "doctor/advice.h"
 #include "hop/hop_plans.h"
 
 namespace jump {
@@ -56,6 +58,7 @@ class IdentityChecks {
       : files_(IdentityFiles::load(login_spec(spec))),
         answer_(answer),
         batch_mode_(spec.batch_mode),
+        user_(spec.user),
         now_(now),
         findings_(findings) {}
 
@@ -82,12 +85,14 @@ class IdentityChecks {
 
   void check_key(const KeyFile& file);
   void check_missing(const KeyFile& file, const std::string& name);
+  void check_public_half(const KeyFile& file, const std::string& name);
   void check_certificate(const IdentityFiles::CertificateFile& file);
   bool has_key_for(const IdentityFiles::CertificateFile& file) const;
 
   const IdentityFiles files_;
   const AgentAnswer& answer_;
   const bool batch_mode_;
+  const std::string user_;
   const std::time_t now_;
   Findings& findings_;
 };
@@ -105,9 +110,28 @@ void IdentityChecks::check_missing(const KeyFile& file, const std::string& name)
                 shell_quoted(file.path));
 }
 
+// ssh takes the .pub's word for what the private key is.
+void IdentityChecks::check_public_half(const KeyFile& file, const std::string& name) {
+  if (!file.public_key || (!file.private_key && !file.encrypted)) return;
+  Result<SmallFile> own = read_small_file(file.path, kMaxKeyFileBytes);
+  std::optional<PublicKey> half;
+  if (own) half = public_half_of(own->content.view());
+  if (!half && file.private_key) half = file.public_key;
+  Result<SmallFile> beside = read_small_file(file.path + ".pub", kMaxKeyFileBytes);
+  if (!half || !beside) return;
+  Result<PublicKey> said = parse_public_key_file(beside->content.text());
+  if (!said || said->blob == half->blob) return;
+  const std::string path = shell_quoted(file.path);
+  findings_.note(step::kIdentity,
+                 fmt::format("{}.pub belongs to another key ({}) than {} ({}): ssh would offer that one", name,
+                             said->fingerprint(), name, half->fingerprint()),
+                 fmt::format("write it anew: ssh-keygen -y -f {} > {}", path, shell_quoted(file.path + ".pub")));
+}
+
 void IdentityChecks::check_key(const KeyFile& file) {
   const std::string name = display_path(file.path);
   if (file.missing && !file.problem) return check_missing(file, name);
+  check_public_half(file, name);
   const bool in_agent = file.public_key && agent_has(file.public_key->blob);
   const std::string key =
       file.public_key ? file.public_key->type + " " + file.public_key->fingerprint() : std::string("a key");
@@ -163,6 +187,12 @@ void IdentityChecks::check_certificate(const IdentityFiles::CertificateFile& fil
                        ? "check this machine's clock (date), or get a new certificate; " + show
                        : show);
   }
+  if (std::string doubt = principal_doubt(certificate, user_); !doubt.empty()) {
+    return suspect(step::kCertificate, name + ": " + doubt,
+                   fmt::format("ask who issues it for a certificate with the principal {} (or the server has to "
+                               "map it: AuthorizedPrincipalsFile); {}",
+                               printable(user_, kMaxComment), show));
+  }
   if (!has_key_for(file)) {
     return suspect(step::kCertificate,
                    fmt::format("{}: it is for the key {}, which is in no IdentityFile and not in ssh-agent",
@@ -190,6 +220,14 @@ void check_known_hosts(const HopSpec& spec, Findings& findings) {
     struct stat info {};
     if (known.notes().empty() && file != "/dev/null" && stat(file.c_str(), &info) == 0)
       there += (there.empty() ? "" : ", ") + display_path(file);
+  }
+  // Where a new key would go. What cannot be read was said.
+  if (!bad && spec.user_known_hosts_files > 0 && !spec.known_hosts_files.empty()) {
+    const std::string& file = spec.known_hosts_files.front();
+    if (const std::string problem = known_hosts_write_problem(file, home_directory()); !problem.empty()) {
+      findings.note(step::kKnownHosts, fmt::format("{} cannot take new keys: {}", display_path(file), problem),
+                    known_hosts_advice(file));
+    }
   }
   if (bad && there.empty()) return;
   findings.ok(step::kKnownHosts, there.empty() ? "no file yet: no host is known" : there);

@@ -103,6 +103,13 @@ bool Way::known() {
   }
   if (!report_.host_key) return true;
   const HostKey& key = *report_.host_key;
+  if (!report_.host_key_unrecorded.empty()) {
+    findings_.fail(step::kHostKey,
+                   fmt::format("{} {}, accepted, and to be accepted each time: {}", key.algorithm,
+                               fingerprint(key.blob), report_.host_key_unrecorded),
+                   known_hosts_advice(spec_.known_hosts_files.front()));
+    return true;
+  }
   findings_.ok(step::kHostKey,
                fmt::format("{} {}, {}", key.algorithm, fingerprint(key.blob),
                            report_.host_key_line.empty() ? "accepted now, for the first time"

@@ -55,7 +55,7 @@ class DynamicForward::Proxied final : public Connection, private ChannelEvents, 
   void on_writable() override {}
   void on_closed(const Error* error) override {
     const Error reason = error ? *error : Error{Errc::kClosed, "the channel was closed", {}};
-    if (forward_.host_.ready()) forward_.failures_.failed(target_, reason, forward_.io_.now());
+    if (forward_.host_.mux()) forward_.failures_.failed(target_, reason, forward_.io_.now());
     refuse(reason);
   }
 

@@ -245,7 +245,7 @@ bool Forwards::keep(const ForwardRequest& request) {
   WantedForward* same = find_same(request, **host);
   if (same && !same->configured && (request.name.empty() || request.name == same->name())) {
     same->configured = request;
-    same->established = true;
+    stay(*same);
     return true;
   }
   if (Status room = check_room(request); !room) {
@@ -265,7 +265,13 @@ void Forwards::restore(const ForwardRequest& request) {
   WantedForward* same = find_same(request, **host);
   WantedForward& wanted = same ? *same : insert(request, **host);
   wanted.by_client = wanted.persistent = true;
-  if (!same) bind_or_wait(wanted, "state file");
+  same ? stay(wanted) : bind_or_wait(wanted, "state file");
+}
+
+// From now on, whatever becomes of the request that may have begun it.
+void Forwards::stay(WantedForward& wanted) {
+  wanted.established = true;
+  if (!wanted.unbound) wanted.forward->establish(nullptr);
 }
 
 void Forwards::adopt(const ForwardRequest& request, const std::string& id, bool persistent) {

@@ -115,6 +115,7 @@ class Forwards {
   WantedForward* find_configured(const ForwardRequest& request);
   Status bind(WantedForward& wanted);
   void bind_or_wait(WantedForward& wanted, const char* whose);
+  void stay(WantedForward& wanted);
   void rebind();
   void try_bind(WantedForward& wanted);
   WantedForward* find_id(const std::string& id);

@@ -47,7 +47,7 @@ class LocalForward::Carried final : public Connection, private ChannelEvents {
   void on_ended(const Error* error) {
     // A client that left before the target answered is nobody's failure.
     if (!opened_ && error && !splice_->broke_left()) {
-      forward_.refused_last_ = true;
+      if (forward_.host_.mux()) forward_.refused_last_ = true;  // else it was the host's end
       return refuse(*error);
     }
     if (error) log::debug("{}: a connection broke: {}", forward_.id_, error->message);

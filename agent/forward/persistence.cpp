@@ -46,7 +46,9 @@ void Persistence::stop() {
   retry_timer_->stop();
   work_.reset();  // a write under way is done, and is whole; it keeps the lock until then
   lock_.reset();
-  tell(Error{Errc::kClosed, "the agent is shutting down", {}});
+  const Error ending{Errc::kClosed, "the agent is shutting down", {}};
+  tell(ending);
+  for (const auto& done : std::exchange(readers_, {})) done(ending);
 }
 
 void Persistence::read() {
@@ -76,7 +78,7 @@ void Persistence::take(Reading& reading) {
     problem_ = reading.error->message;
     retry_timer_->start(reading.error->code == Errc::kInUse ? retry_gap_ : kSaveRetryGap);
     retry_gap_ = std::min(2 * retry_gap_, kRetryGapMax);
-    return;
+    return tell_readers();
   }
   unavailable_.reset();
   lock_ = std::move(reading.lock);
@@ -88,6 +90,16 @@ void Persistence::take(Reading& reading) {
   // Without a damaged file, and without any: as it is on disk.
   if (problem_.empty()) saved_ = encode_saved({0, reading.loaded->saved.forwards});
   on_changed();
+  tell_readers();
+}
+
+void Persistence::when_read(std::function<void(const Status&)> done) {
+  if (!is_reading()) return done(available());
+  readers_.push_back(std::move(done));
+}
+
+void Persistence::tell_readers() {
+  for (const auto& done : std::exchange(readers_, {})) done(available());
 }
 
 void Persistence::on_changed() {

@@ -4,7 +4,7 @@
 //   start(): pool: lock, load ─► Forwards::restore()        Forwards changed ─► pool: save, one at a time
 //
 // Invariants: nothing is written before the file was read; while another agent has the file, it is tried
-// again, and available() says why there is no persistence. The loop thread touches no file.
+// again, and when_read() says why there is no persistence. The loop thread touches no file.
 #pragma once
 
 #include <functional>
@@ -45,8 +45,8 @@ class Persistence {
   const std::string& path() const { return file_->path(); }
   // `done` hears once what is wanted now is on disk, or why it is not; then it is tried again later.
   void when_saved(std::function<void(const Status&)> done);
-  // Whether a forward can be made persistent now, or why not.
-  Status available() const;
+  // `done` hears, once the file was read, whether a forward can be made persistent now, or why not.
+  void when_read(std::function<void(const Status&)> done);
   // What went wrong with the file, for a person; empty: nothing.
   std::string problem() const;
 
@@ -57,6 +57,9 @@ class Persistence {
   void take(Reading& reading);
   void save();
   void tell(const Status& outcome);
+  Status available() const;
+  bool is_reading() const { return !path().empty() && started_ && !stopped_ && !loaded_ && !unavailable_; }
+  void tell_readers();
 
   Io& io_;
   Forwards& forwards_;
@@ -73,7 +76,8 @@ class Persistence {
   std::uint64_t generation_ = 0;
   std::unique_ptr<Operation> work_;  // a load or a save under way
   bool dirty_ = false;               // changed since that save began
-  std::vector<std::function<void(const Status&)>> askers_;
+  std::vector<std::function<void(const Status&)>> askers_;   // that wait for a save
+  std::vector<std::function<void(const Status&)>> readers_;  // and for the file to be read
   std::unique_ptr<Deferred> save_soon_;
   std::unique_ptr<Timer> retry_timer_;
 };

@@ -168,7 +168,9 @@ void RemoteForward::on_host(const Result<Mux*>& mux) {
 void RemoteForward::on_listening(Result<std::uint16_t> port) {
   if (!port) {
     listener_.reset();
-    if (port.error().code == Errc::kRefused) return on_refused(port.error());
+    // An answer that makes no sense is one that the next request would get, too.
+    if (port.error().code == Errc::kRefused || port.error().code == Errc::kProtocol)
+      return on_refused(port.error());
     return on_lost(port.error());
   }
   port_ = *port;

@@ -38,7 +38,7 @@ class SpareChannels::Spare final : private ChannelEvents, private StreamHandler 
   void on_writable() override {}
   void on_closed(const Error* error) override {
     if (error) log::debug("spare channel to {}: {}", owner_.request_.describe, error->message);
-    if (error && !ready_ && owner_.host_.ready()) owner_.refused_(*error);
+    if (error && !ready_ && owner_.host_.mux()) owner_.refused_(*error);
     owner_.drop(*this, ready_ ? owner_.gap_ : std::max(owner_.gap_, kRetryGap));
   }
 

@@ -231,6 +231,7 @@ bool Hop::judge_host_key() {
     fail(std::move(error));
     return false;
   }
+  host_key_unrecorded_ = host_key_check_->unrecorded();
   transport_->accept_host_key();
   return true;
 }
@@ -474,6 +475,7 @@ HopReport Hop::report() const {
   report.server_version = transport_->server_banner();
   if (transport_->host_key().blob.empty()) return report;
   report.host_key = transport_->host_key();
+  report.host_key_unrecorded = host_key_unrecorded_;
   report.algorithms = transport_->describe_algorithms();
   const HostKeyVerdict verdict = host_key_files_->known.check(
       spec_.known_hosts_name(), spec_.known_hosts_port(), transport_->host_key());

@@ -75,6 +75,9 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   TimePoint last_heard() const { return liveness_.last_heard(); }  // from kReady on
   std::string algorithms() const;              // empty before the key exchange
   bool needed_person() const { return needed_person_; }  // for its login; from kReady on
+  // The host key was accepted, but its file could not be written: why. Empty: all is well.
+  const std::string& host_key_unrecorded() const { return host_key_unrecorded_; }
+  bool asks_about_host_key() const { return host_key_check_ && host_key_check_->asking(); }
   std::uint64_t rekeys() const { return transport_ ? transport_->rekeys() : 0; }
   // Good in every state, kClosed too.
   HopReport report() const;
@@ -141,6 +144,7 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   std::unique_ptr<Transport> transport_;
   std::unique_ptr<Userauth> userauth_;
   std::unique_ptr<Login> login_;
+  std::string host_key_unrecorded_;
   std::optional<LoginReport> login_report_;  // once it has ended
   std::unique_ptr<Mux> mux_;
 

@@ -16,6 +16,7 @@ struct HopReport {
   std::string algorithms;            // agreed on
   std::optional<HostKey> host_key;   // shown, and proved to be the server's
   std::string host_key_line;         // "FILE:LINE" of known_hosts, if it stood there when the hop began
+  std::string host_key_unrecorded;   // accepted, but its file could not be written: why
   std::optional<LoginReport> login;  // once the host key was accepted
 };
 

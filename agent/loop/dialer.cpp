@@ -195,7 +195,7 @@ void UvDial::try_again() {
   if (untried_.empty() && attempts_.empty()) return race_again();
   if (untried_.empty()) {
     // TCP's own next try may be many seconds away, and a path that was cut be back meanwhile.
-    while (attempts_.size() > kRounds * addresses_.size()) drop(attempts_.front().get());
+    while (attempts_.size() > (kRounds - 1) * addresses_.size()) drop(attempts_.front().get());
     untried_.assign(addresses_.begin(), addresses_.end());
   }
   next_address();

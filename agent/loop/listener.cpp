@@ -57,8 +57,11 @@ Result<std::unique_ptr<Listener>> UvListener::open(Loop& loop, const ListenOptio
   std::unique_ptr<UvListener> self(new UvListener(loop, std::move(accepted)));
   std::vector<Fd> sockets;
   if (options.at.is_unix()) {
+    // The agent's own socket: nothing else is under way then.
+    const auto patience =
+        options.own_user_only ? UnixListenSocket::kStartupPatience : UnixListenSocket::kPatience;
     Result<std::unique_ptr<UnixListenSocket>> bound =
-        UnixListenSocket::open(options.at.path, options.backlog);
+        UnixListenSocket::open(options.at.path, options.backlog, patience);
     if (!bound) return bound.error();
     self->unix_ = *std::move(bound);
     sockets.push_back(self->unix_->take_fd());

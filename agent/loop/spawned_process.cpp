@@ -137,6 +137,9 @@ void SpawnedProcess::on_loop_end() {
   exited_ = nullptr;
   if (leftovers_ == Leftovers::kLeaveThem) group_left_ = false;
   send_signal(SIGKILL);
+  released_ = true;  // what is left of the group has had its signal, and nobody looks at it any more
+  leftovers_ = Leftovers::kLeaveThem;
+  group_left_ = false;
   look_.stop();
   if (!running_) close();
 }

@@ -19,9 +19,8 @@ namespace jump {
 namespace {
 
 // Two processes that both find a stale name agree by a lock on the directory. It is held for microseconds;
-// whoever holds it longer is not one of us, and startup must not hang on that.
-constexpr int kLockTries = 40;
-constexpr std::chrono::milliseconds kLockPause{5};
+// whoever holds it longer is not one of us.
+constexpr std::chrono::microseconds kLockPause{500};
 // Each round means that somebody else was quicker.
 constexpr int kLinkTries = 8;
 constexpr std::size_t kTemporaryStem = 24;
@@ -50,19 +49,21 @@ std::string holder_behind(int connected) {
                      peer.pid);
 }
 
-Fd lock_directory(int directory) {
+Fd lock_directory(int directory, std::chrono::milliseconds patience) {
   Fd lock(openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!lock) return {};
-  for (int i = 0; i < kLockTries; ++i) {
+  const auto until = std::chrono::steady_clock::now() + patience;
+  while (true) {
     if (flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
+    if (std::chrono::steady_clock::now() >= until) return {};
     std::this_thread::sleep_for(kLockPause);
   }
-  return {};
 }
 
 }  // namespace
 
-Result<std::unique_ptr<UnixListenSocket>> UnixListenSocket::open(const std::string& path, int backlog) {
+Result<std::unique_ptr<UnixListenSocket>> UnixListenSocket::open(const std::string& path, int backlog,
+                                                                 std::chrono::milliseconds patience) {
   Result<UnixPath> split = UnixPath::open(path);
   if (!split) return split.error();
   Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -72,7 +73,7 @@ Result<std::unique_ptr<UnixListenSocket>> UnixListenSocket::open(const std::stri
   if (auto fits = self->path_.address(self->path_.name()); !fits) return fits.error();
   const std::string name = temporary_name(self->path_.name());
   if (Status status = self->bind_and_listen(name, backlog); !status) return status.error();
-  Status linked = self->link_into_place(name);
+  Status linked = self->link_into_place(name, patience);
   unlinkat(self->path_.directory(), name.c_str(), 0);
   if (!linked) return linked.error();
   self->named_ = true;
@@ -122,12 +123,12 @@ Status UnixListenSocket::bind_and_listen(const std::string& name, int backlog) {
   return error;
 }
 
-Status UnixListenSocket::link_into_place(const std::string& temporary) {
+Status UnixListenSocket::link_into_place(const std::string& temporary, std::chrono::milliseconds patience) {
   for (int i = 0; i < kLinkTries; ++i) {
     if (linkat(path_.directory(), temporary.c_str(), path_.directory(), path_.name().c_str(), 0) == 0)
       return {};
     if (errno != EEXIST) return errno_error(fmt::format("cannot create {}", path_.text()));
-    Status cleared = clear_stale_name();
+    Status cleared = clear_stale_name(patience);
     if (!cleared) return cleared;
   }
   return Error{Errc::kInUse, fmt::format("{} keeps being taken by somebody else", path_.text()), {}};
@@ -135,8 +136,8 @@ Status UnixListenSocket::link_into_place(const std::string& temporary) {
 
 // Removes the final name if nobody listens behind it; kInUse otherwise. Between the question and the removal
 // the name cannot become another agent's: that one needs the same lock to remove the stale name first.
-Status UnixListenSocket::clear_stale_name() {
-  Fd lock = lock_directory(path_.directory());
+Status UnixListenSocket::clear_stale_name(std::chrono::milliseconds patience) {
+  Fd lock = lock_directory(path_.directory(), patience);
   if (!lock) return Error{Errc::kInUse, fmt::format("the directory of {} is locked", path_.text()), {}};
   struct stat there {};
   if (fstatat(path_.directory(), path_.name().c_str(), &there, AT_SYMLINK_NOFOLLOW) != 0) {

@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -20,8 +21,14 @@ namespace jump {
 
 class UnixListenSocket {
  public:
+  // How long another process's lock on the directory is waited for, and so at most how long open() blocks: at
+  // startup, and for a forward, while everything else stands still.
+  static constexpr std::chrono::milliseconds kStartupPatience{200};
+  static constexpr std::chrono::milliseconds kPatience{5};
+
   // Errors: kInUse, kInvalid (path), kRefused (permissions), kNotFound (no such directory).
-  static Result<std::unique_ptr<UnixListenSocket>> open(const std::string& path, int backlog);
+  static Result<std::unique_ptr<UnixListenSocket>> open(const std::string& path, int backlog,
+                                                        std::chrono::milliseconds patience = kPatience);
   // One that listens already. `owns_name`: it is removed with this object, as one of our own making.
   // Errors: kInvalid (not a listening Unix socket).
   static Result<std::unique_ptr<UnixListenSocket>> adopt(const std::string& path, Fd fd, bool owns_name);
@@ -36,8 +43,8 @@ class UnixListenSocket {
   UnixListenSocket(UnixPath path, Fd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
 
   Status bind_and_listen(const std::string& name, int backlog);
-  Status link_into_place(const std::string& temporary);
-  Status clear_stale_name();
+  Status link_into_place(const std::string& temporary, std::chrono::milliseconds patience);
+  Status clear_stale_name(std::chrono::milliseconds patience);
 
   UnixPath path_;
   Fd fd_;

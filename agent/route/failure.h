@@ -12,6 +12,7 @@ inline bool mends_itself(const Error& error) {
     case Errc::kUnreachable:
     case Errc::kTimeout:
     case Errc::kClosed:
+    case Errc::kProtocol:  // mostly a captive portal, or a proxy, that speaks in the server's place
       return true;
     default:
       return false;

@@ -52,12 +52,22 @@ class Host::Waiter final : public Operation {
   // It came to a login that others had begun, and after what that asked in vain.
   bool came_late() const { return by_user(asker_) && joined_ && number_ > host_->missed_by_; }
   void begins_anew() { joined_ = false; }
+  // It came when the hop had ended and the host had not heard of that: it wants the next connection.
+  void comes_after_break() { after_break_ = true; }
+  bool after_break() const { return after_break_; }
+  // The host has heard. True: a user who came like that.
+  bool break_was_heard() {
+    if (!std::exchange(after_break_, false)) return false;
+    joined_ = false;
+    return by_user(asker_);
+  }
 
  private:
   Host* host_;  // null once answered
   const Asker asker_;
   const std::uint64_t number_;
   bool joined_;
+  bool after_break_ = false;
   const TimePoint since_;
   std::list<Waiter*>::iterator place_;
   Acquired done_;
@@ -143,20 +153,28 @@ Host::~Host() {
 }
 
 std::unique_ptr<Operation> Host::acquire(Asker asker, Duration timeout, Acquired done) {
-  if (hop_ && hop_->state() == Hop::State::kClosed)
-    on_hop_changed();  // it has ended, and says so a moment later
   auto waiter = std::make_unique<Waiter>(*this, asker, timeout, std::move(done));
   wanted_ |= asker != Asker::kHop && asker != Asker::kHopForUser;
   bool away = state_ == State::kIdle || state_ == State::kDown;
-  const TimePoint due = std::min(next_dial_, error_time_ + kRetryGap);
-  if (state_ == State::kReady || (away && !by_user(asker) && needs_person())) {
+  if (hop_ && hop_->state() == Hop::State::kClosed) {
+    waiter->comes_after_break();
+    answer_soon_->schedule();  // not now: others would hear of the break from inside of this call
+  } else if (state_ == State::kReady || (away && !by_user(asker) && needs_person())) {
     answer_soon_->schedule();
-  } else if (away && (by_user(asker) || !last_error_ || io_.now() >= due)) {
+  } else if (away && (by_user(asker) || !last_error_ || io_.now() >= next_try())) {
     begin();
   } else if (away) {
-    retry_at(due);
+    retry_at(next_try());
   }
   return waiter;
+}
+
+// The next dial. What only keeps things as they are has no part in how soon: a server that drops every login
+// would get one a second.
+TimePoint Host::next_try() const {
+  const bool awaited = std::any_of(waiters_.begin(), waiters_.end(),
+                                   [](const Waiter* waiter) { return waiter->asker() != Asker::kUpkeep; });
+  return awaited ? std::min(next_dial_, error_time_ + kRetryGap) : next_dial_;
 }
 
 // The last failure is not of the kind that time mends.
@@ -200,14 +218,17 @@ void Host::nudge() {
     return;
   }
   if (state_ == State::kConnecting) return redial();
-  retry();
+  if (io_.now() - error_time_ >= kFreshDial) return retry();
+  retry_at(std::min(next_dial_, error_time_ + kFreshDial));
 }
 
-// A dial over the network that was: its packets may be lost, and the next try of TCP far away.
+// A dial over the network that was: its packets may be lost, and the next try of TCP far away. Each time it is
+// left alone for longer: where networks come and go all the time (containers), it has to get through, too.
 void Host::redial() {
   if (!hop_ || via_) return;  // the jump host is nudged, too
   const bool dialing = hop_->state() == Hop::State::kConnecting || hop_->state() == Hop::State::kExchanging;
-  if (!dialing || io_.now() - since_ < kFreshDial) return;
+  if (!dialing || hop_->asks_about_host_key() || io_.now() - since_ < redial_age_) return;
+  redial_age_ *= 2;
   hop_->close(Error{Errc::kUnreachable, "the network has changed", {}});
   io_.dispose(std::move(hop_));
   hop_.reset();
@@ -217,6 +238,7 @@ void Host::redial() {
 
 void Host::begin() {
   set_state(State::kResolving);
+  redial_age_ = kFreshDial;
   missed_by_ = 0;
   resolving_ = routes_.find(name_, jump_, [this](Result<Route> result) { on_resolved(std::move(result)); });
 }
@@ -304,14 +326,13 @@ void Host::go_down(Error error) {
   Error copy = *last_error_;
   release_followers(copy, State::kDown);
   answer_all(&copy);
+  bool user_came = false;
+  for (Waiter* waiter : waiters_) user_came |= waiter->break_was_heard();
   if (state_ != State::kDown) return;  // who was answered has asked again
+  if (user_came) return begin();
   const auto late = [](const Waiter* waiter) { return waiter->came_late(); };
   if (needs_person() && std::any_of(waiters_.begin(), waiters_.end(), late)) return begin_for_the_late();
-  if (!worth_a_retry()) return;
-  const bool awaited = std::any_of(waiters_.begin(), waiters_.end(), [](const Waiter* waiter) {
-    return waiter->asker() == Asker::kConnection;
-  });
-  retry_at(awaited ? std::min(next_dial_, error_time_ + kRetryGap) : next_dial_);
+  if (worth_a_retry()) retry_at(next_try());
 }
 
 // A login that took a person is not begun again without one: it would be a code that nobody asked for.
@@ -333,8 +354,10 @@ void Host::begin_for_the_late() {
 void Host::answer_all(const Error* error) {
   const bool patient = error && state_ == State::kDown && !needs_person();
   const bool unattended = error && state_ == State::kDown && error->code == Errc::kNeedsPerson;
-  auto due = [patient, unattended](const Waiter* waiter) {
-    return !(patient && waiter->asker() == Asker::kConnection) && !(unattended && waiter->came_late());
+  const bool broken = error && state_ == State::kDown;
+  auto due = [patient, unattended, broken](const Waiter* waiter) {
+    return !(patient && waiter->asker() == Asker::kConnection) && !(unattended && waiter->came_late()) &&
+           !(broken && waiter->after_break());
   };
   Error ended{Errc::kClosed, "the connection to " + title_ + " has ended", {}};
   // Whoever is answered may withdraw others, so each is looked for anew.
@@ -426,7 +449,8 @@ void Host::lose_leader(const Error& error, State next) {
   following_.reset();
   std::erase(leader_->followers_, this);
   leader_ = nullptr;
-  if (next == State::kDown) return go_down(error);
+  if (next == State::kDown) return go_down(error.context(title_));
+  wanted_ = kept_ = false;  // a user has ended it: no change of the network brings it back
   set_state(next);
   answer_all(&error);
 }

@@ -73,7 +73,8 @@ class Host {
   static constexpr Duration kRetryGap = seconds(1);
   // A connection that broke sooner than this after its login is dialled again with the pauses of a failed one.
   static constexpr Duration kStable = seconds(10);
-  // A dial that is younger is not begun anew when the network changes.
+  // A dial that is younger is not begun anew when the network changes; nor is one begun so soon after the
+  // last has failed.
   static constexpr Duration kFreshDial = milliseconds(500);
   // Contention that ends sooner was over before another login could have helped.
   static constexpr Duration kLasting = seconds(2);
@@ -153,6 +154,7 @@ class Host {
   void go_down(Error error);
   void retry();
   void retry_at(TimePoint when);
+  TimePoint next_try() const;
   bool worth_a_retry() const;
   void redial();
   Error break_of_login(Error error) const;
@@ -178,6 +180,7 @@ class Host {
   TimePoint error_time_;
   Backoff backoff_;      // between the dials of a host that is away
   TimePoint next_dial_;  // while it is away
+  Duration redial_age_ = kFreshDial;
   bool wanted_ = false;  // somebody other than a hop has asked for it since the last disconnect()
   bool kept_ = false;    // it was connected for such a one: it comes back by itself
   std::uint64_t logins_ = 0;

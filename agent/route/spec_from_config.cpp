@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "base/shell_quoted.h"
 #include "route/config_tokens.h"
 
 namespace jump {
@@ -53,6 +54,7 @@ class Reader {
   void read_login();
   void read_wishes();
   void note_ignored();
+  std::string how_to_open(const std::string& forward) const;
 
   std::string chosen(std::string_view name) const;
   std::vector<std::string> files(std::string_view option, const std::vector<std::string>& names);
@@ -242,6 +244,14 @@ void Reader::read_wishes() {
     spec_.offered_forwards.push_back("-D " + listen);
 }
 
+// "-L 8080:[svc]:80": no forward is opened by itself, but this opens it.
+std::string Reader::how_to_open(const std::string& forward) const {
+  const bool local = forward.starts_with("-L "), remote = forward.starts_with("-R ");
+  return std::string(local ? "LocalForward" : remote ? "RemoteForward" : "DynamicForward") +
+         ": not opened; open it with: jumpctl " + (local ? "forward" : remote ? "reverse" : "socks") + " --via " +
+         shell_quoted(spec_.alias) + " " + shell_quoted(forward.substr(3));
+}
+
 void Reader::note_ignored() {
   struct Option {
     const char* name;  // as ssh -G prints it
@@ -266,11 +276,7 @@ void Reader::note_ignored() {
     ignore("PKCS11Provider: not supported; put the token's keys into ssh-agent (ssh-add -s)");
   if (!chosen("rekeylimit").empty())
     ignore("RekeyLimit: not supported; the server decides when keys are renewed");
-  if (std::size_t count = spec_.offered_forwards.size()) {
-    ignore(std::to_string(count) + (count == 1 ? " forward" : " forwards") +
-           " of ssh_config not opened; open with jumpctl: " + spec_.offered_forwards.front() +
-           (count > 1 ? ", ..." : ""));
-  }
+  for (const std::string& forward : spec_.offered_forwards) ignore(how_to_open(forward));
 }
 
 }  // namespace

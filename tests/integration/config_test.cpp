@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -110,6 +111,25 @@ TEST_F(ConfigFileTest, ABadReloadKeepsTheOldConfigAndTellsAllErrors) {
       << reload.err;
   EXPECT_EQ(std::count(reload.err.begin(), reload.err.end(), '\n'), 2) << reload.err;
   EXPECT_TRUE(carries(port));
+}
+
+TEST_F(ConfigFileTest, AFileThatIsGoneTakesNothingAway) {
+  const ReservedPort port;
+  start(forward(port));
+  ASSERT_EQ(::unlink(path_.c_str()), 0);
+  const ProcessResult reload = agent().jumpagent({"reload"});
+  EXPECT_EQ(reload.exit_status, 1);
+  EXPECT_TRUE(says(reload.err, path_ + " is gone; the agent keeps the config it has; put it back")) << reload.err;
+  EXPECT_FALSE(find(port).is_null());
+}
+
+TEST_F(ConfigFileTest, WhatIsNoFileIsRefused) {
+  start("");
+  ::unlink(path_.c_str());
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  const ProcessResult reload = agent().jumpagent({"reload"});
+  EXPECT_EQ(reload.exit_status, 1);
+  EXPECT_TRUE(says(reload.err, path_ + ": it is not a regular file")) << reload.err;
 }
 
 TEST_F(ConfigFileTest, SighupReloads) {
@@ -298,6 +318,12 @@ TEST_F(ConfigFileTest, TheDefaultPlaceIsReadAlsoWhenTheFileComesLater) {
   agent().directory().write("config/jumpagent/config.toml", forward(port));
   const ProcessResult reload = agent().jumpagent({"reload"});
   EXPECT_TRUE(reload.ok()) << reload.describe();
+  EXPECT_TRUE(carries(port));
+  // And gone again.
+  ASSERT_EQ(::unlink(agent().directory().file("config/jumpagent/config.toml").c_str()), 0);
+  const ProcessResult without = agent().jumpagent({"reload"});
+  EXPECT_EQ(without.exit_status, 1);
+  EXPECT_TRUE(says(without.err, "config.toml is gone; the agent keeps the config it has")) << without.err;
   EXPECT_TRUE(carries(port));
 }
 

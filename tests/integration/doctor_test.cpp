@@ -220,6 +220,37 @@ TEST_F(Doctor, TooManyKeysForMaxAuthTries) {
               AllOf(HasSubstr("MaxAuthTries"), HasSubstr("IdentitiesOnly yes")));
 }
 
+TEST_F(Doctor, TooManyKeysOfTheUsersOwnChoice) {
+  serve({.config = {"MaxAuthTries 1"}});
+  SshConfigHost host = well({"IdentitiesOnly yes"});
+  host.identity_file = generate_key(KeyKind::kEd25519, directory_.file("k1")).private_path;
+  for (const char* name : {"k2", "k3"})
+    host.lines.push_back("IdentityFile " + generate_key(KeyKind::kEd25519, directory_.file(name)).private_path);
+  const Report report = diagnose({host});
+  EXPECT_THAT(report.text("bastion/login"),
+              AllOf(HasSubstr("name fewer"), Not(HasSubstr("IdentitiesOnly")), Not(HasSubstr("were offered"))));
+}
+
+TEST_F(Doctor, AKnownHostsFileThatNothingCanBeAddedTo) {
+  directory_.make_dir("known");
+  SshConfigHost host = well({"StrictHostKeyChecking accept-new"});
+  host.known_hosts = directory_.file("no/such/known");
+  const Report report = diagnose({host});
+  EXPECT_FAILED(report, "bastion/host_key");
+  EXPECT_THAT(report.text("bastion/host_key"),
+              AllOf(HasSubstr("Failed to add the host"), HasSubstr("UserKnownHostsFile")));
+  EXPECT_THAT(report.text("bastion/known_hosts", "note"), HasSubstr("cannot take new keys: No such file"));
+}
+
+TEST_F(Doctor, APublicHalfOfAnotherKey) {
+  SshConfigHost host = well();
+  host.identity_file = copy_of_key("mine");
+  directory_.write("mine.pub", generate_key(KeyKind::kEd25519, directory_.file("other")).public_line + "\n");
+  const Report report = diagnose({host});
+  EXPECT_THAT(report.text("bastion/identity", "note"),
+              AllOf(HasSubstr("mine.pub belongs to another key"), HasSubstr("ssh-keygen -y -f ")));
+}
+
 // --- certificates ---
 
 class DoctorCertificates : public DoctorLab {
@@ -229,9 +260,10 @@ class DoctorCertificates : public DoctorLab {
     serve({.config = {"TrustedUserCAKeys " + authority_.private_path + ".pub"}});
     user_ = generate_key(KeyKind::kEd25519, directory_.file("id_user"));
   }
-  void sign(const std::string& public_key, const std::string& validity) {
+  void sign(const std::string& public_key, const std::string& validity,
+            const std::string& principal = current_user()) {
     const ProcessResult signing = run_process({"ssh-keygen", "-q", "-s", authority_.private_path, "-I", "me",
-                                               "-n", current_user(), "-V", validity, public_key},
+                                               "-n", principal, "-V", validity, public_key},
                                               seconds(20));
     ASSERT_TRUE(signing.ok()) << signing.describe();
   }
@@ -250,12 +282,24 @@ TEST_F(DoctorCertificates, OneThatHoldsIsWell) {
   EXPECT_THAT(report.text("bastion/certificate", "ok"), HasSubstr("id_user-cert.pub"));
 }
 
+TEST_F(DoctorCertificates, OneForSomebodyElse) {
+  sign(user_.private_path + ".pub", "-1h:+1h", "somebody-else");
+  const Report report = diagnose({host()});
+  const std::string who = "it is for somebody-else, not for " + current_user();
+  EXPECT_FAILED(report, "bastion/certificate", "bastion/publickey", "bastion/publickey", "bastion/login");
+  EXPECT_THAT(report.text("bastion/certificate"), AllOf(HasSubstr(who), HasSubstr("principal")));
+  EXPECT_THAT(report.text("bastion/login"), AllOf(HasSubstr("id_user-cert.pub (" + who), HasSubstr("principal"),
+                                                  Not(HasSubstr("ssh-copy-id"))));
+}
+
 TEST_F(DoctorCertificates, OneThatHasExpired) {
   sign(user_.private_path + ".pub", "-2d:-1d");
   const Report report = diagnose({host()});
   EXPECT_FAILED(report, "bastion/certificate", "bastion/publickey", "bastion/login");
   EXPECT_THAT(report.text("bastion/certificate"),
               AllOf(HasSubstr("expired"), HasSubstr("get a new certificate")));
+  EXPECT_THAT(report.text("bastion/login"),
+              AllOf(HasSubstr("get a new certificate"), Not(HasSubstr("ssh-copy-id"))));
 }
 
 TEST_F(DoctorCertificates, OneThatBeginsTomorrow) {

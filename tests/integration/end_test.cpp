@@ -17,7 +17,9 @@ namespace {
 
 constexpr Duration kSoon = seconds(10);  // on a busy machine; the agent needs 50 ms
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 std::string agent_state(AgentProcess& agent) { return agent.status().at("agent").at("state"); }
 

@@ -1,5 +1,5 @@
-// Faults of what the agent stands on: descriptors, disks, its directories. It says what is wrong, keeps what it
-// has, and goes on when the cause is gone.
+// Faults of what the agent stands on: descriptors, disks, its directories. It says what is wrong, keeps what
+// it has, and goes on when the cause is gone.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -22,7 +22,9 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 bool echoes(std::uint16_t port) {
   std::optional<Socket> socket = Socket::connect_tcp(port);
@@ -121,7 +123,8 @@ TEST(Environment, TheLogIsRotatedAndBounded) {
   std::optional<Socket> client = Socket::connect_unix(agent.socket_path());
   ASSERT_TRUE(client.has_value());
   for (int i = 0; i < 3000; ++i) {  // a line of the log each
-    ASSERT_TRUE(client->send_all(std::string_view("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"forward.list\"}\n")));
+    ASSERT_TRUE(
+        client->send_all(std::string_view("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"forward.list\"}\n")));
     ASSERT_TRUE(client->receive_line(seconds(20)).has_value());
   }
   ASSERT_TRUE(eventually([&] {  // no rotation is under way any more
@@ -150,7 +153,8 @@ TEST(Environment, ALogThatNobodyTakesHoldsNobodyUp) {
   // Each is a line of the log; a pipe holds 64 KiB, and the queue a MiB.
   for (int i = 0; i < 400; ++i) {
     std::string batch;
-    for (int j = 0; j < 100; ++j) batch += "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"no_such_method_anywhere\"}\n";
+    for (int j = 0; j < 100; ++j)
+      batch += "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"no_such_method_anywhere\"}\n";
     ASSERT_TRUE(client->send_all(std::string_view(batch), seconds(20)));
     for (int j = 0; j < 100; ++j) ASSERT_TRUE(client->receive_line(seconds(20)).has_value());
   }

@@ -10,6 +10,7 @@
 #include "loop/uv_io.h"
 #include "support/eventually.h"
 #include "support/lab.h"
+#include "support/on_terminal.h"
 #include "support/scripted_prompter.h"
 #include "support/sshd.h"
 #include "support/temp_dir.h"
@@ -218,6 +219,48 @@ TEST(AgentHostKeys, AcceptNewConnectsAndLeavesTheKeyHashed) {
       HostMatch::kYes)
       << text;
   EXPECT_NE(text.find(" " + lab.sshd().host_key().public_line + "\n"), std::string::npos) << text;
+}
+
+// ssh goes on, too, and says so; whoever is not told is asked each time, and wonders.
+TEST(AgentHostKeys, AKeyThatCannotBeRecordedIsSaidEachTime) {
+  for (const bool is_directory : {true, false}) {
+    TempDir dir;
+    const std::string file = is_directory ? dir.make_dir("known") : dir.file("no/such/known");
+    test::Lab lab(with({"StrictHostKeyChecking accept-new", "UserKnownHostsFile " + file}));
+    const std::string said = "Failed to add the host to the list of known hosts (" + file + "): " +
+                             (is_directory ? "Is a directory" : "No such file or directory");
+    test::AgentProcess& agent = lab.agent();
+    test::ProcessResult result = agent.ctl({"--no-input", "connect", test::Lab::kBastion});
+    ASSERT_TRUE(result.ok()) << result.describe();
+    EXPECT_NE(result.err.find(said), std::string::npos) << result.describe();
+    EXPECT_EQ(agent.host_status(test::Lab::kBastion).value("warning", ""), said);
+    test::OnTerminal ctl({test::ctl_program(), "connect", test::Lab::kBastion}, agent.environment());
+    EXPECT_EQ(ctl.exit_status(), 0) << ctl.shown();
+    EXPECT_EQ(ctl.count(said), 0) << "it was connected already";
+    ASSERT_TRUE(agent.ctl({"disconnect", test::Lab::kBastion}).ok());
+    test::OnTerminal again({test::ctl_program(), "connect", test::Lab::kBastion}, agent.environment());
+    EXPECT_EQ(again.exit_status(), 0) << again.shown();
+    EXPECT_EQ(again.count(said), 1) << again.shown();
+  }
+}
+
+TEST(AgentHostKeys, WhereNothingIsToBeKeptNothingIsSaid) {
+  test::Lab lab(with({"StrictHostKeyChecking accept-new", "UserKnownHostsFile /dev/null"}));
+  test::ProcessResult result = lab.agent().ctl({"--no-input", "connect", test::Lab::kBastion});
+  ASSERT_TRUE(result.ok()) << result.describe();
+  EXPECT_EQ(result.err, "");
+  EXPECT_EQ(lab.agent().host_status(test::Lab::kBastion).value("warning", ""), "");
+}
+
+TEST(AgentHostKeys, AnUnknownKeyIsNotToBeAddedWhereNothingCanBeAdded) {
+  TempDir dir;
+  for (const std::string& file : {dir.make_dir("known"), dir.file("no/such/known"), std::string("/dev/null")}) {
+    test::Lab lab(with({"StrictHostKeyChecking yes", "UserKnownHostsFile " + file}));
+    test::ProcessResult result = lab.agent().ctl({"--no-input", "connect", test::Lab::kBastion});
+    EXPECT_EQ(result.exit_status, 1);
+    EXPECT_EQ(result.err.find("run once"), std::string::npos) << result.err;
+    EXPECT_NE(result.err.find("name another with UserKnownHostsFile"), std::string::npos) << result.err;
+  }
 }
 
 TEST(AgentHostKeys, AChangedKeyIsRefusedEvenWithoutChecking) {

@@ -11,6 +11,7 @@
 #include "support/eventually.h"
 #include "support/lab.h"
 #include "support/on_terminal.h"
+#include "support/proc_info.h"
 #include "support/process_memory.h"
 
 namespace jump::test {
@@ -127,6 +128,53 @@ TEST_F(InteractionLab, WhenTheFirstGoesTheSecondIsAsked) {
   ASSERT_TRUE(second->shows(kPrompt)) << second->shown();
   second->type(std::string(kPassphrase) + "\n");
   EXPECT_EQ(second->exit_status(), 0) << second->shown();
+}
+
+TEST_F(InteractionLab, WhatTheFirstDeclinesTheSecondIsAsked) {
+  auto first = connect();
+  ASSERT_TRUE(first->shows(kPrompt)) << first->shown();
+  auto second = connect();
+  ASSERT_TRUE(eventually([&] { return agent->status().at("agent").at("clients").get<int>() >= 3; }));
+  first->type("\x03");
+  EXPECT_EQ(first->exit_status(), 1) << first->shown();
+  EXPECT_NE(first->shown().find("declined"), std::string::npos) << first->shown();
+  ASSERT_TRUE(second->shows(kPrompt)) << second->shown();
+  second->type(std::string(kPassphrase) + "\n");
+  EXPECT_EQ(second->exit_status(), 0) << second->shown();
+}
+
+TEST_F(InteractionLab, AnErrorBeginsALineOfItsOwn) {
+  auto ctl = connect({"--timeout", "1"});
+  EXPECT_EQ(ctl->exit_status(), 1) << ctl->shown();
+  EXPECT_GE(ctl->count(kPrompt), 1) << ctl->shown();
+  EXPECT_NE(ctl->shown().find("\njumpctl: "), std::string::npos) << ctl->shown();
+  EXPECT_EQ(ctl->shown().find("\n\r\n"), std::string::npos) << ctl->shown();
+}
+
+TEST_F(InteractionLab, AnAskpassProgramGoesWithWhoStartedIt) {
+  const std::string here = lab.directory().file("askpass.pids");
+  const std::string program = lab.directory().write(
+      "slow-askpass.sh", "#!/bin/sh\nsleep 1000 &\necho $$ $! > '" + here + "'\nwait\n", 0700);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGKILL}) {
+    ::unlink(here.c_str());
+    auto ctl = connect({}, {{"SSH_ASKPASS", program}, {"SSH_ASKPASS_REQUIRE", "force"}});
+    const auto pids = [&] {
+      std::istringstream in(read_file(here));
+      std::vector<pid_t> out;
+      for (pid_t pid = 0; in >> pid;) out.push_back(pid);
+      return out;
+    };
+    ASSERT_TRUE(eventually([&] { return ::access(here.c_str(), R_OK) == 0 && pids().size() == 2; }));
+    const std::vector<pid_t> family = pids();
+    ::kill(ctl->pid(), number);
+    ctl->exit_status();
+    EXPECT_TRUE(eventually([&] { return !process_alive(family[0]); })) << number;
+    if (number != SIGKILL) {
+      EXPECT_TRUE(eventually([&] { return !process_alive(family[1]); })) << number;
+    } else if (process_alive(family[1])) {
+      ::kill(family[1], SIGKILL);  // nobody is left who could
+    }
+  }
 }
 
 TEST_F(InteractionLab, AskpassAnswersWhereItIsForced) {

@@ -14,15 +14,17 @@
 #include "support/agent_process.h"
 #include "support/eventually.h"
 #include "support/proc_info.h"
-#include "support/ssh_config.h"
 #include "support/socket.h"
+#include "support/ssh_config.h"
 
 namespace jump::test {
 namespace {
 
 using nlohmann::json;
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 // "@name" is abstract.
 UniqueFd bound_socket(int type, const std::string& path) {
@@ -139,9 +141,9 @@ TEST(Service, ItServesOnTheSocketThatItIsGivenAndLeavesItThere) {
 
   const std::string passed = std::to_string(listener.get());
   ::fcntl(listener.get(), F_SETFD, 0);
-  Process process({"sh", "-c",
-                   "exec 3<&" + passed + " && LISTEN_FDS=1 LISTEN_PID=$$ exec " + agent_program() + " run"},
-                  agent.environment());
+  Process process(
+      {"sh", "-c", "exec 3<&" + passed + " && LISTEN_FDS=1 LISTEN_PID=$$ exec " + agent_program() + " run"},
+      agent.environment());
   ::fcntl(listener.get(), F_SETFD, FD_CLOEXEC);
   ASSERT_TRUE(early->send_all(std::string_view("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"status\"}\n")));
   const std::optional<std::string> line = early->receive_line(seconds(20));
@@ -150,7 +152,7 @@ TEST(Service, ItServesOnTheSocketThatItIsGivenAndLeavesItThere) {
 
   EXPECT_TRUE(agent.jumpagent({"down"}).ok());
   EXPECT_EQ(process.wait(seconds(20)), 0);
-  EXPECT_TRUE(std::filesystem::exists(agent.socket_path()));      // the manager's
+  EXPECT_TRUE(std::filesystem::exists(agent.socket_path()));           // the manager's
   EXPECT_TRUE(Socket::connect_unix(agent.socket_path()).has_value());  // who connects now starts the next one
 }
 
@@ -158,8 +160,8 @@ TEST(Service, WhatIsPassedAndIsNoSocketIsRefused) {
   Scene scene;
   AgentProcess agent(scene.directory.write("ssh_config", ssh_config_text({})));
   const ProcessResult result = run_process(
-      {"sh", "-c", "exec 3</dev/null && LISTEN_FDS=1 LISTEN_PID=$$ exec " + agent_program() + " run"}, seconds(20),
-      agent.environment());
+      {"sh", "-c", "exec 3</dev/null && LISTEN_FDS=1 LISTEN_PID=$$ exec " + agent_program() + " run"},
+      seconds(20), agent.environment());
   EXPECT_EQ(result.exit_status, 1);
   EXPECT_TRUE(contains(result.err, "not a listening Unix socket")) << result.err;
 }

@@ -304,9 +304,9 @@ const std::vector<Row>& rows() {
        {"LocalForward 18080 svc:80"},
        kIn,
        "",
-       tells("1 forward of ssh_config not opened; open with jumpctl: -L 18080:[svc]:80")},
-      {"RemoteForward", {"RemoteForward 18081 svc:80"}, kIn, "", tells("-R 18081:[svc]:80")},
-      {"DynamicForward", {"DynamicForward 18082"}, kIn, "", tells("-D 18082")},
+       tells("LocalForward: not opened; open it with: jumpctl forward --via bastion '18080:[svc]:80'")},
+      {"RemoteForward", {"RemoteForward 18081 svc:80"}, kIn, "", tells("jumpctl reverse --via bastion '18081:[svc]:80'")},
+      {"DynamicForward", {"DynamicForward 18082"}, kIn, "", tells("jumpctl socks --via bastion 18082")},
 
       // --- the file itself ---
       {"Include",

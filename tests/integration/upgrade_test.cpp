@@ -1,9 +1,10 @@
-// `jumpagent up` with another build of the program takes the place of the agent that runs: nobody who connects
-// is refused meanwhile, and what the old agent carries comes to its end.
+// `jumpagent up` with another build of the program takes the place of the agent that runs: nobody who
+// connects is refused meanwhile, and what the old agent carries comes to its end.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
@@ -23,7 +24,9 @@ namespace {
 
 using nlohmann::json;
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 // The same program with another file: a byte more at its end.
 std::string another_build(const TempDir& directory) {
@@ -41,7 +44,8 @@ ProcessResult up(AgentProcess& agent, const std::string& program, std::vector<st
 
 bool echoes(std::uint16_t port) {
   std::optional<Socket> socket = Socket::connect_tcp(port);
-  return socket && socket->send_all(std::string_view("hello")) && socket->receive_exactly(5).text() == "hello";
+  return socket && socket->send_all(std::string_view("hello")) &&
+         socket->receive_exactly(5).text() == "hello";
 }
 
 // Connects a thousand times a second, until it is told to stop.
@@ -165,7 +169,8 @@ TEST(Upgrade, APersistentForwardIsNotThereTwice) {
   Lab lab;
   TcpService echo(TcpService::echo());
   AgentProcess& agent = lab.agent();
-  agent.ctl_json({"forward", "--via", Lab::kBastion, "--persist", "0:127.0.0.1:" + std::to_string(echo.port())});
+  agent.ctl_json(
+      {"forward", "--via", Lab::kBastion, "--persist", "0:127.0.0.1:" + std::to_string(echo.port())});
   ASSERT_TRUE(up(agent, agent_program(), {"--replace"}).ok());
   // It is the new agent's state file by now when another one can be added.
   EXPECT_TRUE(eventually([&] {
@@ -180,12 +185,13 @@ TEST(Upgrade, TheConfigFilesForwardsAndTheOptionsGoAlong) {
   Lab lab;
   TcpService echo(TcpService::echo());
   const ReservedPort fixed;
-  const std::string config = lab.directory().write(
-      "config.toml", "[[forward]]\nspec = \"" + std::to_string(fixed.number()) + ":127.0.0.1:" +
-                         std::to_string(echo.port()) + "\"\nvia = \"bastion\"\nname = \"web\"\n");
+  const std::string config =
+      lab.directory().write("config.toml", "[[forward]]\nspec = \"" + std::to_string(fixed.number()) +
+                                               ":127.0.0.1:" + std::to_string(echo.port()) +
+                                               "\"\nvia = \"bastion\"\nname = \"web\"\n");
   AgentProcess& agent = lab.cold_agent();
   agent.run({"-c", config, "--open-timeout", "7", "--no-lanes"});
-  ASSERT_TRUE(echoes(fixed.number()));
+  ASSERT_TRUE(eventually([&] { return echoes(fixed.number()); }));
   ASSERT_TRUE(up(agent, another_build(lab.directory())).ok());
   EXPECT_TRUE(echoes(fixed.number()));
   const json status = agent.status();
@@ -288,9 +294,10 @@ TEST(Upgrade, AnHeirThatVanishesChangesNothing) {
   const std::uint16_t port = agent.forward_port(Lab::kBastion, echo.port());
   std::optional<Socket> heir = Socket::connect_unix(agent.socket_path());
   ASSERT_TRUE(heir.has_value());
-  ASSERT_TRUE(heir->send_all(std::string_view(
-      "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"agent.retire\"}\n"
-      "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"agent.handover\",\"params\":{\"socket\":\"/nowhere\"}}\n")));
+  ASSERT_TRUE(
+      heir->send_all(std::string_view("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"agent.retire\"}\n"
+                                      "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"agent.handover\","
+                                      "\"params\":{\"socket\":\"/nowhere\"}}\n")));
   for (int i = 0; i < 2; ++i) {
     const std::optional<std::string> line = heir->receive_line(seconds(10));
     ASSERT_TRUE(line.has_value());
@@ -300,7 +307,9 @@ TEST(Upgrade, AnHeirThatVanishesChangesNothing) {
   EXPECT_TRUE(contains(frozen.err, "taking over")) << frozen.describe();
   EXPECT_TRUE(echoes(port));
   heir.reset();
-  EXPECT_TRUE(eventually([&] { return agent.ctl({"forward", "--via", Lab::kBastion, "0:127.0.0.1:9"}).ok(); }));
+  EXPECT_TRUE(eventually([&] {
+    return agent.ctl({"forward", "--via", Lab::kBastion, "0:127.0.0.1:9"}).ok();
+  }));
   EXPECT_EQ(agent.status().at("agent").at("state"), "running");
 }
 

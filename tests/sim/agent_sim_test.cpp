@@ -267,6 +267,114 @@ TEST_F(AgentSim, AConnectionRightAfterABreakWaitsAndGetsThrough) {
   EXPECT_EQ(early_got.received, "early");
 }
 
+// The connection is the first to notice that the login has failed, and its forward ends with that.
+TEST_F(AgentSim, AConnectionThatArrivesAsTheLoginFailsEndsWithItsForward) {
+  hang_next = true;
+  Client asker = client();
+  asker.send(R"({"jsonrpc":"2.0","id":1,"method":"forward.open","params":{"spec":"8001:svc:1","via":"prod"}})"
+             "\n");
+  io.settle();
+  away = true;
+  sshds[0]->die();
+  auto stream = connect(1);
+  ASSERT_TRUE(stream);
+  Collector got(*stream);
+  io.settle();
+  EXPECT_TRUE(got.closed && got.error);
+  ASSERT_EQ(asker.answers().size(), 1U);
+  EXPECT_TRUE(asker.answers()[0].contains("error"));
+  EXPECT_TRUE(forwards->all().empty());
+}
+
+TEST_F(AgentSim, APersistentForwardStaysWhenARequestForTheSameFails) {
+  hang_next = true;
+  Client asker = client();
+  asker.send(R"({"jsonrpc":"2.0","id":1,"method":"forward.open","params":{"spec":"8001:svc:1","via":"prod"}})"
+             "\n");
+  io.settle();
+  ForwardRequest saved = *ForwardRequest::parse(ForwardKind::kLocal, "8001:svc:1");
+  saved.via = "prod";
+  forwards->restore(saved);  // read from the state file only now
+  away = true;
+  sshds[0]->die();
+  io.settle();
+  ASSERT_EQ(asker.answers().size(), 1U);
+  EXPECT_TRUE(asker.answers()[0].contains("error"));
+  ASSERT_EQ(forwards->persistent().size(), 1U);
+}
+
+TEST_F(AgentSim, AServerThatDropsEveryLoginIsLeftAloneForLongerEachTimeAndNotHurriedByUpkeep) {
+  std::vector<std::unique_ptr<Operation>> kept;
+  Host* host = *hosts->get("prod");
+  const auto keep_up = [&] {
+    kept.push_back(host->acquire(Host::Asker::kUpkeep, seconds(3600), [](const Result<Mux*>&) {}));
+  };
+  keep_up();
+  io.settle();
+  ASSERT_TRUE(host->ready());
+  for (int second = 0; second < 60; ++second) {
+    if (host->ready()) {
+      sshds.back()->die();
+      io.settle();
+      keep_up();
+    }
+    io.advance(seconds(1));
+  }
+  EXPECT_GE(sshds.size(), 5U);
+  EXPECT_LE(sshds.size(), 12U);
+}
+
+TEST_F(AgentSim, AForwardWhoseHostBrokeBeforeTheTargetAnsweredIsNotDegraded) {
+  open_forward(SimSshd::kEcho);
+  open_forward(SimSshd::kHole);
+  auto stream = connect(SimSshd::kHole);
+  Collector got(*stream);
+  io.settle();
+  sshds[0]->die();
+  io.settle();
+  EXPECT_TRUE(got.closed);
+  call("host.connect", {{"host", "prod"}});
+  for (const json& forward : call("forward.list", json::object())["result"]["forwards"])
+    EXPECT_EQ(forward["state"], "active") << forward.dump();
+}
+
+TEST_F(AgentSim, AForwardWhoseHostRefusesTheLoginIsSaidToHaveFailed) {
+  open_forward(SimSshd::kEcho);
+  sshds[0]->die();
+  io.settle();
+  EXPECT_EQ(call("forward.list", json::object())["result"]["forwards"][0]["state"], "waiting");
+  closed_to_all = true;
+  call("host.connect", {{"host", "prod"}});
+  EXPECT_EQ(call("forward.list", json::object())["result"]["forwards"][0]["state"], "failed");
+}
+
+TEST_F(AgentSim, AChangeOfTheNetworkDoesNotUndoADisconnect) {
+  open_forward(SimSshd::kEcho);
+  call("host.connect", {{"host", "other"}});  // by the same connection
+  ASSERT_EQ(sshds.size(), 1U);
+  ASSERT_TRUE(call("host.disconnect", {{"host", "prod"}}).contains("result"));
+  io.advance(seconds(5));
+  hosts->nudge();
+  io.advance(seconds(60));
+  EXPECT_EQ(sshds.size(), 1U);
+}
+
+TEST_F(AgentSim, NetworksThatComeAndGoAllTheTimeDoNotKeepALoginFromGettingThrough) {
+  hang_next = true;
+  Client asker = client();
+  asker.send(R"({"jsonrpc":"2.0","id":1,"method":"forward.open","params":{"spec":"8001:svc:1","via":"prod"}})"
+             "\n");
+  io.settle();
+  for (int i = 0; i < 20; ++i) {
+    hang_next = true;
+    io.advance(milliseconds(600));
+    hosts->nudge();
+    io.settle();
+  }
+  EXPECT_GE(sshds.size(), 3U) << "it was dialled anew";
+  EXPECT_LE(sshds.size(), 6U);
+}
+
 TEST_F(AgentSim, ConnectionsWaitForABastionThatIsAwayAndAreRefusedWhenTheirTimeIsUp) {
   open_forward(SimSshd::kEcho);
   sshds[0]->die();

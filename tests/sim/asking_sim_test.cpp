@@ -21,6 +21,7 @@ class Person final : public Prompter {
   explicit Person(SimIo& io) : io_(io) {}
   std::unique_ptr<Operation> ask(Question question, Answered done) override {
     asked.push_back(question.waited_for());
+    if (thinks) return std::make_unique<Operation>();
     std::string answer;
     if (!answers.empty()) {
       answer = answers.front();
@@ -46,6 +47,7 @@ class Person final : public Prompter {
   std::deque<std::string> answers;
   std::vector<std::vector<std::string>> asked;
   std::function<void()> meanwhile;
+  bool thinks = false;  // and does not answer
   int changes = 0;
 
  private:
@@ -136,12 +138,38 @@ TEST_F(AskingSim, WhoWasThereWhenNobodyAnsweredIsNotAskedTwice) {
   EXPECT_EQ(person.asked.size(), 1U);
 }
 
+TEST_F(AskingSim, AChangeOfTheNetworkDoesNotWithdrawAQuestionAboutAHostKey) {
+  person.thinks = true;
+  const Outcome outcome = acquire("door", Asker::kUser);
+  io.settle();
+  ASSERT_EQ(person.asked.size(), 1U);
+  io.advance(seconds(5));
+  hosts->nudge();
+  io.settle();
+  EXPECT_EQ(person.asked.size(), 1U);
+  EXPECT_EQ(sshds.size(), 1U);
+  EXPECT_EQ(*outcome, "");
+}
+
 TEST_F(AskingSim, TheJumpHostsQuestionNamesAllThatWaitForIt) {
   const Outcome db = acquire("db", Asker::kUser);
   EXPECT_EQ(settled(db), "needs_person");
   ASSERT_EQ(person.asked.size(), 1U);
   EXPECT_EQ(person.asked.front(), (std::vector<std::string>{"door", "db"}));
   EXPECT_GE(person.changes, 1) << "it is told that another host waits";
+}
+
+TEST_F(AskingSim, AFollowersErrorBeginsWithItsOwnName) {
+  const Outcome first = acquire("door", Asker::kUser), second = acquire("door2", Asker::kUser);
+  EXPECT_EQ(settled(second), "needs_person");
+  EXPECT_EQ(sshds.size(), 1U) << "one follows the other";
+  for (const char* name : {"door", "door2"}) {
+    const std::optional<Error>& error = (*hosts->get(name))->last_error();
+    ASSERT_TRUE(error);
+    EXPECT_EQ(error->message.find(name), 0U) << error->message;
+  }
+  const std::string& told = (*hosts->get("door2"))->last_error()->message;
+  EXPECT_TRUE(told.starts_with("door2: door ") || told.starts_with("door2 (")) << told;
 }
 
 TEST_F(AskingSim, AReloadsLoginMayTryAgainOnce) {

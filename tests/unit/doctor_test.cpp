@@ -111,6 +111,33 @@ TEST(DoctorAdvice, OfOldServersNamesWhatCouldBeAllowed) {
   EXPECT_THAT(advice("cipher", "aes9000"), AllOf(HasSubstr("none of what we have"), HasSubstr("Ciphers")));
 }
 
+TEST(DoctorAdvice, OfAlgorithmsThatTheUserChoseBlamesTheChoiceFirst) {
+  HopSpec spec = a_spec();
+  spec.ciphers = "aes9000";
+  const Error error{Errc::kUnsupported, "no common cipher: the server offers \"3des-cbc\", we offer \"x\"", {}};
+  EXPECT_THAT(kex_advice(error, spec), HasSubstr("ssh_config has Ciphers aes9000 for prod"));
+  EXPECT_THAT(kex_advice(error, spec), Not(HasSubstr("old server")));
+}
+
+TEST(DoctorAdvice, OfOurOwnEndNamesTheOptionThatChoseIt) {
+  HopSpec spec = a_spec();
+  spec.bind_address = "10.9.9.9";
+  spec.address_family = AddressFamily::kIpv4;
+  const Error error{Errc::kUnreachable, "prod has no address that AddressFamily, BindAddress allow", {}};
+  EXPECT_THAT(connect_advice(error, spec, ""),
+              HasSubstr("ssh_config has BindAddress 10.9.9.9 and AddressFamily inet for prod"));
+}
+
+TEST(DoctorAdvice, OfACertificateNamesItAndNoSshCopyId) {
+  LoginReport login;
+  login.methods = {"publickey"};
+  login.tries = {{"publickey", "id SHA256:x", "/k", LoginTry::Outcome::kRefused, ""}};
+  login.certificate_problem = "~/c-cert.pub: expired 2024-05-01 12:00 UTC";
+  const std::string advice = login_advice(login, Error{Errc::kAuth, "authentication failed", {}}, a_spec());
+  EXPECT_THAT(advice, AllOf(HasSubstr("~/c-cert.pub: expired"), HasSubstr("get a new certificate"),
+                            Not(HasSubstr("ssh-copy-id"))));
+}
+
 TEST(DoctorAdvice, OfRefusedKeysNamesTheUserAndTheCommandThatPutsTheKeyThere) {
   LoginReport login;
   login.methods = {"publickey"};

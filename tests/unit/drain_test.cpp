@@ -17,7 +17,8 @@ struct Scene {
   std::optional<Drain> drain;
 
   void begin(Drain::Idle idle, Duration limit) {
-    drain.emplace(io, [this] { return load; }, idle, limit, [this] { ++done; });
+    drain.emplace(
+        io, [this] { return load; }, idle, limit, [this] { ++done; });
   }
   // `bytes` each 100 ms.
   void pass(Duration time, std::uint64_t bytes = 0) {

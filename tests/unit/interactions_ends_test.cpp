@@ -20,6 +20,41 @@ TEST_F(InteractionsTest, DecliningIsCancelled) {
   EXPECT_EQ(*asked.outcome, "cancelled: declined when asked for a password");
 }
 
+// Who does not want to answer speaks for nobody else.
+TEST_F(InteractionsTest, WhatOneDeclinesTheNextThatWaitsIsAsked) {
+  FakeClient first, second;
+  auto a = join(1, first), b = join(2, second);
+  std::string told;
+  std::unique_ptr<Operation> wait1 = all.wait(1, "prod", [&](const Error& error) {
+    told = error.message;
+    wait1.reset();
+  });
+  auto wait2 = all.wait(2, "prod", [&](const Error&) { FAIL() << "it has not declined"; });
+  Asked asked = ask("prod");
+  EXPECT_EQ(claim(1, "i1"), "ok");
+  EXPECT_EQ(outcome(all.decline(1, "i1")), "ok");
+  io.settle();
+  EXPECT_NE(told.find("declined when asked for a password"), std::string::npos) << told;
+  EXPECT_EQ(*asked.calls, 0);
+  EXPECT_EQ(second.told.back(), "interaction i1");
+  EXPECT_EQ(respond(2, "i1", {"pw"}), "ok");
+  io.settle();
+  EXPECT_EQ(*asked.outcome, "answers:pw");
+}
+
+TEST_F(InteractionsTest, WhatAllDeclineEndsWithTheLast) {
+  FakeClient first, second;
+  auto a = join(1, first), b = join(2, second);
+  auto wait1 = all.wait(1, "prod"), wait2 = all.wait(2, "prod");
+  Asked asked = ask("prod");
+  EXPECT_EQ(outcome(all.decline(1, "i1")), "ok");
+  io.settle();
+  EXPECT_EQ(first.told.size(), 1U) << "it is not asked again, though it waits";
+  EXPECT_EQ(outcome(all.decline(2, "i1")), "ok");
+  io.settle();
+  EXPECT_EQ(*asked.outcome, "cancelled: declined when asked for a password");
+}
+
 TEST_F(InteractionsTest, SilenceEndsAtTheTimeout) {
   FakeClient client;
   auto a = join(1, client, kAll);

@@ -141,7 +141,9 @@ TEST(SshConfigDump, WhatIsNotHonouredIsSaid) {
   ASSERT_TRUE(spec);
   std::string all;
   for (const std::string& line : spec->ignored) all += line + "\n";
-  for (const char* option : {"Compression", "ForwardAgent", "RekeyLimit", "5 forwards"}) {
+  for (const char* option : {"Compression", "ForwardAgent", "RekeyLimit", "jumpctl forward --via tok '8080:[a]:80'",
+                             "jumpctl forward --via tok '/tmp/x:[b]:80'", "jumpctl reverse --via tok '9:[b]:80'",
+                             "jumpctl reverse --via tok 10", "jumpctl socks --via tok 1080"}) {
     EXPECT_NE(all.find(option), std::string::npos) << option << " is not in\n" << all;
   }
   EXPECT_TRUE(
