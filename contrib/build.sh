@@ -18,7 +18,7 @@ libssh2_version=1.11.1
 libssh2_suite=trixie  # the Debian release that has it
 debian_keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
-build_packages=(g++ cmake ninja-build pkg-config dpkg-dev libuv1-dev libssl-dev zlib1g-dev libfmt-dev
+build_packages=(g++ cmake ninja-build pkg-config dpkg-dev libuv1-dev libssl-dev zlib1g-dev libspdlog-dev libfmt-dev
   libtomlplusplus-dev nlohmann-json3-dev libcxxopts-dev openssh-client)
 demo_packages=(openssh-server curl libnss-wrapper)
 test_packages=("${demo_packages[@]}" libgtest-dev clang libpam0g-dev dropbear-bin zsh fish)

@@ -31,8 +31,7 @@ int connect_hosts(const Options& options) {
     warn(options, result);
     return format_host(result.host) + "\n";
   };
-  return run_calls(options, method.name, calls, timeout + kGrace, render_with(method, text),
-                   Login::kMaybe);
+  return run_calls(options, method.name, calls, timeout + kGrace, render_with(method, text), Login::kMaybe);
 }
 
 }  // namespace jump::ctl

@@ -21,10 +21,10 @@ struct Certificate {
   std::string type;  // "ssh-ed25519-cert-v01@openssh.com"
   PublicKey key;     // that it is about, plain
   Kind kind = Kind::kUser;
-  std::string key_id;              // its issuer's name for it; may hold anything
+  std::string key_id;                   // its issuer's name for it; may hold anything
   std::vector<std::string> principals;  // users it is for; may hold anything
-  std::uint64_t valid_after = 0;   // seconds since 1970
-  std::uint64_t valid_before = 0;  // the first second in which it no longer holds
+  std::uint64_t valid_after = 0;        // seconds since 1970
+  std::uint64_t valid_before = 0;       // the first second in which it no longer holds
 };
 
 // Errors: kInvalid, kUnsupported (type).

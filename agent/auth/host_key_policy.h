@@ -43,7 +43,7 @@ struct HostKeySpec {
 struct HostKeyFiles {
   KnownHosts known;
   Result<RevokedKeys> revoked = RevokedKeys{};
-  std::string home;  // shown as "~"; where .ssh is made when missing
+  std::string home;           // shown as "~"; where .ssh is made when missing
   std::string write_problem;  // of the file that would take a new key; empty: none is known
 
   // Blocks: for a pool thread.

@@ -226,8 +226,7 @@ void Identities::plan_certificate(std::size_t index, std::time_t now) {
   Candidate candidate;
   candidate.doubt = principal_doubt(*file.certificate, spec_.user);
   const std::string& wrong = note.empty() ? candidate.doubt : note;
-  if (weak_certificate_.empty() && !wrong.empty())
-    weak_certificate_ = sources_[source].name + ": " + wrong;
+  if (weak_certificate_.empty() && !wrong.empty()) weak_certificate_ = sources_[source].name + ": " + wrong;
   if (!note.empty()) return;
   candidate.blob = file.certificate->blob;
   candidate.name = sources_[source].name;
@@ -347,9 +346,10 @@ std::vector<std::string> Identities::tried() const {
     const bool offered = std::any_of(candidates_.begin(), candidates_.end(), [i](const Candidate& candidate) {
       return candidate.source == i && candidate.tried;
     });
-    const auto doubtful = std::find_if(candidates_.begin(), candidates_.end(), [i](const Candidate& candidate) {
-      return candidate.source == i && candidate.tried && !candidate.doubt.empty();
-    });
+    const auto doubtful =
+        std::find_if(candidates_.begin(), candidates_.end(), [i](const Candidate& candidate) {
+          return candidate.source == i && candidate.tried && !candidate.doubt.empty();
+        });
     if (!sources_[i].note.empty()) {
       parts.push_back(fmt::format("{} ({})", sources_[i].name, sources_[i].note));
     } else if (doubtful != candidates_.end()) {

@@ -89,7 +89,8 @@ class Identities {
   std::vector<std::string> offered() const;  // the agent's, each by its name; files are in tried()
   std::size_t left() const;                  // candidates not offered yet
   std::size_t tried_count() const { return candidates_.size() - left(); }
-  // "c-cert.pub: expired …": our first certificate that cannot, or may not, be good here; empty: there is none.
+  // "c-cert.pub: expired …": our first certificate that cannot, or may not, be good here; empty: there is
+  // none.
   const std::string& weak_certificate() const { return weak_certificate_; }
   // Those that were to be offered, in their order. `end` is what became of `last` (null: none), the others
   // were refused unless they say otherwise.

@@ -95,9 +95,10 @@ Error Login::cut_off(Error error) const {
     error.message += fmt::format("; keys that were offered: {}", fmt::join(offered, ", "));
   if (identities_.left() > 0) {
     error.hint = spec_.identities_only
-                     ? fmt::format("the server cuts off after {} keys (MaxAuthTries): name fewer with IdentityFile "
-                                   "in ssh_config, or the right one first",
-                                   identities_.tried_count())
+                     ? fmt::format(
+                           "the server cuts off after {} keys (MaxAuthTries): name fewer with IdentityFile "
+                           "in ssh_config, or the right one first",
+                           identities_.tried_count())
                      : "name the right key with IdentityFile in ssh_config, and set IdentitiesOnly yes";
   }
   return error;

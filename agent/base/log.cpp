@@ -1,21 +1,21 @@
 #include "base/log.h"
 
-#include <fmt/format.h>
 #include <poll.h>
+#include <spdlog/async_logger.h>
+#include <spdlog/details/thread_pool.h>
+#include <spdlog/sinks/base_sink.h>
+#include <spdlog/spdlog.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <condition_variable>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
-#include <mutex>
+#include <memory>
 #include <optional>
 #include <string>
 #include <thread>
@@ -27,18 +27,19 @@ namespace jump::log {
 namespace {
 
 constexpr std::size_t kMaxLine = 8 * 1024;  // more is cut: one message must not fill a file
+constexpr const char* kTimed = "%Y-%m-%d %H:%M:%S.%e %-5l %v";
 
 struct LevelNames {
-  std::string_view name;   // as users write it
-  std::string_view label;  // as it is in a line
-  int priority;            // syslog's
+  std::string_view name;  // as users write it
+  spdlog::level::level_enum level;
+  int priority;  // syslog's
 };
-constexpr std::array<LevelNames, 6> kLevels = {{{"trace", "trace", 7},
-                                                {"debug", "debug", 7},
-                                                {"info", "info ", 6},
-                                                {"warn", "warn ", 4},
-                                                {"error", "error", 3},
-                                                {"off", "off  ", 3}}};
+constexpr std::array<LevelNames, 6> kLevels = {{{"trace", spdlog::level::trace, 7},
+                                                {"debug", spdlog::level::debug, 7},
+                                                {"info", spdlog::level::info, 6},
+                                                {"warn", spdlog::level::warn, 4},
+                                                {"error", spdlog::level::err, 3},
+                                                {"off", spdlog::level::off, 3}}};
 
 const LevelNames& names_of(Level level) { return kLevels[static_cast<std::size_t>(level)]; }
 
@@ -49,21 +50,6 @@ std::string harmless(std::string_view line) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
   }
   return safe;
-}
-
-std::string timed_line(Level level, std::string_view line) {
-  timeval now{};
-  gettimeofday(&now, nullptr);
-  std::tm local{};
-  localtime_r(&now.tv_sec, &local);
-  return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:03} {} {}\n", local.tm_year + 1900,
-                     local.tm_mon + 1, local.tm_mday, local.tm_hour, local.tm_min, local.tm_sec,
-                     now.tv_usec / 1000, names_of(level).label, harmless(line));
-}
-
-// As sd-daemon(3) has it: the journal has times of its own.
-std::string journal_line(Level level, std::string_view line) {
-  return fmt::format("<{}>{}\n", names_of(level).priority, harmless(line));
 }
 
 // systemd says which socket the journal is; stderr may have been redirected since.
@@ -89,87 +75,89 @@ void write_stderr(std::string_view bytes) {
   }
 }
 
-class Writer {
+// Where lines end up: the file, or stderr; with priorities instead of times where that is the journal.
+class Sink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
-  explicit Writer(std::optional<LogFile> file) : file_(std::move(file)) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are the loop's
-    std::thread([this] { run(); }).detach();
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  }
+  Sink(std::optional<LogFile> file, bool journal) : file_(std::move(file)), journal_(journal) {}
 
-  void push(std::string line) {
-    {
-      std::lock_guard lock(mutex_);
-      if (queued_.size() + line.size() > kMaxQueued) {
-        ++overflow_;
-        return;
-      }
-      queued_ += line;
-    }
-    changed_.notify_all();
-  }
-
-  void finish(Duration most) {
-    std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, most, [this] { return queued_.empty() && !writing_; });
-  }
-
-  std::uint64_t lost() {
-    std::lock_guard lock(mutex_);
-    return overflow_ + file_lost_;
-  }
+  // Lines that did not fit into the queue, so far: said in the place where they are missing.
+  void watch(spdlog::details::thread_pool* queue) { queue_ = queue; }
+  std::uint64_t lost() const { return lost_; }
+  std::uint64_t written() const { return written_; }
 
  private:
-  [[noreturn]] void run() {
-    std::uint64_t said = 0;
-    for (;;) {
-      std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return !queued_.empty(); });
-      std::string lines = std::exchange(queued_, {});
-      if (overflow_ > said) {
-        lines += fmt::format("({} lines are missing here: the log was stuck)\n", overflow_ - said);
-        said = overflow_;
-      }
-      writing_ = true;
-      lock.unlock();
-      if (!file_ || !file_->write(lines, Clock::now())) write_stderr(lines);
-      lock.lock();
-      writing_ = false;
-      file_lost_ = file_ ? file_->lost() : 0;
-      lock.unlock();
-      changed_.notify_all();
+  void sink_it_(const spdlog::details::log_msg& msg) override {
+    spdlog::memory_buf_t line;
+    note_missing(line);
+    if (journal_) {
+      const auto* names = std::find_if(kLevels.begin(), kLevels.end(),
+                                       [&](const LevelNames& each) { return each.level == msg.level; });
+      fmt::format_to(std::back_inserter(line), "<{}>", names->priority);
+      line.append(msg.payload.begin(), msg.payload.end());
+      line.push_back('\n');
+    } else {
+      formatter_->format(msg, line);
     }
+    const std::string_view text(line.data(), line.size());
+    if (!file_ || !file_->write(text, Clock::now())) write_stderr(text);
+    lost_ = said_ + (file_ ? file_->lost() : 0);
+    ++written_;
+  }
+  void flush_() override {}
+
+  void note_missing(spdlog::memory_buf_t& line) {
+    const std::uint64_t missing = queue_ ? queue_->overrun_counter() : 0;
+    if (missing == said_) return;
+    fmt::format_to(std::back_inserter(line), "({} lines are missing here: the log was stuck)\n",
+                   missing - said_);
+    said_ = missing;
   }
 
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::string queued_;  // whole lines
-  std::uint64_t overflow_ = 0;
-  std::uint64_t file_lost_ = 0;
-  bool writing_ = false;
-  std::optional<LogFile> file_;  // of the thread
+  std::optional<LogFile> file_;
+  const bool journal_;
+  spdlog::details::thread_pool* queue_ = nullptr;
+  std::uint64_t said_ = 0;
+  std::atomic<std::uint64_t> lost_ = 0;
+  std::atomic<std::uint64_t> written_ = 0;
 };
 
-std::atomic<Level> g_level = Level::kInfo;
-std::atomic<bool> g_journal = false;
+std::shared_ptr<spdlog::logger> configured(std::shared_ptr<spdlog::logger> logger, Level level) {
+  logger->set_pattern(kTimed);
+  logger->set_level(names_of(level).level);
+  return logger;
+}
+
 // Leaked on purpose: lines may be written while static objects are being destroyed.
-std::atomic<Writer*> g_writer = nullptr;
+struct Log {
+  std::shared_ptr<Sink> sink;
+  std::shared_ptr<spdlog::details::thread_pool> queue;  // null before start()
+  std::shared_ptr<spdlog::logger> logger;
+};
+
+Log& log() {
+  static Log* instance = [] {
+    auto* made = new Log;
+    made->sink = std::make_shared<Sink>(std::nullopt, false);
+    made->logger = configured(std::make_shared<spdlog::logger>("jumpagent", made->sink), Level::kInfo);
+    return made;
+  }();
+  return *instance;
+}
+
+std::atomic<Level> g_level = Level::kInfo;
 
 }  // namespace
 
 void init(Level level) { set_level(level); }
 
-void set_level(Level level) { g_level = level; }
+void set_level(Level level) {
+  g_level = level;
+  log().logger->set_level(names_of(level).level);
+}
 
 bool enabled(Level level) { return level >= g_level && level != Level::kOff; }
 
-void write(Level level, std::string_view line) {
-  std::string text = g_journal ? journal_line(level, line) : timed_line(level, line);
-  if (Writer* writer = g_writer) return writer->push(std::move(text));
-  write_stderr(text);
-}
+void write(Level level, std::string_view line) { log().logger->log(names_of(level).level, harmless(line)); }
 
 bool parse_level(std::string_view name, Level* out) {
   const auto* found = std::find_if(kLevels.begin(), kLevels.end(),
@@ -185,20 +173,35 @@ Status start(const Output& output) {
   if (!output.file.empty()) {
     file.emplace(output.file, output.file_size, kOldFiles);
     status = file->open();
-  } else {
-    g_journal = stderr_is_journal();
   }
-  g_writer = new Writer(std::move(file));
+  Log& started = log();
+  started.sink = std::make_shared<Sink>(std::move(file), output.file.empty() && stderr_is_journal());
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are the loop's
+  started.queue = std::make_shared<spdlog::details::thread_pool>(kMaxQueued, 1);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  started.sink->watch(started.queue.get());
+  // Of too many lines the oldest go.
+  started.logger =
+      configured(std::make_shared<spdlog::async_logger>("jumpagent", started.sink, started.queue,
+                                                        spdlog::async_overflow_policy::overrun_oldest),
+                 g_level);
   return status;
 }
 
 void finish(Duration most) {
-  if (Writer* writer = g_writer) writer->finish(most);
+  const Log& ending = log();
+  if (!ending.queue) return;
+  const TimePoint deadline = Clock::now() + most;
+  std::uint64_t before = 0;
+  // Empty, and nothing was written for a moment: the last line is out, too.
+  while (Clock::now() < deadline && (ending.queue->queue_size() > 0 || ending.sink->written() != before)) {
+    before = ending.sink->written();
+    std::this_thread::sleep_for(milliseconds(1));
+  }
 }
 
-std::uint64_t lost() {
-  Writer* writer = g_writer;
-  return writer ? writer->lost() : 0;
-}
+std::uint64_t lost() { return log().sink->lost(); }
 
 }  // namespace jump::log

@@ -21,8 +21,8 @@ namespace jump::log {
 
 enum class Level { kTrace, kDebug, kInfo, kWarn, kError, kOff };
 
-// Lines that wait for a stuck disk: minutes of a busy agent.
-inline constexpr std::size_t kMaxQueued = 1 << 20;
+// Lines that wait for a stuck disk: minutes of a busy agent; a megabyte of memory.
+inline constexpr std::size_t kMaxQueued = 2048;
 // Of one file; with the old ones, what a log may take of somebody's home.
 inline constexpr std::size_t kFileSize = 4 << 20;
 inline constexpr int kOldFiles = 3;  // FILE.1 is the youngest

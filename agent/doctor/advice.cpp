@@ -59,10 +59,12 @@ std::string copy_id_command(const LoginReport& login, const HopSpec& spec) {
   return "ssh-copy-id " + key + target;
 }
 
-// The options that choose our end of the connection, where they are why there is none: "BindAddress 10.0.0.9".
+// The options that choose our end of the connection, where they are why there is none:
+// "BindAddress 10.0.0.9".
 std::string source_options(const Error& error, const HopSpec& spec) {
-  const bool blames = says(error, "BindAddress") || says(error, "BindInterface") || says(error, "AddressFamily") ||
-                      says(error, "address not available") || says(error, "assign requested address");
+  const bool blames = says(error, "BindAddress") || says(error, "BindInterface") ||
+                      says(error, "AddressFamily") || says(error, "address not available") ||
+                      says(error, "assign requested address");
   if (!blames) return {};
   std::string out;
   const auto add = [&out](const std::string& text) { out += (out.empty() ? "" : " and ") + text; };
@@ -99,7 +101,8 @@ std::string connect_advice(const Error& error, const HopSpec& spec, const std::s
   if (here) {
     if (const std::string options = source_options(error, spec); !options.empty()) {
       return fmt::format(
-          "ssh_config has {} for {}: name an address that this machine has now and that fits the server's (ip "
+          "ssh_config has {} for {}: name an address that this machine has now and that fits the server's "
+          "(ip "
           "address shows them), or take the line out",
           options, spec.alias);
     }
@@ -189,7 +192,8 @@ std::string kex_advice(const Error& error, const HopSpec& spec) {
     const std::string theirs = quoted_behind(error.message, "the server offers ");
     if (const std::string& chosen = chosen_algorithms(spec, old.option); !chosen.empty()) {
       return fmt::format(
-          "ssh_config has {} {} for {}, and the server has none of these: take the line out, or add one that the "
+          "ssh_config has {} {} for {}, and the server has none of these: take the line out, or add one that "
+          "the "
           "server offers",
           old.option, chosen, spec.alias);
     }
@@ -224,7 +228,8 @@ std::string login_advice(const LoginReport& login, const Error& error, const Hop
            "answer";
   const bool too_many = says(error, "Too many authentication failures") || login.keys_left > 0;
   if (too_many && spec.identities_only) {
-    return "the server cuts off after so many keys (MaxAuthTries): name fewer with IdentityFile in ssh_config, or "
+    return "the server cuts off after so many keys (MaxAuthTries): name fewer with IdentityFile in "
+           "ssh_config, or "
            "the right one first";
   }
   if (too_many) {
@@ -241,10 +246,11 @@ std::string login_advice(const LoginReport& login, const Error& error, const Hop
   if (refused && !login.certificate_problem.empty()) {
     const bool principal = login.certificate_problem.find("it is for ") != std::string::npos;
     return fmt::format("{}: {}", login.certificate_problem,
-                       principal ? fmt::format("ask who issues it for a certificate with the principal {}, or use "
-                                               "the user that it is for (User in ssh_config)",
-                                               spec.user)
-                                 : "get a new certificate from who issued it");
+                       principal
+                           ? fmt::format("ask who issues it for a certificate with the principal {}, or use "
+                                         "the user that it is for (User in ssh_config)",
+                                         spec.user)
+                           : "get a new certificate from who issued it");
   }
   if (refused && accepts(login, "publickey")) {
     std::string advice =

@@ -122,10 +122,11 @@ void IdentityChecks::check_public_half(const KeyFile& file, const std::string& n
   Result<PublicKey> said = parse_public_key_file(beside->content.text());
   if (!said || said->blob == half->blob) return;
   const std::string path = shell_quoted(file.path);
-  findings_.note(step::kIdentity,
-                 fmt::format("{}.pub belongs to another key ({}) than {} ({}): ssh would offer that one", name,
-                             said->fingerprint(), name, half->fingerprint()),
-                 fmt::format("write it anew: ssh-keygen -y -f {} > {}", path, shell_quoted(file.path + ".pub")));
+  findings_.note(
+      step::kIdentity,
+      fmt::format("{}.pub belongs to another key ({}) than {} ({}): ssh would offer that one", name,
+                  said->fingerprint(), name, half->fingerprint()),
+      fmt::format("write it anew: ssh-keygen -y -f {} > {}", path, shell_quoted(file.path + ".pub")));
 }
 
 void IdentityChecks::check_key(const KeyFile& file) {
@@ -188,10 +189,11 @@ void IdentityChecks::check_certificate(const IdentityFiles::CertificateFile& fil
                        : show);
   }
   if (std::string doubt = principal_doubt(certificate, user_); !doubt.empty()) {
-    return suspect(step::kCertificate, name + ": " + doubt,
-                   fmt::format("ask who issues it for a certificate with the principal {} (or the server has to "
-                               "map it: AuthorizedPrincipalsFile); {}",
-                               printable(user_, kMaxComment), show));
+    return suspect(
+        step::kCertificate, name + ": " + doubt,
+        fmt::format("ask who issues it for a certificate with the principal {} (or the server has to "
+                    "map it: AuthorizedPrincipalsFile); {}",
+                    printable(user_, kMaxComment), show));
   }
   if (!has_key_for(file)) {
     return suspect(step::kCertificate,
@@ -225,7 +227,8 @@ void check_known_hosts(const HopSpec& spec, Findings& findings) {
   if (!bad && spec.user_known_hosts_files > 0 && !spec.known_hosts_files.empty()) {
     const std::string& file = spec.known_hosts_files.front();
     if (const std::string problem = known_hosts_write_problem(file, home_directory()); !problem.empty()) {
-      findings.note(step::kKnownHosts, fmt::format("{} cannot take new keys: {}", display_path(file), problem),
+      findings.note(step::kKnownHosts,
+                    fmt::format("{} cannot take new keys: {}", display_path(file), problem),
                     known_hosts_advice(file));
     }
   }

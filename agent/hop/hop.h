@@ -70,11 +70,11 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   const HopSpec& spec() const { return spec_; }
   Mux& mux() { return *mux_; }  // from kReady on
   const Mux& mux() const { return *mux_; }
-  TimePoint since() const { return since_; }   // when the state began
-  std::optional<Duration> round_trip() const;  // smoothed
+  TimePoint since() const { return since_; }                       // when the state began
+  std::optional<Duration> round_trip() const;                      // smoothed
   TimePoint last_heard() const { return liveness_.last_heard(); }  // from kReady on
-  std::string algorithms() const;              // empty before the key exchange
-  bool needed_person() const { return needed_person_; }  // for its login; from kReady on
+  std::string algorithms() const;                                  // empty before the key exchange
+  bool needed_person() const { return needed_person_; }            // for its login; from kReady on
   // The host key was accepted, but its file could not be written: why. Empty: all is well.
   const std::string& host_key_unrecorded() const { return host_key_unrecorded_; }
   bool asks_about_host_key() const { return host_key_check_ && host_key_check_->asking(); }

@@ -20,7 +20,9 @@ Result<std::unique_ptr<ByteStream>> ChildStream::start(Loop& loop, const StreamC
 }
 
 ChildStream::ChildStream(Loop& loop, const StreamCommand& command)
-    : loop_(loop), description_(command.description), story_timer_(loop, [this] { tell(); }),
+    : loop_(loop),
+      description_(command.description),
+      story_timer_(loop, [this] { tell(); }),
       last_bytes_timer_(loop, [this] { end_after_exit(); }) {}
 
 Status ChildStream::run(const StreamCommand& command) {

@@ -2,9 +2,9 @@
 // socket pair, the other end is a StreamSocket of ours; its stderr is read, logged, and the last of it kept.
 //
 // Whoever reads an end of the stream wants to know why, and only the process knows: so an end that was not
-// asked for waits for the child's exit, kStoryMax at most, and becomes an on_closed() that tells it. The other
-// way round, the child's exit ends the stream, though a grandchild may hold the pipe: what is there to be read
-// by then is read.
+// asked for waits for the child's exit, kStoryMax at most, and becomes an on_closed() that tells it. The
+// other way round, the child's exit ends the stream, though a grandchild may hold the pipe: what is there to
+// be read by then is read.
 //
 // Invariant: the process group does not outlive the stream by more than kGoodbyeMax and the process's own
 // grace, whether its leader is there or not.

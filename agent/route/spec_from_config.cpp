@@ -247,9 +247,14 @@ void Reader::read_wishes() {
 // "-L 8080:[svc]:80": no forward is opened by itself, but this opens it.
 std::string Reader::how_to_open(const std::string& forward) const {
   const bool local = forward.starts_with("-L "), remote = forward.starts_with("-R ");
-  return std::string(local ? "LocalForward" : remote ? "RemoteForward" : "DynamicForward") +
-         ": not opened; open it with: jumpctl " + (local ? "forward" : remote ? "reverse" : "socks") + " --via " +
-         shell_quoted(spec_.alias) + " " + shell_quoted(forward.substr(3));
+  return std::string(local    ? "LocalForward"
+                     : remote ? "RemoteForward"
+                              : "DynamicForward") +
+         ": not opened; open it with: jumpctl " +
+         (local    ? "forward"
+          : remote ? "reverse"
+                   : "socks") +
+         " --via " + shell_quoted(spec_.alias) + " " + shell_quoted(forward.substr(3));
 }
 
 void Reader::note_ignored() {

@@ -119,7 +119,8 @@ TEST_F(ConfigFileTest, AFileThatIsGoneTakesNothingAway) {
   ASSERT_EQ(::unlink(path_.c_str()), 0);
   const ProcessResult reload = agent().jumpagent({"reload"});
   EXPECT_EQ(reload.exit_status, 1);
-  EXPECT_TRUE(says(reload.err, path_ + " is gone; the agent keeps the config it has; put it back")) << reload.err;
+  EXPECT_TRUE(says(reload.err, path_ + " is gone; the agent keeps the config it has; put it back"))
+      << reload.err;
   EXPECT_FALSE(find(port).is_null());
 }
 

@@ -220,15 +220,22 @@ TEST_F(Doctor, TooManyKeysForMaxAuthTries) {
               AllOf(HasSubstr("MaxAuthTries"), HasSubstr("IdentitiesOnly yes")));
 }
 
+TEST_F(Doctor, GssapiAlone) {
+  const Report report = diagnose({well({"PreferredAuthentications gssapi-with-mic"})});
+  EXPECT_THAT(report.text("bastion/login"), AllOf(HasSubstr("PreferredAuthentications gssapi-with-mic"),
+                                                  HasSubstr("GSSAPI is not supported")));
+}
+
 TEST_F(Doctor, TooManyKeysOfTheUsersOwnChoice) {
   serve({.config = {"MaxAuthTries 1"}});
   SshConfigHost host = well({"IdentitiesOnly yes"});
   host.identity_file = generate_key(KeyKind::kEd25519, directory_.file("k1")).private_path;
   for (const char* name : {"k2", "k3"})
-    host.lines.push_back("IdentityFile " + generate_key(KeyKind::kEd25519, directory_.file(name)).private_path);
+    host.lines.push_back("IdentityFile " +
+                         generate_key(KeyKind::kEd25519, directory_.file(name)).private_path);
   const Report report = diagnose({host});
-  EXPECT_THAT(report.text("bastion/login"),
-              AllOf(HasSubstr("name fewer"), Not(HasSubstr("IdentitiesOnly")), Not(HasSubstr("were offered"))));
+  EXPECT_THAT(report.text("bastion/login"), AllOf(HasSubstr("name fewer"), Not(HasSubstr("IdentitiesOnly")),
+                                                  Not(HasSubstr("were offered"))));
 }
 
 TEST_F(Doctor, AKnownHostsFileThatNothingCanBeAddedTo) {
@@ -288,8 +295,8 @@ TEST_F(DoctorCertificates, OneForSomebodyElse) {
   const std::string who = "it is for somebody-else, not for " + current_user();
   EXPECT_FAILED(report, "bastion/certificate", "bastion/publickey", "bastion/publickey", "bastion/login");
   EXPECT_THAT(report.text("bastion/certificate"), AllOf(HasSubstr(who), HasSubstr("principal")));
-  EXPECT_THAT(report.text("bastion/login"), AllOf(HasSubstr("id_user-cert.pub (" + who), HasSubstr("principal"),
-                                                  Not(HasSubstr("ssh-copy-id"))));
+  EXPECT_THAT(report.text("bastion/login"), AllOf(HasSubstr("id_user-cert.pub (" + who),
+                                                  HasSubstr("principal"), Not(HasSubstr("ssh-copy-id"))));
 }
 
 TEST_F(DoctorCertificates, OneThatHasExpired) {

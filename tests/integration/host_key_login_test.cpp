@@ -227,8 +227,8 @@ TEST(AgentHostKeys, AKeyThatCannotBeRecordedIsSaidEachTime) {
     TempDir dir;
     const std::string file = is_directory ? dir.make_dir("known") : dir.file("no/such/known");
     test::Lab lab(with({"StrictHostKeyChecking accept-new", "UserKnownHostsFile " + file}));
-    const std::string said = "Failed to add the host to the list of known hosts (" + file + "): " +
-                             (is_directory ? "Is a directory" : "No such file or directory");
+    const std::string said = "Failed to add the host to the list of known hosts (" + file +
+                             "): " + (is_directory ? "Is a directory" : "No such file or directory");
     test::AgentProcess& agent = lab.agent();
     test::ProcessResult result = agent.ctl({"--no-input", "connect", test::Lab::kBastion});
     ASSERT_TRUE(result.ok()) << result.describe();
@@ -254,7 +254,8 @@ TEST(AgentHostKeys, WhereNothingIsToBeKeptNothingIsSaid) {
 
 TEST(AgentHostKeys, AnUnknownKeyIsNotToBeAddedWhereNothingCanBeAdded) {
   TempDir dir;
-  for (const std::string& file : {dir.make_dir("known"), dir.file("no/such/known"), std::string("/dev/null")}) {
+  for (const std::string& file :
+       {dir.make_dir("known"), dir.file("no/such/known"), std::string("/dev/null")}) {
     test::Lab lab(with({"StrictHostKeyChecking yes", "UserKnownHostsFile " + file}));
     test::ProcessResult result = lab.agent().ctl({"--no-input", "connect", test::Lab::kBastion});
     EXPECT_EQ(result.exit_status, 1);

@@ -157,7 +157,11 @@ TEST_F(InteractionLab, AnAskpassProgramGoesWithWhoStartedIt) {
       "slow-askpass.sh", "#!/bin/sh\nsleep 1000 &\necho $$ $! > '" + here + "'\nwait\n", 0700);
   for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGKILL}) {
     ::unlink(here.c_str());
-    auto ctl = connect({}, {{"SSH_ASKPASS", program}, {"SSH_ASKPASS_REQUIRE", "force"}});
+    Environment env = agent->environment();
+    env["SSH_ASKPASS"] = program;
+    env["SSH_ASKPASS_REQUIRE"] = "force";
+    // Not on a terminal, whose end would end all that are on it.
+    Process ctl({ctl_program(), "connect", Lab::kBastion}, env);
     const auto pids = [&] {
       std::istringstream in(read_file(here));
       std::vector<pid_t> out;
@@ -166,8 +170,8 @@ TEST_F(InteractionLab, AnAskpassProgramGoesWithWhoStartedIt) {
     };
     ASSERT_TRUE(eventually([&] { return ::access(here.c_str(), R_OK) == 0 && pids().size() == 2; }));
     const std::vector<pid_t> family = pids();
-    ::kill(ctl->pid(), number);
-    ctl->exit_status();
+    ::kill(ctl.pid(), number);
+    ctl.wait(seconds(20));
     EXPECT_TRUE(eventually([&] { return !process_alive(family[0]); })) << number;
     if (number != SIGKILL) {
       EXPECT_TRUE(eventually([&] { return !process_alive(family[1]); })) << number;

@@ -304,9 +304,13 @@ const std::vector<Row>& rows() {
        {"LocalForward 18080 svc:80"},
        kIn,
        "",
-       tells("LocalForward: not opened; open it with: jumpctl forward --via bastion '18080:[svc]:80'")},
-      {"RemoteForward", {"RemoteForward 18081 svc:80"}, kIn, "", tells("jumpctl reverse --via bastion '18081:[svc]:80'")},
-      {"DynamicForward", {"DynamicForward 18082"}, kIn, "", tells("jumpctl socks --via bastion 18082")},
+       tells("LocalForward: not opened; open it with: jumpctl forward --via target '18080:[svc]:80'")},
+      {"RemoteForward",
+       {"RemoteForward 18081 svc:80"},
+       kIn,
+       "",
+       tells("jumpctl reverse --via target '18081:[svc]:80'")},
+      {"DynamicForward", {"DynamicForward 18082"}, kIn, "", tells("jumpctl socks --via target 18082")},
 
       // --- the file itself ---
       {"Include",

@@ -14,6 +14,7 @@ EventReplica::Entities by_id(const json& list, const char* id) {
 // What is left when that which need not be told at once is taken away.
 json settled(json entity) {
   for (const char* name : {"age",
+                           "heard_age",
                            "error_age",
                            "rtt",
                            "channels",

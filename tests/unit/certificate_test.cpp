@@ -64,6 +64,16 @@ TEST_F(CertificateTest, OfEachKindOfKeyNamesItsKey) {
   }
 }
 
+TEST_F(CertificateTest, ForOthersSaysForWhom) {
+  Result<Certificate> named = certify("named", {"-t", "ed25519"}, {"-n", "root,deploy"});
+  ASSERT_TRUE(named.ok()) << named.error().message;
+  EXPECT_EQ(principal_doubt(*named, "deploy"), "");
+  EXPECT_EQ(principal_doubt(*named, "alice"), "it is for root, deploy, not for alice");
+  Result<Certificate> nobody = certify("nobody", {"-t", "ed25519"}, {});
+  ASSERT_TRUE(nobody.ok()) << nobody.error().message;
+  EXPECT_EQ(principal_doubt(*nobody, "alice"), "it is for no user at all, not for alice");
+}
+
 TEST_F(CertificateTest, OutOfItsTimeSaysSo) {
   Result<Certificate> certificate =
       certify("timed", {"-t", "ed25519"}, {"-n", "root", "-V", "20210101Z:20220101Z"});

@@ -304,6 +304,23 @@ TEST(Render, StatusHasAgentHostsAndForwards) {
             "no forwards\n");
 }
 
+TEST(Render, OneLongNameLosesItsMiddleAndTheOtherRowsStayAsTheyWere) {
+  const std::string name(300, 'x');
+  const std::string text = render_hosts({host(name, "down"), host("prod", "ready")}, Style{});
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = text.find('\n', at);
+    EXPECT_LT(end - at, 200U) << text;
+    at = end + 1;
+  }
+  EXPECT_NE(text.find("xx\xe2\x80\xa6xx"), std::string::npos) << text;
+}
+
+TEST(Render, AWarningStandsBelowItsHost) {
+  proto::HostStatus one = host("prod", "ready");
+  one.warning = "Failed to add the host";
+  EXPECT_NE(render_hosts({one}, Style{}).find("\n  Failed to add the host\n"), std::string::npos);
+}
+
 TEST(Render, ASecondConnectionIsToldOfOnlyWhileItIsThere) {
   proto::HostStatus one = host("prod", "ready");
   EXPECT_EQ(render_hosts({one}, Style{}).find("second connection"), std::string::npos);

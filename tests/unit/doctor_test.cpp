@@ -114,7 +114,8 @@ TEST(DoctorAdvice, OfOldServersNamesWhatCouldBeAllowed) {
 TEST(DoctorAdvice, OfAlgorithmsThatTheUserChoseBlamesTheChoiceFirst) {
   HopSpec spec = a_spec();
   spec.ciphers = "aes9000";
-  const Error error{Errc::kUnsupported, "no common cipher: the server offers \"3des-cbc\", we offer \"x\"", {}};
+  const Error error{
+      Errc::kUnsupported, "no common cipher: the server offers \"3des-cbc\", we offer \"x\"", {}};
   EXPECT_THAT(kex_advice(error, spec), HasSubstr("ssh_config has Ciphers aes9000 for prod"));
   EXPECT_THAT(kex_advice(error, spec), Not(HasSubstr("old server")));
 }

@@ -141,9 +141,10 @@ TEST(SshConfigDump, WhatIsNotHonouredIsSaid) {
   ASSERT_TRUE(spec);
   std::string all;
   for (const std::string& line : spec->ignored) all += line + "\n";
-  for (const char* option : {"Compression", "ForwardAgent", "RekeyLimit", "jumpctl forward --via tok '8080:[a]:80'",
-                             "jumpctl forward --via tok '/tmp/x:[b]:80'", "jumpctl reverse --via tok '9:[b]:80'",
-                             "jumpctl reverse --via tok 10", "jumpctl socks --via tok 1080"}) {
+  for (const char* option :
+       {"Compression", "ForwardAgent", "RekeyLimit", "jumpctl forward --via tok '8080:[a]:80'",
+        "jumpctl forward --via tok '/tmp/x:[b]:80'", "jumpctl reverse --via tok '9:[b]:80'",
+        "jumpctl reverse --via tok 10", "jumpctl socks --via tok 1080"}) {
     EXPECT_NE(all.find(option), std::string::npos) << option << " is not in\n" << all;
   }
   EXPECT_TRUE(
@@ -161,7 +162,8 @@ TEST(SshConfigDump, AMissingVariableIsSaidAndItsFileLeftOut) {
 
 TEST(SshConfigDump, FilesMayBeInTheHomesOfOthers) {
   constexpr const char* kDump =
-      "hostname h\nescapechar ~\nidentityfile ~bob/.ssh/id\nidentityfile ~/own\nidentityfile ~nobody-here/id\n"
+      "hostname h\nescapechar ~\nidentityfile ~bob/.ssh/id\nidentityfile ~/own\nidentityfile "
+      "~nobody-here/id\n"
       "certificatefile ~eve/cert\nuserknownhostsfile ~bob/known ~/known\n";
   EXPECT_EQ(users_of_files(ConfigDump(kDump)), (std::set<std::string>{"bob", "eve", "nobody-here"}));
   LocalUser user = alice();
@@ -171,7 +173,8 @@ TEST(SshConfigDump, FilesMayBeInTheHomesOfOthers) {
   EXPECT_EQ(spec->identity_files, (std::vector<std::string>{"/home/bob/.ssh/id", "/home/alice/own"}));
   EXPECT_EQ(spec->certificate_files, std::vector<std::string>{"/eve/cert"});
   EXPECT_EQ(spec->known_hosts_files, (std::vector<std::string>{"/home/bob/known", "/home/alice/known"}));
-  EXPECT_EQ(spec->ignored, std::vector<std::string>{"IdentityFile ~nobody-here/id: there is no user nobody-here"});
+  EXPECT_EQ(spec->ignored,
+            std::vector<std::string>{"IdentityFile ~nobody-here/id: there is no user nobody-here"});
 }
 
 TEST(SshConfigDump, WhatWouldChangeTheWayThereIsRefusedNotIgnored) {
