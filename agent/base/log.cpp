@@ -82,7 +82,7 @@ class Sink final : public spdlog::sinks::base_sink<std::mutex> {
 
   // Lines that did not fit into the queue, so far: said in the place where they are missing.
   void watch(spdlog::details::thread_pool* queue) { queue_ = queue; }
-  std::uint64_t lost() const { return lost_; }
+  std::uint64_t file_lost() const { return file_lost_; }
   std::uint64_t written() const { return written_; }
 
  private:
@@ -100,7 +100,7 @@ class Sink final : public spdlog::sinks::base_sink<std::mutex> {
     }
     const std::string_view text(line.data(), line.size());
     if (!file_ || !file_->write(text, Clock::now())) write_stderr(text);
-    lost_ = said_ + (file_ ? file_->lost() : 0);
+    file_lost_ = file_ ? file_->lost() : 0;
     ++written_;
   }
   void flush_() override {}
@@ -117,7 +117,7 @@ class Sink final : public spdlog::sinks::base_sink<std::mutex> {
   const bool journal_;
   spdlog::details::thread_pool* queue_ = nullptr;
   std::uint64_t said_ = 0;
-  std::atomic<std::uint64_t> lost_ = 0;
+  std::atomic<std::uint64_t> file_lost_ = 0;
   std::atomic<std::uint64_t> written_ = 0;
 };
 
@@ -202,6 +202,9 @@ void finish(Duration most) {
   }
 }
 
-std::uint64_t lost() { return log().sink->lost(); }
+std::uint64_t lost() {
+  const Log& from = log();
+  return from.sink->file_lost() + (from.queue ? from.queue->overrun_counter() : 0);
+}
 
 }  // namespace jump::log
