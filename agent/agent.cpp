@@ -6,6 +6,7 @@
 #include <cassert>
 #include <csignal>
 #include <random>
+#include <utility>
 
 #include "base/log.h"
 #include "control/methods.h"
@@ -97,7 +98,6 @@ Status Agent::start(Inheritance inheritance) {
   auto build = std::make_shared<std::string>();
   hashing_ = io_.in_pool([build] { *build = program_build(); }, [this, build] { build_ = *build; });
   watch_the_way();
-  service_.ready("listens on " + options_.socket_path);
   if (service_.watchdog()) {
     watchdog_timer_ = io_.timer([this] { sign_of_life(); });
     sign_of_life();
@@ -133,6 +133,13 @@ void Agent::adopt(const Inheritance& inheritance) {
 void Agent::leave_names() {
   server_.leave_name();
   for (const WantedForward& each : forwards_.all()) each.forward->leave_name();
+}
+
+void Agent::be_ready() {
+  if (std::exchange(told_ready_, true)) return;
+  ready_timer_->stop();
+  if (state_ == State::kRunning) service_.ready("listens on " + options_.socket_path);
+  if (ready_) ready_();
 }
 
 // From the loop, so that one that hangs is noticed.
@@ -175,8 +182,12 @@ void Agent::on_config(const AgentConfig& config) {
   server_.set_max_clients(config.max_clients);
 }
 
-void Agent::run() {
+void Agent::run(std::function<void()> ready) {
   if (!persistence_.started()) persistence_.start();
+  ready_ = std::move(ready);
+  ready_timer_ = io_.timer([this] { be_ready(); });
+  ready_timer_->start(kReadyMax);
+  persistence_.when_read([this](const Status&) { be_ready(); });
   loop_.run();
   log::info("agent {} has ended", getpid());
 }

@@ -57,6 +57,9 @@ class Agent {
   // somebody's work; finite, as an old agent must not stay for ever.
   static constexpr Duration kHandoverDrain = std::chrono::hours(1);
 
+  // A file system that hangs, or another agent's state file, must not keep who waits for this one.
+  static constexpr Duration kReadyMax = seconds(2);
+
   // `service` outlives it.
   Agent(AgentOptions options, const ServiceManager& service);
   ~Agent();
@@ -69,9 +72,10 @@ class Agent {
   Status start(Inheritance inheritance = {});
   // Another process listens on what it does: no name of a socket goes with this object.
   void leave_names();
+  // `ready` hears, from within, once what is in the state file is there, or kReadyMax has passed.
   // Until somebody asks it to end (SIGHUP asks it to read its config file again): SIGTERM, SIGINT, which end
   // it at once when they come again; agent.shutdown; agent.retire.
-  void run();
+  void run(std::function<void()> ready = nullptr);
 
  private:
   enum class State { kRunning, kRetired, kDraining, kClosing };
@@ -86,6 +90,7 @@ class Agent {
   void close();
   Drain::Load load() const;
   Status may_change() const;
+  void be_ready();
   void sign_of_life();
   void set_state(State next);
   void on_signal(int number);
@@ -116,6 +121,9 @@ class Agent {
   std::unique_ptr<Operation> hashing_;
   std::string build_;
   std::unique_ptr<Timer> watchdog_timer_;
+  std::function<void()> ready_;
+  std::unique_ptr<Timer> ready_timer_;
+  bool told_ready_ = false;
   std::unique_ptr<Drain> drain_;
   std::unique_ptr<Timer> shutdown_timer_;
   State state_ = State::kRunning;

@@ -26,7 +26,7 @@ proto::HandedForward describe(const WantedForward& wanted) {
   handed.client = wanted.by_client;
   if (request.listen.is_unix()) return handed;
   Endpoint at = request.listen;
-  if (wanted.by_client && !request.listens_there()) at.port = wanted.forward->listening().port;
+  if (wanted.by_client) at.port = wanted.forward->listening().port;  // also the one that a server chose
   handed.host = at.host;
   handed.port = at.port;
   return handed;

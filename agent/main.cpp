@@ -292,8 +292,7 @@ int run(const CommandLine& line) {
   Agent agent(std::move(options), service);
   Result<Launched> started = start_agent(agent, *socket, line.take_over, service);
   if (!started) return fail(started.error());
-  report(waiting, started);
-  agent.run();
+  agent.run([&] { report(waiting, started); });
   return ctl::kExitDone;
 }
 

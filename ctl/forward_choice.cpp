@@ -42,20 +42,50 @@ Error not_found(const Forwards& forwards, const std::string& word) {
   return error;
 }
 
-// What was meant by each forward's spec, by kind: one SPEC may be of several kinds.
+// The same text for each spelling of loopback, and of every interface. "::1" and "::" are others: a forward
+// may listen on each beside the IPv4 one.
+std::string loose_text(proto::ForwardSpec spec) {
+  std::string& bind = spec.listen.host;
+  if (bind == "localhost" || bind == "127.0.0.1") bind.clear();
+  if (bind == "0.0.0.0") bind = "*";
+  return spec.to_string();
+}
+
+// Whose a spec is: the forward that was opened with it, else one that listens where it says, as `list` prints
+// that, else one whose spec differs in the spelling of the bind address only.
 class BySpec {
  public:
   explicit BySpec(const Forwards& forwards) {
-    for (const proto::ForwardStatus& each : forwards) ids_[{each.kind, each.spec}].push_back(each.id);
+    for (const proto::ForwardStatus& each : forwards) {
+      opened_[{each.kind, each.spec}].push_back(each.id);
+      const std::string target = each.target.empty() ? std::string() : ":" + each.target;
+      listening_[{each.kind, each.listen + target}].push_back(each.id);
+      const auto kind = proto::forward_kind_of(each.kind);
+      if (!kind) continue;  // of a newer agent
+      const auto spec = proto::parse_forward_specs(*kind, each.spec);
+      if (spec.ok()) loose_[{each.kind, loose_text(spec->front())}].push_back(each.id);
+    }
   }
 
-  std::vector<std::string> find(const proto::ForwardSpec& spec) const {
-    const auto place = ids_.find({proto::forward_kind_name(spec.kind), spec.to_string()});
-    return place == ids_.end() ? std::vector<std::string>{} : place->second;
+  // `meanings`: one text may be a spec of several kinds.
+  std::vector<std::string> find(const std::vector<proto::ForwardSpec>& meanings) const {
+    std::vector<std::string> ids;
+    const auto look = [&](const Ids& all, auto text_of) {
+      if (!ids.empty()) return;
+      for (const proto::ForwardSpec& spec : meanings) {
+        const auto place = all.find({proto::forward_kind_name(spec.kind), text_of(spec)});
+        if (place != all.end()) ids.insert(ids.end(), place->second.begin(), place->second.end());
+      }
+    };
+    look(opened_, [](const proto::ForwardSpec& spec) { return spec.to_string(); });
+    look(listening_, [](const proto::ForwardSpec& spec) { return spec.to_string(); });
+    look(loose_, loose_text);
+    return ids;
   }
 
  private:
-  std::map<std::pair<std::string, std::string>, std::vector<std::string>> ids_;
+  using Ids = std::map<std::pair<std::string, std::string>, std::vector<std::string>>;  // by kind and text
+  Ids opened_, listening_, loose_;
 };
 
 Result<std::string> only(const Forwards& forwards, const std::string& word,
@@ -69,19 +99,19 @@ Result<std::string> only(const Forwards& forwards, const std::string& word,
 // One, or one for each port of a range.
 std::vector<ForwardChoice> by_spec(const Forwards& forwards, const BySpec& specs, const std::string& word,
                                    const std::string& directory) {
-  std::vector<std::pair<std::string, std::vector<std::string>>> found;  // the spec, and whose it is
+  std::vector<std::pair<std::string, std::vector<proto::ForwardSpec>>> found;  // each port's, of every kind
   for (const ForwardKind kind : {ForwardKind::kLocal, ForwardKind::kRemote, ForwardKind::kDynamic}) {
     const auto parsed = specs_here(kind, word, directory);
     if (!parsed.ok()) continue;
     for (std::size_t i = 0; i < parsed->size(); ++i) {
       if (found.size() == i) found.push_back({parsed->size() == 1 ? word : (*parsed)[i].to_string(), {}});
-      const std::vector<std::string> ids = specs.find((*parsed)[i]);
-      found[i].second.insert(found[i].second.end(), ids.begin(), ids.end());
+      found[i].second.push_back((*parsed)[i]);
     }
   }
   if (found.empty()) return {{word, not_found(forwards, word)}};
   std::vector<ForwardChoice> choices;
-  for (const auto& [item, ids] : found) choices.push_back({item, only(forwards, item, ids)});
+  for (const auto& [item, meanings] : found)
+    choices.push_back({item, only(forwards, item, specs.find(meanings))});
   return choices;
 }
 

@@ -88,7 +88,9 @@ void note_forward(Table& table, const proto::ForwardStatus& forward) {
   for (std::size_t i = 0; i < shown; ++i) {
     const proto::TargetStatus& each = forward.targets[i];
     const std::string times = each.refused > 1 ? fmt::format(" ({} times)", each.refused) : std::string();
-    table.add_note(Cell(fmt::format("{}, {}{}: {}", each.target, format_age(each.error_age), times, each.error),
+    std::string_view error = each.error;
+    if (error.starts_with(each.target + ": ")) error.remove_prefix(each.target.size() + 2);
+    table.add_note(Cell(fmt::format("{}, {}{}: {}", each.target, format_age(each.error_age), times, error),
                         active ? Colour::kNone : Colour::kRed));
   }
   if (forward.targets.size() > shown)
@@ -271,7 +273,11 @@ std::string format_marks(const proto::ForwardStatus& forward) {
   std::vector<std::string_view> marks;
   const bool everywhere = forward.listen.starts_with("*:") || forward.listen.starts_with("0.0.0.0:") ||
                           forward.listen.starts_with("[::]:");
-  if (forward.exposed) marks.push_back(everywhere ? "all interfaces" : "exposed");
+  // The server does not say what it made of the bind address.
+  const bool there = forward.kind.starts_with("remote");
+  const std::string exposed =
+      fmt::format("{}{}", everywhere ? "all interfaces" : "exposed", there ? " if GatewayPorts allows" : "");
+  if (forward.exposed) marks.push_back(exposed);
   if (forward.persist) marks.push_back("persist");
   if (forward.held > 0) marks.push_back("held");
   return fmt::format("{}", fmt::join(marks, ", "));

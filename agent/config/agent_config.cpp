@@ -136,11 +136,15 @@ class Interpreter {
     std::string kind;
     if (!table.text("kind", kind)) return;
     const auto known = proto::forward_kind_of(kind);
-    if (known && *known != ForwardKind::kRemoteDynamic) {
-      out = *known;
+    const ConfigPlace& place = table.find("kind")->value.place;
+    if (!known) {
+      table.fail(place, fmt::format("forward.kind: there is no kind '{}'", kind), "local, remote or dynamic");
+    } else if (*known == ForwardKind::kRemoteDynamic) {
+      out = ForwardKind::kRemote;  // what is meant: its spec is no second mistake
+      table.fail(place, "forward.kind: 'remote-dynamic' is what a remote forward without a target is called",
+                 "write kind = \"remote\", and only a port as the spec: spec = \"1080\"");
     } else {
-      table.fail(table.find("kind")->value.place, fmt::format("forward.kind: there is no kind '{}'", kind),
-                 "local, remote or dynamic");
+      out = *known;
     }
   }
 

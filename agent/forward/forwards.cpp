@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <map>
 #include <utility>
 
@@ -24,8 +25,8 @@ bool is_any_address(const std::string& host) { return host == "*" || host == "0.
 bool collide(const Endpoint& wanted, const Endpoint& bound) {
   if (wanted.is_unix() || bound.is_unix()) return wanted.path == bound.path;
   const std::string host = wanted.host.empty() || wanted.host == "localhost" ? "127.0.0.1" : wanted.host;
-  const bool meet = wanted.host == bound.host || host == bound.host || is_any_address(host) ||
-                    is_any_address(bound.host);
+  const bool meet =
+      wanted.host == bound.host || host == bound.host || is_any_address(host) || is_any_address(bound.host);
   return meet && wanted.port == bound.port;
 }
 
@@ -157,6 +158,7 @@ Result<WantedForward*> Forwards::find_or_listen(const ForwardRequest& request, H
   if (Status room = check_room(request); !room) return room.error();
   WantedForward& wanted = insert(request, host);
   if (Status bound = bind(wanted); !bound) {
+    by_id_.erase(wanted.id());
     forwards_.pop_back();
     next_id_--;  // nobody has seen it
     return bound.error();
@@ -188,6 +190,7 @@ WantedForward& Forwards::insert(const ForwardRequest& request, Host& host, std::
   });
   wanted.forward->on_moved([this] { changed(); });
   forwards_.push_back(std::move(wanted));
+  by_id_[forwards_.back().id()] = std::prev(forwards_.end());
   return forwards_.back();
 }
 
@@ -203,8 +206,9 @@ Status Forwards::bind(WantedForward& wanted) {
 
 // The name of one that cannot listen yet is not its own yet, either.
 Status Forwards::check_name(const WantedForward& wanted) const {
+  if (wanted.name().empty()) return {};
   for (const WantedForward& each : forwards_) {
-    if (&each == &wanted || wanted.name().empty() || each.name() != wanted.name() || each.unbound) continue;
+    if (&each == &wanted || each.name() != wanted.name() || each.unbound) continue;
     return Error{Errc::kInUse, "the name '" + wanted.name() + "' belongs to forward " + each.id(),
                  "choose another, or: jumpctl close " + each.id()};
   }
@@ -260,11 +264,14 @@ bool Forwards::keep(const ForwardRequest& request) {
 
 void Forwards::restore(const ForwardRequest& request) {
   Result<Host*> host = hosts_.get(request.via);
-  Status room = host ? check_room(request) : Status(host.error());
+  WantedForward* same = host ? find_same(request, **host) : nullptr;
+  if (host && !same) same = find_handed_over(request, **host);
+  Status room = host ? Status() : Status(host.error());
+  if (host && !same) room = check_room(request);
   if (!room) return log::error("persistent forward {}: {}", request.spec, room.error().message);
-  WantedForward* same = find_same(request, **host);
   WantedForward& wanted = same ? *same : insert(request, **host);
   wanted.by_client = wanted.persistent = true;
+  wanted.handed_over = false;
   same ? stay(wanted) : bind_or_wait(wanted, "state file");
 }
 
@@ -279,11 +286,12 @@ void Forwards::adopt(const ForwardRequest& request, const std::string& id, bool 
   if (!host) return log::error("forward {} was not taken over: {}", request.spec, host.error().message);
   std::uint64_t number = 0;
   const char* end = id.data() + id.size();
-  const bool good = id.starts_with('f') && std::from_chars(id.data() + 1, end, number).ptr == end && !find_id(id);
+  const bool good =
+      id.starts_with('f') && std::from_chars(id.data() + 1, end, number).ptr == end && !find_id(id);
   if (good) next_id_ = std::max(next_id_, number + 1);
   WantedForward& wanted = good ? insert(request, **host, id) : insert(request, **host);
   wanted.by_client = true;
-  wanted.persistent = persistent;
+  wanted.persistent = wanted.handed_over = persistent;
   bind_or_wait(wanted, "taken over");
 }
 
@@ -354,6 +362,19 @@ WantedForward* Forwards::find_same(const ForwardRequest& request, const Host& ho
   return nullptr;
 }
 
+// The port may be known to one of the two only: a server chose it after the other was written, or is away.
+// Several may be alike; each entry of the state file is one of them.
+WantedForward* Forwards::find_handed_over(const ForwardRequest& request, const Host& host) {
+  for (WantedForward& each : forwards_) {
+    const ForwardRequest& other = each.forward->request();
+    if (!each.handed_over || &each.forward->host() != &host) continue;
+    const bool alike = other.kind == request.kind && other.target == request.target &&
+                       other.spec == request.spec && other.name == request.name;
+    if (alike && (other.any_port() || request.any_port())) return &each;
+  }
+  return nullptr;
+}
+
 WantedForward* Forwards::find_configured(const ForwardRequest& request) {
   for (WantedForward& each : forwards_) {
     if (each.configured && each.configured->same_wish(request)) return &each;
@@ -362,10 +383,8 @@ WantedForward* Forwards::find_configured(const ForwardRequest& request) {
 }
 
 WantedForward* Forwards::find_id(const std::string& id) {
-  for (WantedForward& each : forwards_) {
-    if (each.id() == id) return &each;
-  }
-  return nullptr;
+  const auto place = by_id_.find(id);
+  return place == by_id_.end() ? nullptr : &*place->second;
 }
 
 void Forwards::close_if_unwanted(const std::string& id) {
@@ -437,9 +456,9 @@ void Forwards::sample_rates() {
 }
 
 void Forwards::close(const WantedForward* wanted) {
-  auto place = std::find_if(forwards_.begin(), forwards_.end(),
-                            [&](const WantedForward& each) { return &each == wanted; });
+  const auto place = by_id_.at(wanted->id());
   log::info("{}: closed", place->id());
+  by_id_.erase(place->id());
   std::shared_ptr<Forward> forward = std::move(place->forward);
   forwards_.erase(place);
   add(past_listeners_, forward->listener_stats());
@@ -457,6 +476,7 @@ void Forwards::stop_listening() {
 void Forwards::close_all() {
   std::list<WantedForward> all = std::move(forwards_);
   forwards_.clear();
+  by_id_.clear();
   for (WantedForward& each : all) each.forward->retire();
 }
 

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "forward/forward.h"
@@ -33,6 +34,7 @@ struct WantedForward {
   // Who wants it. It goes when nobody does.
   bool by_client = false;
   bool persistent = false;                   // by_client, and across restarts
+  bool handed_over = false;                  // and its entry in the state file is still to be read
   std::size_t holders = 0;                   // clients that it is to end with
   std::optional<ForwardRequest> configured;  // its entry in the config file
   int openers = 0;                           // requests under way
@@ -90,8 +92,8 @@ class Forwards {
   // The forward and its connections end, whoever wants it.
   void close(const WantedForward* wanted);
   void close_all();
-  // None listens any more and none can be opened; what they carry goes on, also of those that nobody wants any
-  // longer.
+  // None listens any more and none can be opened; what they carry goes on, also of those that nobody wants
+  // any longer.
   void stop_listening();
   // What another agent has handed over: as it was there, with its id. A client wants it.
   void adopt(const ForwardRequest& request, const std::string& id, bool persistent);
@@ -112,6 +114,7 @@ class Forwards {
   WantedForward& insert(const ForwardRequest& request, Host& host);
   WantedForward& insert(const ForwardRequest& request, Host& host, std::string id);
   WantedForward* find_same(const ForwardRequest& request, const Host& host);
+  WantedForward* find_handed_over(const ForwardRequest& request, const Host& host);
   WantedForward* find_configured(const ForwardRequest& request);
   Status bind(WantedForward& wanted);
   void bind_or_wait(WantedForward& wanted, const char* whose);
@@ -133,6 +136,7 @@ class Forwards {
   std::size_t max_forwards_ = kMaxForwards;
   std::function<void()> changed_;
   std::list<WantedForward> forwards_;
+  std::unordered_map<std::string, std::list<WantedForward>::iterator> by_id_;  // all of them
   std::unique_ptr<Timer> rebind_timer_;
   std::unique_ptr<Timer> rate_timer_;
   bool sampling_ = false;

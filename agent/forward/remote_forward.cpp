@@ -226,6 +226,7 @@ Endpoint RemoteForward::listening() const {
   if (left_) return *left_;
   Endpoint at = request_.listen;
   if (!at.is_unix() && port_) at.port = *port_;
+  if (request_.any_port() && !port_) at.port = last_port_;  // it is asked for again
   return at;
 }
 

@@ -58,13 +58,16 @@ Result<ForwardRequest> to_request(const proto::SavedForward& saved) {
   return request;
 }
 
-// Null: there is no such file.
+// Null: there is no such file. Errors: kInvalid (a directory), kLimit; of the file system.
 Result<std::optional<std::string>> read_whole(const std::string& path, std::size_t limit) {
   Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!file) {
     if (errno == ENOENT) return std::optional<std::string>();
     return system_error(path);
   }
+  struct stat what {};
+  if (fstat(file.get(), &what) == 0 && S_ISDIR(what.st_mode))
+    return Error{Errc::kInvalid, "it is a directory", {}};
   std::string text;
   char buffer[65536];
   while (true) {
@@ -73,7 +76,7 @@ Result<std::optional<std::string>> read_whole(const std::string& path, std::size
     if (count < 0) return system_error(path);
     if (count == 0) return std::optional(std::move(text));
     text.append(buffer, static_cast<std::size_t>(count));
-    if (text.size() > limit) return Error{Errc::kLimit, path + ": larger than any state file of ours", {}};
+    if (text.size() > limit) return Error{Errc::kLimit, "it is larger than any state file of ours", {}};
   }
 }
 
@@ -88,6 +91,23 @@ Status write_aside(const std::string& path, const std::string& text) {
   }
   if (fsync(file.get()) != 0) return system_error(path);
   return {};
+}
+
+bool is_directory(const std::string& path) {
+  struct stat what {};
+  return stat(path.c_str(), &what) == 0 && S_ISDIR(what.st_mode);
+}
+
+// A damaged file, for whom it may be of use. One that is too large is moved: a copy may fill the disk. A
+// directory is somebody else's, and stays.
+void keep_aside(const std::string& path, const Error& why) {
+  const std::string aside = path + ".damaged";
+  std::error_code ignored;
+  if (why.code == Errc::kLimit) {
+    std::filesystem::rename(path, aside, ignored);
+  } else if (!is_directory(path)) {
+    std::filesystem::copy_file(path, aside, std::filesystem::copy_options::overwrite_existing, ignored);
+  }
 }
 
 }  // namespace
@@ -145,17 +165,20 @@ Result<StateFile::Loaded> StateFile::load() const {
   std::string damaged;
   for (const std::string& path : {path_, copy_path()}) {
     auto text = read_whole(path, kMaxSize);
-    if (!text) return text.error();
-    if (!*text) continue;
-    Result<SavedForwards> saved = decode_saved(**text);
+    if (!text && text.error().code != Errc::kInvalid && text.error().code != Errc::kLimit)
+      return text.error();
+    if (text && !*text) continue;
+    Result<SavedForwards> saved = text ? decode_saved(**text) : Result<SavedForwards>(text.error());
     if (!saved) {
       damaged += fmt::format("{}{}: {}", damaged.empty() ? "" : "; ", path, saved.error().message);
-      std::error_code ignored;
-      std::filesystem::copy_file(path, path + ".damaged", std::filesystem::copy_options::overwrite_existing,
-                                 ignored);
+      keep_aside(path, saved.error());
     } else if (!best || saved->generation > best->generation) {
       best = *std::move(saved);
     }
+  }
+  if (!best && is_directory(path_)) {
+    return Error{Errc::kRefused, path_ + " is a directory, not a state file",
+                 "move it away, or name a file: jumpagent --state FILE"};
   }
   if (!damaged.empty()) {
     loaded.problem = fmt::format(
@@ -169,8 +192,13 @@ Result<StateFile::Loaded> StateFile::load() const {
 
 Status StateFile::save(const SavedForwards& saved) const {
   const std::string text = encode_saved(saved);
-  if (Status written = write(path_, text); !written) return written;
-  return write(copy_path(), text);
+  // A directory in the place of one leaves the other.
+  const bool only_copy = is_directory(path_);
+  const bool only_first = !only_copy && is_directory(copy_path());
+  if (!only_copy) {
+    if (Status written = write(path_, text); !written) return written;
+  }
+  return only_first ? Status() : write(copy_path(), text);
 }
 
 Status StateFile::write(const std::string& path, const std::string& text) const {

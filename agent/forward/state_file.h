@@ -45,10 +45,12 @@ class StateFile {
     SavedForwards saved;
     std::string problem;  // for a person: what was damaged, and what is used instead; empty: all is well
   };
-  // No file: nothing saved. A damaged one is kept aside, with ".damaged" behind its name. Errors: kRefused
-  // and others, when a file is there and cannot be read.
+  // No file: nothing saved. A damaged one is kept aside, with ".damaged" behind its name; a directory counts
+  // as damaged, and stays. Errors: kRefused and others, when a file is there and cannot be read, or a
+  // directory is in its place and there is no good copy.
   Result<Loaded> load() const;
-  // Both, one after the other, each written aside and renamed into place. Errors: of the file system.
+  // Both, one after the other, each written aside and renamed into place; but none where a directory is, as
+  // long as the other can be. Errors: of the file system.
   Status save(const SavedForwards& saved) const;
 
  private:

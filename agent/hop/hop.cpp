@@ -331,7 +331,7 @@ void Hop::check_alive() {
 
 void Hop::suspect() {
   if (state_ != State::kReady) return;
-  liveness_.suspect(io_.now());
+  liveness_.suspect(io_.now(), round_trip().value_or(Duration::zero()));
   check_alive();
 }
 

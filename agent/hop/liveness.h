@@ -26,6 +26,8 @@ class Liveness {
   // One lost packet and its retransmission on a path of a second, and within the three seconds that a user
   // waits after opening the lid.
   static constexpr Duration kSuspectPatience = milliseconds(2500);
+  // A path that is slower than that allows gets so many of its own round trips.
+  static constexpr int kSuspectRoundTrips = 3;
   // A timer that is later than this was held up with the whole process.
   static constexpr Duration kLate = seconds(1);
 
@@ -48,9 +50,10 @@ class Liveness {
   }
   // Bytes went: the server has something to answer, or to acknowledge.
   void spoke(TimePoint now) { waits_since_ = std::min(waits_since_, now); }
-  void suspect(TimePoint now) {
+  // `round_trip`: what the path usually takes; zero: not known.
+  void suspect(TimePoint now, Duration round_trip = {}) {
     ask_at_ = now;
-    suspect_until_ = now + kSuspectPatience;
+    suspect_until_ = now + std::max(kSuspectPatience, kSuspectRoundTrips * round_trip);
   }
 
   // To be called at next_tick(). kAsk: send the question now.

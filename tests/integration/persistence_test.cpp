@@ -101,6 +101,19 @@ TEST_F(PersistenceTest, AnOrderlyEndKeepsThemToo) {
   EXPECT_TRUE(reaches(port.number()));
 }
 
+// A large file, here a damaged copy, takes a while to read.
+TEST_F(PersistenceTest, TheyAreThereWhenUpReturns) {
+  up();
+  ControlClient(agent()).open("local", "0" + to_echo(), {{"persist", true}});
+  const std::string copy = state_file() + ".copy";
+  for (int i = 0; i < 3; ++i) {
+    agent().kill9();
+    std::filesystem::resize_file(copy, 15 << 20);
+    up();
+    EXPECT_EQ(ControlClient(agent()).list().size(), 1u);
+  }
+}
+
 TEST_F(PersistenceTest, AClosedOneDoesNotComeBack) {
   const ReservedPort one, two;
   up();
@@ -213,6 +226,50 @@ TEST_F(PersistenceTest, ADamagedFileIsMadeUpForByItsCopyAndThatIsSaid) {
   up();
   EXPECT_TRUE(eventually([&] { return forwards().size() == 1; }));
   EXPECT_EQ(state_problem(), "");
+}
+
+TEST_F(PersistenceTest, AnOversizedFileIsPutAsideAndTheCopyIsUsed) {
+  const ReservedPort port, other;
+  up();
+  ControlClient(agent()).open("local", std::to_string(port.number()) + to_echo(), {{"persist", true}});
+  const std::string file = state_file();
+  agent().kill9();
+  std::filesystem::resize_file(file, 17 << 20);
+  up();
+  EXPECT_EQ(forwards().size(), 1u);
+  EXPECT_TRUE(says(state_problem(), file + ": it is larger than any state file")) << state_problem();
+  EXPECT_EQ(std::filesystem::file_size(file + ".damaged"), 17u << 20);
+  ControlClient(agent()).open("local", std::to_string(other.number()) + to_echo(), {{"persist", true}});
+  agent().kill9();
+  up();
+  EXPECT_EQ(forwards().size(), 2u);
+  EXPECT_EQ(state_problem(), "");
+}
+
+TEST_F(PersistenceTest, ADirectoryInTheFilesPlaceLeavesTheCopyToWorkWith) {
+  const ReservedPort port, other;
+  up();
+  ControlClient(agent()).open("local", std::to_string(port.number()) + to_echo(), {{"persist", true}});
+  const std::string file = state_file();
+  agent().kill9();
+  std::filesystem::remove(file);
+  std::filesystem::create_directories(file + "/somebody's");
+  for (std::size_t count : {1u, 2u}) {
+    up();
+    EXPECT_EQ(forwards().size(), count);
+    EXPECT_TRUE(says(state_problem(), file + ": it is a directory")) << state_problem();
+    ControlClient(agent()).open("local", std::to_string(other.number()) + to_echo(), {{"persist", true}});
+    agent().kill9();
+  }
+  EXPECT_TRUE(std::filesystem::is_directory(file + "/somebody's"));
+}
+
+TEST_F(PersistenceTest, ADirectoryAndNoCopyIsRefusedWithTheWayOut) {
+  agent().run({"--state", lab_.directory().make_dir("state")});
+  EXPECT_TRUE(eventually([&] { return says(state_problem(), "is a directory"); })) << state_problem();
+  const std::string why = ControlClient(agent()).open_failure("local", "0" + to_echo(), {{"persist", true}});
+  EXPECT_TRUE(says(why, "is a directory")) << why;
+  EXPECT_TRUE(says(why, "jumpagent --state FILE")) << why;
 }
 
 TEST_F(PersistenceTest, WithBothDamagedItStartsSaysSoAndCanPersistAgain) {

@@ -181,6 +181,32 @@ TEST(Upgrade, APersistentForwardIsNotThereTwice) {
   EXPECT_TRUE(forwards[0].at("persist").get<bool>());
 }
 
+TEST(Upgrade, APortThatTheServerChoseIsKeptAndItsForwardIsNotThereTwice) {
+  Lab lab;
+  TcpService echo(TcpService::echo());
+  AgentProcess& agent = lab.agent();
+  const std::string spec = "0:127.0.0.1:" + std::to_string(echo.port());
+  agent.ctl_json({"reverse", "--via", Lab::kBastion, "--persist", spec});
+  agent.ctl_json({"reverse", "--via", Lab::kBastion, "--persist", spec});
+  agent.ctl_json({"reverse", "--via", Lab::kBastion, spec});
+  const json before = agent.status().at("forwards");
+  ASSERT_EQ(before.size(), 3u) << before;
+  for (int round = 0; round < 2; ++round) {
+    ASSERT_TRUE(up(agent, agent_program(), {"--replace"}).ok());
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      const std::uint16_t port = port_of(before[i].at("listen"));
+      EXPECT_TRUE(eventually([&] { return echoes(port); }, seconds(30))) << i << ": " << agent.status();
+    }
+    const json after = agent.status().at("forwards");
+    ASSERT_EQ(after.size(), before.size()) << after;
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      for (const char* field : {"id", "spec", "listen", "persist"}) {
+        EXPECT_EQ(after[i].at(field), before[i].at(field)) << field;
+      }
+    }
+  }
+}
+
 TEST(Upgrade, TheConfigFilesForwardsAndTheOptionsGoAlong) {
   Lab lab;
   TcpService echo(TcpService::echo());

@@ -166,6 +166,12 @@ INSTANTIATE_TEST_SUITE_P(
             "[[route]]\nvia = 'b'\nto = ['a', '10.0.0.1/8']",
             "3:12: route.to: '10.0.0.1/8' is not a destination: the network that it lies in is 10.0.0.0/8; "},
         Mistake{"[[forward]]\nvia = 'b'", "1:1: forward.spec is missing; as in spec = "},
+        Mistake{"[[forward]]\nvia = 'b'\nspec = '1:a:2'\nkind = 'socks'",
+                "4:8: forward.kind: there is no kind 'socks'; local, remote or dynamic"},
+        Mistake{
+            "[[forward]]\nvia = 'b'\nkind = 'remote-dynamic'\nspec = '1080'",
+            "3:8: forward.kind: 'remote-dynamic' is what a remote forward without a target is called; write "
+            "kind = \"remote\", and only a port as the spec: spec = \"1080\""},
         Mistake{"[[forward]]\nvia = 'b'\nspec = '80'",
                 "3:8: forward.spec: forward '80': the target is missing"},
         Mistake{"[[forward]]\nvia = 'b'\nspec = 'x/y:a:80'",

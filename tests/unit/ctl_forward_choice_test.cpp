@@ -65,6 +65,55 @@ TEST(ForwardChoice, ASpecIsFoundInAnySpelling) {
   EXPECT_EQ(chosen({"./app.sock:svc:80", "9001:./here.sock"}), "f6 f7");
 }
 
+TEST(ForwardChoice, LoopbackAndEveryInterfaceAreTheSameInAnySpelling) {
+  const std::vector<proto::ForwardStatus> all = {
+      forward("f1", "local", "7001:svc:80", "", "127.0.0.1:7001"),
+      forward("f2", "local", "localhost:7002:svc:80"),
+      forward("f3", "local", "127.0.0.1:7003:svc:80"),
+      forward("f4", "remote", "*:7004:localhost:80"),
+      forward("f5", "dynamic", "0.0.0.0:7005"),
+      forward("f6", "local", "[::1]:7006:svc:80"),
+  };
+  const auto id_of = [&all](const std::string& word) {
+    const auto choices = choose_forwards(all, {word}, "");
+    return choices.size() == 1 && choices[0].id.ok() ? *choices[0].id : std::string();
+  };
+  for (const std::string bind : {"", "localhost:", "127.0.0.1:"}) {
+    EXPECT_EQ(id_of(bind + "7001:svc:80"), "f1") << bind;
+    EXPECT_EQ(id_of(bind + "7002:svc:80"), "f2") << bind;
+    EXPECT_EQ(id_of(bind + "7003:svc:80"), "f3") << bind;
+    for (const char* other : {"7004:localhost:80", "7005", "7006:svc:80", "7001:svc:81"})
+      EXPECT_EQ(id_of(bind + other), "") << bind << other;
+  }
+  for (const std::string bind : {":", "*:", "0.0.0.0:"}) {
+    EXPECT_EQ(id_of(bind + "7004:localhost:80"), "f4") << bind;
+    EXPECT_EQ(id_of(bind + "7005"), "f5") << bind;
+    EXPECT_EQ(id_of(bind + "7001:svc:80"), "") << bind;
+  }
+}
+
+TEST(ForwardChoice, TheAddressThatWasChosenFindsIt) {
+  const std::vector<proto::ForwardStatus> all = [] {
+    std::vector<proto::ForwardStatus> two = {forward("f1", "local", "0:svc:80", "", "127.0.0.1:40001"),
+                                             forward("f2", "local", "0:svc:80", "", "127.0.0.1:40002")};
+    for (proto::ForwardStatus& each : two) each.target = "svc:80";
+    return two;
+  }();
+  const auto choices = choose_forwards(all, {"127.0.0.1:40002:svc:80"}, "");
+  ASSERT_EQ(choices.size(), 1u);
+  ASSERT_TRUE(choices[0].id.ok()) << choices[0].id.error().message;
+  EXPECT_EQ(*choices[0].id, "f2");
+  EXPECT_FALSE(choose_forwards(all, {"127.0.0.1:40002:svc:81"}, "").front().id.ok());
+}
+
+TEST(ForwardChoice, TheSpellingThatItWasOpenedWithGoesFirst) {
+  const std::vector<proto::ForwardStatus> all = {forward("f1", "local", "7001:svc:80"),
+                                                 forward("f2", "remote", "127.0.0.1:7001:svc:80")};
+  EXPECT_EQ(*choose_forwards(all, {"7001:svc:80"}, "").front().id, "f1");
+  EXPECT_EQ(*choose_forwards(all, {"127.0.0.1:7001:svc:80"}, "").front().id, "f2");
+  EXPECT_EQ(choose_forwards(all, {"localhost:7001:svc:80"}, "").front().id.error().code, Errc::kInvalid);
+}
+
 TEST(ForwardChoice, ARangeIsEachOfItsPorts) {
   EXPECT_EQ(chosen({"8000-8001:svc:9000-9001"}), "f4 f5");
   EXPECT_EQ(chosen({"8000-8002:svc:9000-9002"}), "f4 f5 !not_found");

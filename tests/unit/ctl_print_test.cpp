@@ -147,6 +147,16 @@ TEST(Format, MarksSayWhatIsNotAsUsual) {
     EXPECT_EQ(format_marks(plain), "all interfaces, persist");
   }
   EXPECT_EQ(format_forward(plain), "[::]:8080 -> svc:80 via prod (f1), all interfaces, persist");
+  for (const char* kind : {"remote", "remote-dynamic"}) {
+    plain.kind = kind;
+    plain.listen = "*:8080";
+    EXPECT_EQ(format_marks(plain), "all interfaces if GatewayPorts allows, persist");
+    plain.listen = "10.0.0.5:8080";
+    EXPECT_EQ(format_marks(plain), "exposed if GatewayPorts allows, persist");
+    plain.exposed = false;
+    EXPECT_EQ(format_marks(plain), "persist");
+    plain.exposed = true;
+  }
 }
 
 TEST(Format, RateOnlyWhereSomethingMoves) {
@@ -269,6 +279,9 @@ TEST(Render, TargetsOfADynamicForwardEachHaveTheirError) {
             std::string::npos)
       << text;
   EXPECT_EQ(text.find("last error"), std::string::npos) << "it would be said twice: " << text;
+  proxy.targets[1].error = "db:5432: no route";
+  EXPECT_NE(render_forwards({proxy}, Style{}).find("\n  db:5432, 1 minute ago: no route\n"), std::string::npos)
+      << "the target is named twice";
   proxy.targets.resize(16, {"more:1", "no", 0, 1});
   EXPECT_NE(render_forwards({proxy}, Style{}).find("\n  and 11 more that could not be reached\n"), std::string::npos);
   proxy.error = "prod: connection lost";

@@ -101,6 +101,14 @@ TEST(Liveness, SuspicionCutsTheWaitForAnOlderQuestionShort) {
   EXPECT_EQ(end.after, Liveness::kInterval + seconds(1) + Liveness::kSuspectPatience);
 }
 
+TEST(Liveness, ASlowPathIsGivenItsOwnTime) {
+  Liveness liveness(Duration::zero(), 3);
+  liveness.heard(kStart);
+  liveness.suspect(kStart, seconds(2));
+  ASSERT_EQ(run(liveness, kStart + seconds(60)).verdict, Verdict::kAsk);
+  EXPECT_EQ(run(liveness, kStart + seconds(60)).after, Liveness::kSuspectRoundTrips * seconds(2));
+}
+
 TEST(Liveness, SuspicionThatIsAnsweredIsForgotten) {
   Liveness liveness(Duration::zero(), 3);
   liveness.heard(kStart);
