@@ -183,7 +183,8 @@ Result<StateFile::Loaded> StateFile::load() const {
   if (!damaged.empty()) {
     loaded.problem = fmt::format(
         "{}; {}", damaged,
-        best ? fmt::format("used instead: the last good list, of {} forwards", best->forwards.size())
+        best ? fmt::format("used instead: the last good list, of {} forward{}", best->forwards.size(),
+                           best->forwards.size() == 1 ? "" : "s")
              : "there is no good copy: no persistent forward is known");
   }
   if (best) loaded.saved = *std::move(best);

@@ -202,9 +202,12 @@ TEST_F(StateFileTest, GarbageIsSaidAndKeptAside) {
 TEST_F(StateFileTest, AFileLargerThanAnyOfOursIsNotTakenIn) {
   put(path_, "");
   std::filesystem::resize_file(path_, StateFile::kMaxSize + 1);
-  Result<StateFile::Loaded> loaded = file_.load();
-  ASSERT_FALSE(loaded.ok());
-  EXPECT_EQ(loaded.error().code, Errc::kLimit);
+  put(copy_, encode_saved(list_of(5, 2)));
+  const StateFile::Loaded loaded = load();
+  EXPECT_EQ(loaded.saved.forwards.size(), 2u);
+  EXPECT_THAT(loaded.problem, HasSubstr(path_ + ": it is larger than any state file of ours"));
+  EXPECT_FALSE(std::filesystem::exists(path_)) << "moved aside";
+  EXPECT_TRUE(std::filesystem::exists(path_ + ".damaged"));
 }
 
 TEST_F(StateFileTest, AFailedSaveNamesTheFileAndLeavesTheLastOne) {
