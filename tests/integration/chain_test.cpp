@@ -270,10 +270,15 @@ TEST_F(Chain, AJumpHostInUseIsNotDisconnected) {
 TEST_F(Chain, TheLossOfTheFirstHopIsToldByTheLast) {
   ASSERT_TRUE(agent_->ctl({"connect", "db1"}).ok());
   sshd1_->kill();
+  // It dials again at once, and what comes of that takes the place of the story in its status.
+  const auto told = [&](const std::string& text) {
+    return eventually([&] { return agent_->log().find(text) != std::string::npos; });
+  };
+  EXPECT_TRUE(told("db1 (root@172.31.2.2:2203): the connection through two")) << agent_->log();
+  EXPECT_TRUE(told("the connection through one (root@" + address1_ + ":2201) ended: ")) << agent_->log();
   const auto error = [&] { return agent_->host_status("db1").value("error", ""); };
-  EXPECT_TRUE(eventually([&] { return !error().empty(); }));
-  EXPECT_THAT(error(), HasSubstr("db1 (root@172.31.2.2:2203): the connection through two"));
-  EXPECT_THAT(error(), HasSubstr("the connection through one (root@" + address1_ + ":2201) ended: "));
+  EXPECT_TRUE(eventually([&] { return error().find("one (root@" + address1_ + ":2201)") != std::string::npos; }))
+      << error();
   EXPECT_THAT(agent_->ctl({"connect", "db1"}).err, HasSubstr("jump host one"));
 }
 

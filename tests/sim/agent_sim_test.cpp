@@ -334,8 +334,8 @@ TEST_F(AgentSim, AForwardWhoseHostBrokeBeforeTheTargetAnsweredIsNotDegraded) {
   io.settle();
   EXPECT_TRUE(got.closed);
   call("host.connect", {{"host", "prod"}});
-  for (const json& forward : call("forward.list", json::object())["result"]["forwards"])
-    EXPECT_EQ(forward["state"], "active") << forward.dump();
+  const json list = call("forward.list", json::object());
+  for (const json& forward : list["result"]["forwards"]) EXPECT_EQ(forward["state"], "active") << forward.dump();
 }
 
 TEST_F(AgentSim, AForwardWhoseHostRefusesTheLoginIsSaidToHaveFailed) {
