@@ -73,7 +73,7 @@ class DynamicForward::Proxied final : public Connection, private ChannelEvents, 
 
 DynamicForward::DynamicForward(Io& io, Host& host, std::string id, ForwardRequest request,
                                const ForwardLimits& limits)
-    : Forward(io, host, std::move(id), std::move(request), limits) {}
+    : ListeningForward(io, host, std::move(id), std::move(request), limits) {}
 
 DynamicForward::~DynamicForward() { end_connections(); }
 
@@ -81,37 +81,7 @@ void DynamicForward::establish(Established done) {
   if (done) done({});
 }
 
-Status DynamicForward::listen() {
-  ListenOptions options;
-  options.at = request_.listen;
-  auto listener =
-      io_.listen(options, [this](std::unique_ptr<ByteStream> stream) { on_accepted(std::move(stream)); });
-  if (!listener) return listener.error();
-  listener_ = *std::move(listener);
-  return {};
-}
-
-void DynamicForward::stop_listening() {
-  left_ = listening();
-  listener_.reset();
-}
-
-void DynamicForward::retire() {
-  listener_.reset();
-  end_connections();
-}
-
-Endpoint DynamicForward::listening() const { return listener_ ? listener_->local() : left_.value_or(request_.listen); }
-
-Forward::State DynamicForward::state() const {
-  if (left_) return State::kEnding;
-  if (!listener_) return State::kStarting;
-  if (!host_.ready()) return State::kWaiting;
-  return failures_.last_reached() ? State::kActive : State::kDegraded;
-}
-
 void DynamicForward::on_accepted(std::unique_ptr<ByteStream> stream) {
-  if (!admit()) return stream->abort();
   auto connection = std::make_shared<Proxied>(*this, std::move(stream));
   Proxied& added = *connection;
   add(std::move(connection));

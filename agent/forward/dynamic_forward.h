@@ -7,35 +7,25 @@
 #include <memory>
 #include <string>
 
-#include "forward/forward.h"
+#include "forward/listening_forward.h"
 #include "forward/proxy_client.h"
 
 namespace jump {
 
-class DynamicForward final : public Forward {
+class DynamicForward final : public ListeningForward {
  public:
   DynamicForward(Io& io, Host& host, std::string id, ForwardRequest request, const ForwardLimits& limits);
   ~DynamicForward() override;
 
-  Status listen() override;
   void establish(Established done) override;
-  void stop_listening() override;
-  std::vector<int> sockets() const override { return listener_ ? listener_->sockets() : std::vector<int>{}; }
-  void leave_name() override {
-    if (listener_) listener_->leave_name();
-  }
-  void retire() override;
-  Endpoint listening() const override;
-  State state() const override;
-  ListenerStats listener_stats() const override { return listener_ ? listener_->stats() : ListenerStats{}; }
   const TargetFailures* target_failures() const override { return &failures_; }
 
  private:
   class Proxied;
 
-  void on_accepted(std::unique_ptr<ByteStream> stream);
+  void on_accepted(std::unique_ptr<ByteStream> stream) override;
+  bool target_reached() const override { return failures_.last_reached(); }
 
-  std::unique_ptr<Listener> listener_;
   TargetFailures failures_;
 };
 

@@ -69,7 +69,7 @@ class LocalForward::Carried final : public Connection, private ChannelEvents {
 
 LocalForward::LocalForward(Io& io, Host& host, std::string id, ForwardRequest request,
                            const ForwardLimits& limits)
-    : Forward(io, host, std::move(id), std::move(request), limits) {
+    : ListeningForward(io, host, std::move(id), std::move(request), limits) {
   if (request_.prewarm == 0) return;
   spares_ = std::make_unique<SpareChannels>(io_, host_, channel_open(), request_.prewarm,
                                             limits_.open_timeout, [this](const Error& error) {
@@ -92,43 +92,19 @@ void LocalForward::establish(Established done) {
   if (done) done({});
 }
 
-Status LocalForward::listen() {
-  ListenOptions options;
-  options.at = request_.listen;
-  auto listener =
-      io_.listen(options, [this](std::unique_ptr<ByteStream> stream) { on_accepted(std::move(stream)); });
-  if (!listener) return listener.error();
-  listener_ = *std::move(listener);
-  return {};
-}
-
 void LocalForward::stop_listening() {
-  left_ = listening();
-  listener_.reset();
+  ListeningForward::stop_listening();
   watching_.reset();
   spares_.reset();
 }
 
 void LocalForward::retire() {
-  listener_.reset();
   watching_.reset();
   spares_.reset();
-  end_connections();
-}
-
-Endpoint LocalForward::listening() const { return listener_ ? listener_->local() : left_.value_or(request_.listen); }
-
-Forward::State LocalForward::state() const {
-  if (left_) return State::kEnding;
-  if (!listener_) return State::kStarting;
-  if (!host_.ready()) return State::kWaiting;
-  // A spare that is open shows that the target answers again.
-  const bool reached = !refused_last_ || spares_ready() > 0;
-  return reached ? State::kActive : State::kDegraded;
+  ListeningForward::retire();
 }
 
 void LocalForward::on_accepted(std::unique_ptr<ByteStream> stream) {
-  if (!admit()) return stream->abort();
   auto connection = std::make_shared<Carried>(*this, std::move(stream));
   Carried& added = *connection;
   add(std::move(connection));

@@ -7,28 +7,20 @@
 #include <memory>
 #include <string>
 
-#include "forward/forward.h"
+#include "forward/listening_forward.h"
 #include "forward/spare_channels.h"
 
 namespace jump {
 
-class LocalForward final : public Forward {
+class LocalForward final : public ListeningForward {
  public:
   // `request` has a target; its `prewarm` says how many spare channels to it are kept open.
   LocalForward(Io& io, Host& host, std::string id, ForwardRequest request, const ForwardLimits& limits);
   ~LocalForward() override;
 
-  Status listen() override;
   void establish(Established done) override;
   void stop_listening() override;
-  std::vector<int> sockets() const override { return listener_ ? listener_->sockets() : std::vector<int>{}; }
-  void leave_name() override {
-    if (listener_) listener_->leave_name();
-  }
   void retire() override;
-  Endpoint listening() const override;
-  State state() const override;
-  ListenerStats listener_stats() const override { return listener_ ? listener_->stats() : ListenerStats{}; }
   std::size_t spares_wanted() const override { return spares_ ? spares_->wanted() : 0; }
   std::size_t spares_ready() const override { return spares_ ? spares_->ready() : 0; }
 
@@ -36,11 +28,12 @@ class LocalForward final : public Forward {
   class Carried;
 
   ChannelOpen channel_open() const;
-  void on_accepted(std::unique_ptr<ByteStream> stream);
+  void on_accepted(std::unique_ptr<ByteStream> stream) override;
+  // A spare that is open shows that the target answers again.
+  bool target_reached() const override { return !refused_last_ || spares_ready() > 0; }
 
   std::unique_ptr<SpareChannels> spares_;  // null without prewarming
   std::unique_ptr<Operation> watching_;    // the host's becoming connected, for the spares
-  std::unique_ptr<Listener> listener_;
   bool refused_last_ = false;  // the target (not the host) refused the last connection, or a spare
 };
 
