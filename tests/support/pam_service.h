@@ -16,16 +16,18 @@ namespace jump::test {
 class PamService {
  public:
   static bool possible() {
-#ifdef JUMPAGENT_PAM_MODULE
+#ifdef JUMPAGENT_HAS_PAM_MODULE
     return ::getuid() == 0 && std::filesystem::is_directory("/etc/pam.d");
 #else
     return false;
 #endif
   }
   explicit PamService(const std::string& arguments) {
-#ifdef JUMPAGENT_PAM_MODULE
+#ifdef JUMPAGENT_HAS_PAM_MODULE
     std::filesystem::copy_file("/usr/sbin/sshd", program());
-    const std::string module = JUMPAGENT_PAM_MODULE;
+    // Beside the tests' own directory, wherever that is now.
+    const auto tests = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+    const std::string module = tests.parent_path() / "lib" / "pam_questions.so";
     std::string text = fmt::format("auth required {} {}\n", module, arguments);
     for (const char* kind : {"account", "password", "session"})
       text += fmt::format("{} required {}\n", kind, module);
