@@ -46,12 +46,13 @@ Agent::Agent(AgentOptions options, const ServiceManager& service)
       instance_(random_name()),
       io_(loop_),
       started_(loop_.now()),
-      events_(io_, [this] { return observe(hosts_, forwards_, &interactions_, loop_.now()); }),
+      events_(io_, [this] { return observe(hosts_, forwards_, &interactions_, &sessions_, loop_.now()); }),
       interactions_(io_),
       hosts_(io_, options_.ssh_config_file,
              options_.config.lanes ? Host::Lanes::kAsNeeded : Host::Lanes::kNever,
              options_.config.window_memory, &interactions_),
       forwards_(io_, hosts_, options_.config.forward_limits),
+      session_methods_(io_, sessions_),
       persistence_(io_, forwards_, options_.state_file),
       config_(io_, hosts_, forwards_, options_.config_file, options_.config),
       doctor_(io_, options_.ssh_config_file, &interactions_),
@@ -61,18 +62,30 @@ Agent::Agent(AgentOptions options, const ServiceManager& service)
       proto::kProtocolMax,
       JUMPAGENT_VERSION,
       {"forward.local", "forward.remote", "forward.dynamic", "forward.prewarm", "forward.persist",
-       "forward.hold", proto::kInteractionsCapability, "doctor", proto::kEventsCapability, "agent.handover"},
+       "forward.hold", proto::kInteractionsCapability, "doctor", proto::kEventsCapability, "agent.handover",
+       proto::kSessionCapability, proto::kStreamCapability},
       instance_,
       getpid()};
-  bind_methods(dispatcher_,
-               MethodContext{io_, hosts_, forwards_, std::move(identity), [this] { return status(); },
-                             [this](const proto::AgentShutdownParams& params) { return shut_down(params); },
-                             &interactions_, config_.current(),
-                             [this](ReloadDone done) { config_.reload(std::move(done)); }, &persistence_,
-                             &doctor_, &events_, [this] { return may_change(); }});
+  const MethodContext context{io_,
+                              hosts_,
+                              forwards_,
+                              std::move(identity),
+                              [this] { return status(); },
+                              [this](const proto::AgentShutdownParams& params) { return shut_down(params); },
+                              &interactions_,
+                              config_.current(),
+                              [this](ReloadDone done) { config_.reload(std::move(done)); },
+                              &persistence_,
+                              &doctor_,
+                              &events_,
+                              &sessions_,
+                              [this] { return may_change(); }};
+  bind_methods(dispatcher_, context);
+  session_methods_.bind(dispatcher_, context);
   handover_.bind(dispatcher_);
   hosts_.on_changed([this] { events_.hint(); });
   interactions_.on_changed([this] { events_.hint(); });
+  sessions_.on_changed([this] { events_.hint(); });
 }
 
 Agent::~Agent() = default;
@@ -251,6 +264,7 @@ Drain::Load Agent::load() const {
     sum.connections += counters.connections;
     sum.moved += counters.bytes_in + counters.bytes_out;
   }
+  sum.connections += sessions_.count();
   for (const auto& [name, host] : hosts_.all()) {
     const proto::HostStatus status = host_status(*host, loop_.now());
     sum.moved += status.bytes_in + status.bytes_out;
@@ -267,6 +281,7 @@ void Agent::close() {
   forwards_.on_changed(nullptr);
   forwards_.close_all();
   Error reason{Errc::kClosed, "the agent is shutting down", {}};
+  sessions_.end_all(reason);
   for (const auto& [name, host] : hosts_.all()) host->disconnect(reason);
   // Answers on their way to clients, and the goodbyes to servers, get out meanwhile.
   shutdown_timer_ = io_.timer([this] { loop_.stop(); });
@@ -304,6 +319,8 @@ proto::AgentStatus Agent::status() const {
   status.clients_refused = server_.refused();
   status.requests_paused = control.pauses;
   status.protocol_errors = control.protocol_errors;
+  status.sessions_total = sessions_.total();
+  status.sessions_refused = sessions_.refused();
   status.accept_pauses = listener.pauses + forward_listeners.pauses;
   status.window_budget = hosts_.budget().cap();
   status.window_held = hosts_.budget().held();

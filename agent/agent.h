@@ -20,6 +20,7 @@
 #include "control/events.h"
 #include "control/interactions.h"
 #include "control/server.h"
+#include "control/session_methods.h"
 #include "doctor/doctor.h"
 #include "drain.h"
 #include "forward/forwards.h"
@@ -33,6 +34,7 @@
 #include "proto/messages.h"
 #include "route/hosts.h"
 #include "service_manager.h"
+#include "session/sessions.h"
 #include "socket_watch.h"
 #include "takeover.h"
 
@@ -108,6 +110,8 @@ class Agent {
   Interactions interactions_;
   Hosts hosts_;
   Forwards forwards_;
+  Sessions sessions_;
+  SessionMethods session_methods_;
   Persistence persistence_;
   LiveConfig config_;
   Doctor doctor_;

@@ -115,6 +115,11 @@ void Client::say_what_is_due() {
 
 // What is no answer to one of the calls: a notification, or an answer about a question.
 void Client::on_aside(const proto::Answer& answer) {
+  if (answer.method == proto::notification::kSessionEnded.name ||
+      answer.method == proto::notification::kStreamEnded.name) {
+    asides_.push_back(answer);
+    return;
+  }
   if (answerer_ == nullptr) return;
   if (!answer.method.empty()) return answerer_->on_notification(answer.method, answer.result);
   if (const auto claim = claims_.extract(answer.id)) answerer_->on_claimed(claim.mapped(), !answer.error);

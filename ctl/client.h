@@ -65,6 +65,21 @@ class Client {
     return proto::decode_result<R>(outcome.result);
   }
 
+  // The same, with descriptors, at most proto::kMaxDescriptors, that stay the caller's.
+  template <class P, class R>
+  Result<R> call_passing(const proto::Method<P, R>& method, const P& params, std::vector<int> descriptors,
+                         Duration timeout) {
+    connection_.pass(std::move(descriptors));
+    return call(method, params, timeout);
+  }
+  // Asks for something whose answer is of no matter.
+  template <class P, class R>
+  void tell(const proto::Method<P, R>& method, const P& params) {
+    connection_.queue(proto::encode_request(++last_id_, method, params));
+  }
+  // Notifications that came while a call was under way and that its Answerer does not know, in their order.
+  std::vector<proto::Answer> take_asides() { return std::move(asides_); }
+
   // Waits until the agent has ended the connection, as it does when it shuts down. Errors: kTimeout.
   Status wait_closed(Duration timeout);
   // What the agent says unasked, as it came; empty when one of `others` can be read. Without a limit. *line is
@@ -86,6 +101,7 @@ class Client {
   proto::HelloResult agent_;
   Answerer* answerer_ = nullptr;
   std::map<std::string, std::string> claims_;  // request id to interaction id
+  std::vector<proto::Answer> asides_;
   std::int64_t last_id_ = 0;
 };
 

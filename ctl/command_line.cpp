@@ -28,6 +28,14 @@ constexpr auto kOptions = std::to_array<OptionRow>({
     {"--persist", false, kPersist, "back after a restart of the agent"},
     {"--hold", false, kHold, "only as long as this command runs"},
     {"--all", false, kAll, "every forward that is listed"},
+    {"-t", false, kSession, "ask for a terminal; -tt: even without one here"},
+    {"-T", false, kSession, "ask for no terminal"},
+    {"-A", false, kSession, "let the host use this shell's ssh-agent"},
+    {"-a", false, kSession, "do not"},
+    {"-n", false, kSession, "no input"},
+    {"-s", false, kSubsystem, "the command is a subsystem's name"},
+    {"--fdpass", false, kFdpass, "for ProxyUseFdpass: pass the connection on, and end"},
+    {"--install", false, kInstall, "write it into ~/.ssh/config"},
 });
 
 // Of ssh(1), those that take an argument.
@@ -65,6 +73,14 @@ Status set_flag(CommandLine& line, std::string_view name) {
   if (name == "--persist") line.options.persist = true;
   if (name == "--hold") line.options.hold = true;
   if (name == "--all") line.options.all = true;
+  if (name == "-t" && line.options.tty != Options::Tty::kForce)
+    line.options.tty = line.options.tty == Options::Tty::kYes ? Options::Tty::kForce : Options::Tty::kYes;
+  if (name == "-T") line.options.tty = Options::Tty::kNo;
+  if (name == "-A" || name == "-a") line.options.forward_agent = name == "-A";
+  if (name == "-n") line.options.no_stdin = true;
+  if (name == "-s") line.options.subsystem = true;
+  if (name == "--fdpass") line.options.fdpass = true;
+  if (name == "--install") line.options.install = true;
   return {};
 }
 
@@ -107,11 +123,24 @@ Error unknown_short_option(std::string_view word, std::span<const std::string> w
   return error;
 }
 
+// Letters in a row, none of which takes a value: those of the verb that stands before them.
+Status read_letters(CommandLine& line, std::span<const std::string> words, const std::string& word) {
+  const Verb* verb = find_verb(line.verb);
+  for (const char letter : word.substr(1)) {
+    const OptionRow* row = find_option(std::string{'-', letter});
+    if (row == nullptr || verb == nullptr || (row->own & verb->own_options) == 0)
+      return unknown_short_option(word, words);
+    line.given |= row->own;
+    if (Status status = set_flag(line, row->name); !status.ok()) return status;
+  }
+  return {};
+}
+
 // One option, words[*at], and its value, which may be the next word.
 Status read_option(CommandLine& line, std::span<const std::string> words, std::size_t* at) {
   const std::string& word = words[*at];
   if (word == "-h") return set_flag(line, "--help");
-  if (!word.starts_with("--")) return unknown_short_option(word, words);
+  if (!word.starts_with("--")) return read_letters(line, words, word);
   const std::size_t equals = word.find('=');
   const OptionRow* row = find_option(std::string_view(word).substr(0, equals));
   if (row == nullptr) return unknown_long_option(std::string_view(word).substr(0, equals));
@@ -154,6 +183,8 @@ std::string_view other_word_for(std::string_view name) {
                                                {"tunnel", "forward"},
                                                {"remote", "reverse"},
                                                {"dynamic", "socks"},
+                                               {"ssh", "shell"},
+                                               {"run", "exec"},
                                                {"login", "connect"},
                                                {"logout", "disconnect"}});
   const auto* word =
@@ -186,6 +217,9 @@ Result<CommandLine> parse_command_line(std::span<const std::string> words) {
       if (word.empty()) return unknown_verb(word);
     } else {
       line.options.arguments.push_back(word);
+      const Verb* verb = find_verb(line.verb);
+      const bool command = verb != nullptr && (verb->own_options & kCommandFollows) != 0;
+      if (command && line.options.arguments.size() > 1) only_words = true;
     }
   }
   return line;

@@ -19,6 +19,12 @@ inline constexpr unsigned kPrewarm = 1U << 2;
 inline constexpr unsigned kPersist = 1U << 3;
 inline constexpr unsigned kHold = 1U << 4;
 inline constexpr unsigned kAll = 1U << 5;
+inline constexpr unsigned kSession = 1U << 6;  // the short ones of exec and shell
+inline constexpr unsigned kSubsystem = 1U << 7;
+inline constexpr unsigned kFdpass = 1U << 8;
+inline constexpr unsigned kInstall = 1U << 9;
+// No option: what comes behind the first argument, and is no option, is a command's, options included.
+inline constexpr unsigned kCommandFollows = 1U << 10;
 
 struct OptionRow {
   std::string_view name;  // "--via"

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -111,6 +112,7 @@ Connection::Connection(Connection&& other) noexcept
     : descriptor_(std::exchange(other.descriptor_, -1)),
       peer_pid_(other.peer_pid_),
       out_(std::move(other.out_)),
+      passed_(std::move(other.passed_)),
       framer_(std::move(other.framer_)),
       eof_(other.eof_) {}
 
@@ -164,16 +166,36 @@ Result<Connection::Ready> Connection::wait(TimePoint deadline, std::span<const i
 
 void Connection::end_input() { (void)::shutdown(descriptor_, SHUT_WR); }
 
-void Connection::flush() {
+ssize_t Connection::send_some() {
 #ifdef MSG_NOSIGNAL
   constexpr int kFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
 #else
   constexpr int kFlags = MSG_DONTWAIT;
 #endif
+  iovec data{const_cast<char*>(out_.view().data()), out_.size()};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  alignas(cmsghdr) char control[CMSG_SPACE(proto::kMaxDescriptors * sizeof(int))]{};
+  if (!passed_.empty()) {
+    const std::size_t size = passed_.size() * sizeof(int);
+    message.msg_control = control;
+    message.msg_controllen = CMSG_SPACE(size);
+    cmsghdr* rights = CMSG_FIRSTHDR(&message);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(size);
+    std::memcpy(CMSG_DATA(rights), passed_.data(), size);
+  }
+  return ::sendmsg(descriptor_, &message, kFlags);
+}
+
+void Connection::flush() {
   if (out_.empty()) return;
-  const ssize_t sent = ::send(descriptor_, out_.view().data(), out_.size(), kFlags);
+  const ssize_t sent = send_some();
   if (sent > 0) {
     out_.consume(static_cast<std::size_t>(sent));
+    passed_.clear();
   } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
     out_.clear();  // the other side is gone; what it said before can still be read
   }

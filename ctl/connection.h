@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -31,6 +32,9 @@ class Connection {
 
   // Is sent while next_line() waits, and wiped then: it may hold an answer to a question.
   void queue(std::string_view bytes) { out_.append(bytes); }
+  // They go with the next bytes that are sent: call it when all before them has been sent, as after an answer.
+  // They stay the caller's.
+  void pass(std::vector<int> descriptors) { passed_ = std::move(descriptors); }
   // *line is good until the next call. Errors: kTimeout, kClosed, kProtocol (longer than kMaxAnswer).
   Status next_line(TimePoint deadline, std::string_view* line);
   // The same, but comes back as well when one of `others` can be read; *line is empty then.
@@ -45,11 +49,13 @@ class Connection {
   enum class Ready { kConnection, kOther };
   Result<Ready> wait(TimePoint deadline, std::span<const int> others);
   void flush();
+  ssize_t send_some();
   void receive();
 
   int descriptor_;
   pid_t peer_pid_ = 0;
   proto::WipedBuffer out_;
+  std::vector<int> passed_;
   proto::LineFramer framer_{kMaxAnswer};
   bool eof_ = false;
 };

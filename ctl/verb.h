@@ -22,6 +22,7 @@ inline constexpr int kExitDone = 0;
 inline constexpr int kExitFailed = 1;  // refused or failed
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitNoAgent = 3;
+inline constexpr int kExitSsh = 255;  // of exec, shell and proxy: SSH itself failed
 
 struct Options {
   std::string program = "jumpctl";  // begins the lines on stderr
@@ -35,6 +36,14 @@ struct Options {
   bool persist = false;
   bool hold = false;
   bool all = false;
+  // --- sessions ---
+  enum class Tty { kAuto, kNo, kYes, kForce };
+  Tty tty = Tty::kAuto;               // -T, -t, -tt
+  std::optional<bool> forward_agent;  // -A, -a; none: as ssh_config says
+  bool subsystem = false;             // -s
+  bool no_stdin = false;              // -n
+  bool fdpass = false;
+  bool install = false;
   std::vector<std::string> arguments;  // of the verb
 
   Duration timeout_or(Duration fallback) const { return timeout.value_or(fallback); }
@@ -52,6 +61,10 @@ int show_status(const Options& options);
 int watch_events(const Options& options);
 int run_doctor(const Options& options);
 int print_completion(const Options& options);
+int run_command(const Options& options);
+int run_shell(const Options& options);
+int open_proxy(const Options& options);
+int print_ssh_config(const Options& options);
 // Ends the agent and waits until it is gone (`jumpagent down`).
 int shut_down(const Options& options);
 int shut_down(const Options& options, const proto::AgentShutdownParams& params);

@@ -96,6 +96,9 @@ template <class T>
 requires std::is_class_v<T> Status read_value(const json& value, T& message, const std::string& path);
 
 template <class T>
+Status read_value(const json& value, std::map<std::string, T>& out, const std::string& path);
+
+template <class T>
 Status read_value(const json& value, std::optional<T>& out, const std::string& path) {
   return read_value(value, out.emplace(), path);
 }
@@ -199,6 +202,16 @@ Status read_value(const json& value, std::vector<T>& out, const std::string& pat
 }
 
 template <class T>
+Status read_value(const json& value, std::map<std::string, T>& out, const std::string& path) {
+  if (!value.is_object()) return wrong(path, "an object", describe_found(&value));
+  out.clear();
+  for (const auto& [name, element] : value.items()) {
+    if (Status status = read_value(element, out[name], path + "." + name); !status.ok()) return status;
+  }
+  return {};
+}
+
+template <class T>
 requires std::is_class_v<T> Status read_value(const json& value, T& message, const std::string& path) {
   if (!value.is_object()) return wrong(path, "an object", describe_found(&value));
   Reader reader(value, path);
@@ -252,6 +265,10 @@ template <class T>
 json write_value(const T& value) {
   if constexpr (std::same_as<T, std::string> || std::is_arithmetic_v<T>) {
     return value;
+  } else if constexpr (requires { typename T::mapped_type; }) {
+    json object = json::object();
+    for (const auto& [name, element] : value) object[name] = write_value(element);
+    return object;
   } else if constexpr (requires { value.begin(); }) {
     json array = json::array();
     for (const auto& element : value) array.push_back(write_value(element));
@@ -310,6 +327,17 @@ JUMP_MESSAGE(Notice);
 JUMP_MESSAGE(InteractionClaimParams);
 JUMP_MESSAGE(InteractionRespondParams);
 JUMP_MESSAGE(InteractionDeclineParams);
+JUMP_MESSAGE(HostOptionsParams);
+JUMP_MESSAGE(HostOptionsResult);
+JUMP_MESSAGE(SessionOpenParams);
+JUMP_MESSAGE(SessionOpenResult);
+JUMP_MESSAGE(SessionResizeParams);
+JUMP_MESSAGE(SessionSignalParams);
+JUMP_MESSAGE(SessionEnded);
+JUMP_MESSAGE(StreamOpenParams);
+JUMP_MESSAGE(StreamOpenResult);
+JUMP_MESSAGE(StreamEnded);
+JUMP_MESSAGE(SessionStatus);
 JUMP_MESSAGE(InteractionStatus);
 JUMP_MESSAGE(AgentReloadResult);
 JUMP_MESSAGE(AgentStatus);

@@ -4,7 +4,10 @@
 
 namespace jump::proto {
 
-void LineFramer::drop_line() { buffer_.consume(std::exchange(taken_, 0)); }
+void LineFramer::drop_line() {
+  passed_ += taken_;
+  buffer_.consume(std::exchange(taken_, 0));
+}
 
 void LineFramer::feed(ByteView data) {
   drop_line();

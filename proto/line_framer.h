@@ -5,6 +5,7 @@
 // the next one is asked for.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -33,6 +34,8 @@ class LineFramer {
   void drop_line();
 
   bool ended() const { return ended_; }
+  // Bytes fed so far that belong to the line that next() gave, or to those before it.
+  std::uint64_t passed() const { return passed_ + taken_; }
   // Bytes of lines not yet taken, complete or not.
   std::size_t buffered() const { return buffer_.size() - taken_; }
 
@@ -43,6 +46,7 @@ class LineFramer {
   WipedBuffer buffer_;
   std::size_t taken_ = 0;    // at the front: the line that next() gave, still readable
   std::size_t scanned_ = 0;  // no LF in the first scanned_ bytes behind it
+  std::uint64_t passed_ = 0;  // bytes that have left the buffer
   bool ended_ = false;
 };
 

@@ -206,6 +206,121 @@ void fields(V& v, typename V::template Of<ForwardListResult>& m) {
 }
 
 template <class V>
+void fields(V& v, typename V::template Of<HostOptionsParams>& m) {
+  v.required("host", m.host);
+  v.timeout("timeout", m.timeout);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<HostOptionsResult>& m) {
+  v.required("host", m.host);
+  v.optional("send_env", m.send_env);
+  v.optional("set_env", m.set_env);
+  v.optional("forward_agent", m.forward_agent);
+  v.optional("request_tty", m.request_tty);
+  v.optional("remote_command", m.remote_command);
+  v.optional("session_type", m.session_type);
+  v.optional("stdin_null", m.stdin_null);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<SessionTty>& m) {
+  v.optional("term", m.term);
+  v.optional("columns", m.columns);
+  v.optional("rows", m.rows);
+  v.optional("width", m.width);
+  v.optional("height", m.height);
+  v.optional("modes", m.modes);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<SessionOpenParams>& m) {
+  v.required("host", m.host);
+  v.optional("command", m.command);
+  v.optional("subsystem", m.subsystem);
+  v.optional("tty", m.tty);
+  v.optional("env", m.env);
+  v.optional("agent_socket", m.agent_socket);
+  v.optional("upgrade", m.upgrade);
+  v.timeout("timeout", m.timeout);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<SessionOpenResult>& m) {
+  v.required("session", m.session);
+  v.optional("tty", m.tty);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<SessionResizeParams>& m) {
+  v.optional("session", m.session);
+  v.optional("columns", m.columns);
+  v.optional("rows", m.rows);
+  v.optional("width", m.width);
+  v.optional("height", m.height);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<SessionSignalParams>& m) {
+  v.optional("session", m.session);
+  v.required("signal", m.signal);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<ErrorInfo>& m) {
+  v.required("kind", m.kind);
+  v.required("message", m.message);
+  v.optional("hint", m.hint);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<SessionEnded>& m) {
+  v.required("session", m.session);
+  v.optional("exit_status", m.exit_status);
+  v.optional("exit_signal", m.exit_signal);
+  v.optional("core_dumped", m.core_dumped);
+  v.optional("message", m.message);
+  v.optional("error", m.error);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<StreamOpenParams>& m) {
+  v.optional("host", m.host);
+  v.optional("port", m.port);
+  v.optional("path", m.path);
+  v.optional("via", m.via);
+  v.optional("detach", m.detach);
+  v.optional("upgrade", m.upgrade);
+  v.timeout("timeout", m.timeout);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<StreamOpenResult>& m) {
+  v.required("stream", m.stream);
+  v.optional("via", m.via);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<StreamEnded>& m) {
+  v.required("stream", m.stream);
+  v.optional("error", m.error);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<SessionStatus>& m) {
+  v.required("id", m.id);
+  v.required("kind", m.kind);
+  v.required("host", m.host);
+  v.optional("what", m.what);
+  v.required("state", m.state);
+  v.optional("tty", m.tty);
+  v.optional("client", m.client);
+  v.optional("bytes_in", m.bytes_in);
+  v.optional("bytes_out", m.bytes_out);
+  v.optional("age", m.age);
+}
+
+template <class V>
 void fields(V& v, typename V::template Of<InteractionPrompt>& m) {
   v.required("text", m.text);
   v.optional("echo", m.echo);
@@ -299,6 +414,8 @@ void fields(V& v, typename V::template Of<AgentStatus>& m) {
   v.optional("options", m.options);
   v.optional("supervised", m.supervised);
   v.optional("log_lost", m.log_lost);
+  v.optional("sessions_total", m.sessions_total);
+  v.optional("sessions_refused", m.sessions_refused);
 }
 
 template <class V>
@@ -318,6 +435,7 @@ void fields(V& v, typename V::template Of<StatusResult>& m) {
   v.required("hosts", m.hosts);
   v.required("forwards", m.forwards);
   v.optional("interactions", m.interactions);
+  v.optional("sessions", m.sessions);
 }
 
 template <class V>
@@ -397,6 +515,7 @@ void fields(V& v, typename V::template Of<Event>& m) {
   v.optional("host", m.host);
   v.optional("forward", m.forward);
   v.optional("interaction", m.interaction);
+  v.optional("session", m.session);
 }
 
 template <class V>

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -174,6 +175,99 @@ struct ForwardListResult {
   std::vector<ForwardStatus> forwards;
 };
 
+// --- sessions and streams ---
+inline constexpr const char* kSessionCapability = "session";
+inline constexpr const char* kStreamCapability = "stream";
+// Descriptors that come with one request: stdin, stdout, stderr.
+inline constexpr std::size_t kMaxDescriptors = 3;
+// What ssh_config says about sessions on a host.
+struct HostOptionsParams {
+  std::string host;
+  std::optional<double> timeout;
+};
+struct HostOptionsResult {
+  std::string host;
+  std::vector<std::string> send_env;           // patterns of names
+  std::map<std::string, std::string> set_env;  // to be sent as they are
+  std::string forward_agent = "no";            // no, yes, a path, "$NAME"
+  std::string request_tty = "auto";            // auto no yes force
+  std::string remote_command;                  // empty: none
+  std::string session_type = "default";        // default none subsystem
+  bool stdin_null = false;
+};
+// What is missing of a terminal is read from the first descriptor that is one.
+struct SessionTty {
+  std::optional<std::string> term;
+  std::optional<std::uint64_t> columns, rows, width, height;
+  std::optional<std::map<std::string, std::uint64_t>> modes;  // opcodes of RFC 4254 section 8, in decimal
+};
+struct SessionOpenParams {
+  std::string host;
+  std::optional<std::string> command, subsystem;  // neither: a shell
+  std::optional<SessionTty> tty;
+  std::map<std::string, std::string> env;
+  std::string agent_socket;  // path of the ssh-agent that the server may use; empty: none
+  bool upgrade = false;      // the connection carries the session; else its descriptors come along
+  std::optional<double> timeout;
+};
+struct SessionOpenResult {
+  std::string session;  // "s1"
+  bool tty = false;     // the server has given a terminal
+};
+struct SessionResizeParams {
+  std::string session;  // empty in a frame: its own
+  std::optional<std::uint64_t> columns, rows, width, height;
+};
+struct SessionSignalParams {
+  std::string session;
+  std::string signal;  // "INT"
+};
+struct ErrorInfo {
+  std::string kind;
+  std::string message;
+  std::string hint;
+};
+// Notification "session.ended", and the last frame of an upgraded session.
+struct SessionEnded {
+  std::string session;
+  std::optional<std::uint64_t> exit_status;
+  std::optional<std::string> exit_signal;  // "TERM"
+  std::optional<bool> core_dumped;
+  std::optional<std::string> message;  // the server's, with the signal
+  std::optional<ErrorInfo> error;      // the connection broke
+};
+struct StreamOpenParams {
+  std::string host;                   // of the target, as the host `via` sees it
+  std::optional<std::uint64_t> port;
+  std::string path;  // of a Unix socket there, instead of host and port
+  std::string via;   // empty: the routing table decides
+  bool detach = false;
+  bool upgrade = false;
+  std::optional<double> timeout;
+};
+struct StreamOpenResult {
+  std::string stream;  // "s2"
+  std::string via;
+};
+// Notification "stream.ended".
+struct StreamEnded {
+  std::string stream;
+  std::optional<ErrorInfo> error;
+};
+struct SessionStatus {
+  std::string id;    // "s1"
+  std::string kind;  // shell command subsystem stream
+  std::string host;  // of a stream: that which makes the connection
+  std::string what;  // the command, the subsystem, the target; empty: a shell
+  std::string state;  // waiting opening running ending
+  bool tty = false;
+  std::uint64_t client = 0;  // the connection that it belongs to; 0: it is detached
+  std::uint64_t bytes_in = 0, bytes_out = 0;
+  double age = 0;
+
+  bool operator==(const SessionStatus&) const = default;
+};
+
 // --- interactions: what a person is asked ---
 // A client that says so in `hello` is asked what its own requests need.
 inline constexpr const char* kInteractionsCapability = "interactions";
@@ -261,6 +355,8 @@ struct AgentStatus {
   std::vector<std::string> options;   // its command line's, as `up` hands them to the agent that replaces it
   bool supervised = false;            // a service manager has started it and watches it
   std::uint64_t log_lost = 0;         // lines that the log could not take in time
+  std::uint64_t sessions_total = 0;    // sessions and streams, ever
+  std::uint64_t sessions_refused = 0;  // turned away: too many already
 };
 struct AgentReloadResult {
   std::string config;  // the file that was read; empty: there is none
@@ -304,6 +400,7 @@ struct StatusResult {
   std::vector<HostStatus> hosts;
   std::vector<ForwardStatus> forwards;
   std::vector<InteractionStatus> interactions = {};  // that wait for an answer
+  std::vector<SessionStatus> sessions = {};
 };
 struct Empty {};
 
@@ -316,7 +413,7 @@ struct EventsSubscribeParams {
 struct EventsSnapshot {
   std::vector<HostStatus> hosts;
   std::vector<ForwardStatus> forwards;
-  std::vector<Empty> sessions = {};  // there are none yet
+  std::vector<SessionStatus> sessions = {};
   std::vector<InteractionStatus> interactions;
 };
 struct EventsSubscribeResult {
@@ -327,11 +424,12 @@ struct EventsSubscribeResult {
 struct Event {
   std::uint64_t seq = 0;
   std::string kind;
-  std::string action;  // added changed removed; removed: with none of the last three
+  std::string action;  // added changed removed; removed: with none of the last four
   std::string id;      // of a host: its name
   std::optional<HostStatus> host = {};
   std::optional<ForwardStatus> forward = {};
   std::optional<InteractionStatus> interaction = {};
+  std::optional<SessionStatus> session = {};
 };
 // Notification "events.lagged": the client has read too slowly, and begins anew with the snapshot.
 struct EventsLagged {

@@ -22,6 +22,11 @@ inline constexpr Method<HostDiagnoseParams, DiagnosisReport> kHostDiagnose{"host
 inline constexpr Method<ForwardOpenParams, ForwardOpenResult> kForwardOpen{"forward.open"};
 inline constexpr Method<ForwardCloseParams, ForwardCloseResult> kForwardClose{"forward.close"};
 inline constexpr Method<Empty, ForwardListResult> kForwardList{"forward.list"};
+inline constexpr Method<HostOptionsParams, HostOptionsResult> kHostOptions{"host.options"};
+inline constexpr Method<SessionOpenParams, SessionOpenResult> kSessionOpen{"session.open"};
+inline constexpr Method<SessionResizeParams, Empty> kSessionResize{"session.resize"};
+inline constexpr Method<SessionSignalParams, Empty> kSessionSignal{"session.signal"};
+inline constexpr Method<StreamOpenParams, StreamOpenResult> kStreamOpen{"stream.open"};
 inline constexpr Method<Empty, Empty> kInteractionSubscribe{"interaction.subscribe"};
 inline constexpr Method<InteractionClaimParams, Interaction> kInteractionClaim{"interaction.claim"};
 inline constexpr Method<InteractionRespondParams, Empty> kInteractionRespond{"interaction.respond"};
@@ -46,6 +51,8 @@ namespace notification {
 inline constexpr Notification<Interaction> kInteraction{"interaction"};
 inline constexpr Notification<InteractionEnded> kInteractionEnded{"interaction.ended"};
 inline constexpr Notification<Notice> kNotice{"notice"};
+inline constexpr Notification<SessionEnded> kSessionEnded{"session.ended"};
+inline constexpr Notification<StreamEnded> kStreamEnded{"stream.ended"};
 inline constexpr Notification<Event> kEvent{"event"};
 inline constexpr Notification<EventsLagged> kEventsLagged{"events.lagged"};
 }  // namespace notification

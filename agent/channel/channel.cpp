@@ -30,6 +30,15 @@ void Channel::forget_owner() {
   if (mux_) mux_->forget_owner(number_);
 }
 
+void Channel::resume_extended() {
+  if (mux_) mux_->resume_extended(number_);
+}
+
+Status Channel::request(std::string_view name, ByteView data, RequestReply reply) {
+  if (!mux_) return Error{Errc::kClosed, describe_ + " has ended", {}};
+  return mux_->request(number_, name, data, std::move(reply));
+}
+
 void Channel::abort() {
   if (mux_) mux_->abort(number_);
 }

@@ -8,7 +8,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <string_view>
 
 #include "stream/byte_stream.h"
 
@@ -23,6 +25,18 @@ class ChannelEvents {
   virtual void on_opened() = 0;
   // The peer has sent EOF or CLOSE; said at once, while bytes that came before may still wait for the owner.
   virtual void on_peer_ended() {}
+  // The peer's request on this channel (RFC 4254 section 5.4: "exit-status", …); true: done, which is the
+  // answer where one is wanted. `data` is good for the call.
+  virtual bool on_request(std::string_view name, ByteView data) {
+    (void)name, (void)data;
+    return false;
+  }
+  // Data beside the stream (section 5.2; 1 is stderr), under the stream's window. As StreamHandler::on_data():
+  // what is not taken is kept until Channel::resume_extended(), and the channel does not end before.
+  virtual std::size_t on_extended_data(std::uint32_t type, ByteView data) {
+    (void)type;
+    return data.size();
+  }
 
  protected:
   ~ChannelEvents() = default;
@@ -38,6 +52,12 @@ class Channel final : public ByteStream {
   void shutdown_write() override;
   void close() override;
   void abort() override;
+  void resume_extended();
+  // Asks the peer for something on this channel, once it is open. `reply` hears whether it agreed; null: no
+  // answer is wanted. Replies come in order, and none after the channel's end. Errors: kClosed (not open),
+  // kLimit.
+  using RequestReply = std::function<void(bool success)>;
+  Status request(std::string_view name, ByteView data, RequestReply reply = nullptr);
   // No handler and no events any more: the channel is about to have another owner, who calls set_handler().
   void forget_owner();
   std::string describe() const override { return describe_; }

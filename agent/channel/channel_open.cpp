@@ -15,6 +15,8 @@ ChannelOpen ChannelOpen::direct_tcpip(std::string_view host, std::uint16_t port,
   return {"direct-tcpip", specific.take(), fmt::format("{}:{}", name, port)};
 }
 
+ChannelOpen ChannelOpen::session() { return {"session", {}, "session"}; }
+
 ChannelOpen ChannelOpen::direct_streamlocal(std::string_view path) {
   WireWriter specific;
   specific.string(path).string(std::string_view()).u32(0);  // two reserved fields

@@ -17,6 +17,8 @@ struct ChannelOpen {
   // RFC 4254 section 7.2: connect to host:port from there. The originator is only informative.
   static ChannelOpen direct_tcpip(std::string_view host, std::uint16_t port, std::string_view origin_host,
                                   std::uint16_t origin_port);
+  // RFC 4254 section 6.1.
+  static ChannelOpen session();
   // OpenSSH PROTOCOL section 2.4: connect to a Unix socket there.
   static ChannelOpen direct_streamlocal(std::string_view path);
 };

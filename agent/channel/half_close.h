@@ -22,6 +22,12 @@ class HalfClose {
     bool finish = false;  // tell the owner: orderly end of both directions
   };
 
+  HalfClose() = default;
+  // kPeer: EOFs of both sides do not end the channel, only the peer's CLOSE does: a session's exit status may
+  // come long after its output has ended.
+  enum class EndedBy : std::uint8_t { kBothEofs, kPeer };
+  explicit HalfClose(EndedBy by) : ended_by_(by) {}
+
   // Events. `empty`: nothing is held in that direction.
   Actions peer_eof(bool in_empty) {
     if (in_ == In::kOpen) in_ = In::kDraining;
@@ -55,6 +61,7 @@ class HalfClose {
   }
   // The owner wants nothing more from the peer, and its own bytes delivered.
   Actions owner_close(bool out_empty) {
+    ended_by_ = EndedBy::kBothEofs;
     in_ = In::kClosed;
     if (out_ == Out::kOpen) out_ = Out::kDraining;
     return out_empty ? out_drained() : both_ended({});
@@ -68,6 +75,7 @@ class HalfClose {
     return both_ended(actions);
   }
   Actions owner_abort() {
+    ended_by_ = EndedBy::kBothEofs;
     in_ = In::kClosed;
     out_ = Out::kClosed;
     return both_ended({});
@@ -83,6 +91,7 @@ class HalfClose {
  private:
   Actions both_ended(Actions actions) {
     if (in_ != In::kClosed || out_ != Out::kClosed) return actions;
+    if (ended_by_ == EndedBy::kPeer && !peer_closed_) return actions;
     actions.send_close = actions.send_close || !close_sent_;
     close_sent_ = true;
     actions.finish = !finished_;
@@ -90,6 +99,7 @@ class HalfClose {
     return actions;
   }
 
+  EndedBy ended_by_ = EndedBy::kBothEofs;
   In in_ = In::kOpen;
   Out out_ = Out::kOpen;
   bool close_sent_ = false;  // facts of the wire, orthogonal to the directions' states

@@ -22,7 +22,7 @@ Mux::~Mux() {
     if (!slot) continue;
     if (slot->channel) slot->channel->mux_ = nullptr;
     if (slot->phase != Phase::kEnded) budget_->channel_ended();
-    budget_->released(slot->in.size());
+    budget_->released(slot->held());
   }
 }
 
@@ -39,6 +39,9 @@ Result<std::unique_ptr<Channel>> Mux::open(const ChannelOpen& request, TimePoint
   std::unique_ptr<Channel> channel = add_channel(request.describe, events);
   std::uint32_t number = channel->number_;
   Slot* slot = find(number);
+  slot->session = request.type == "session";
+  sessions_ += slot->session ? 1 : 0;
+  if (slot->session) slot->ends = HalfClose(HalfClose::EndedBy::kPeer);
   slot->deadline = deadline;
   deadlines_.emplace(deadline, number);
 
@@ -245,7 +248,7 @@ void Mux::deliver_held(std::uint32_t number) {
     credit(*slot);
     if (!all) slot->paused = true;
   }
-  if (slot && slot->in.empty()) apply(number, slot->ends.in_drained());
+  if (slot && slot->held() == 0) apply(number, slot->ends.in_drained());
 }
 
 void Mux::apply(std::uint32_t number, HalfClose::Actions actions) {
@@ -287,9 +290,10 @@ void Mux::end(std::uint32_t number, const Error* error) {
 }
 
 void Mux::discard_input(Slot& slot) {
-  counters_.held_in -= slot.in.size();
-  budget_->released(slot.in.size());
+  counters_.held_in -= slot.held();
+  budget_->released(slot.held());
   slot.in.clear();
+  if (slot.beside) slot.beside->held.clear();
 }
 
 void Mux::discard_output(Slot& slot) {
@@ -301,6 +305,8 @@ void Mux::discard_output(Slot& slot) {
 void Mux::release(std::uint32_t number) {
   Slot* slot = find(number);
   if (!slot || slot->phase != Phase::kEnded || !slot->ends.done() || slot->in_ring) return;
+  sessions_ -= slot->session ? 1 : 0;
+  confirmed_sessions_ -= slot->session && slot->confirmed ? 1 : 0;
   slots_[number].reset();
   free_.push_back(number);
   used_--;
@@ -382,6 +388,8 @@ void Mux::visit(std::uint32_t number) {
   if (slot = find(number); !slot || slot->phase == Phase::kEnded) return;
   if (std::exchange(slot->tell_peer_ended, false) && slot->events) slot->events->on_peer_ended();
   if (slot = find(number); !slot || slot->phase == Phase::kEnded) return;
+  deliver_extended(number);
+  if (slot = find(number); !slot || slot->phase == Phase::kEnded) return;
   deliver_held(number);
   if (slot = find(number); !slot || slot->phase == Phase::kEnded) return;
   if (slot->handler && std::exchange(slot->tell_eof, false)) slot->handler->on_eof();
@@ -456,7 +464,7 @@ void Mux::fail(const Error& error) {
     Slot* slot = find(number);
     if (!slot || slot->phase == Phase::kEnded) continue;
     // What had ended in good order before the connection did stays a good end.
-    bool orderly = slot->tell_end && !slot->end_error && slot->in.empty();
+    bool orderly = slot->tell_end && !slot->end_error && slot->held() == 0;
     std::unique_ptr<Error> own = std::move(slot->end_error);
     end(number, orderly ? nullptr : own ? own.get() : &error);
   }

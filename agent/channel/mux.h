@@ -110,6 +110,9 @@ class Mux {
   static constexpr std::size_t kMaxPeerOpens = 512;
   // Global requests of ours that wait for their reply.
   static constexpr std::size_t kMaxGlobalRequests = 64;
+  // Requests on one channel that wait for their reply: a session's beginning takes a handful and one for each
+  // variable of its environment.
+  static constexpr std::size_t kMaxChannelRequests = 8192;
 
   // `budget` and `contention` outlive the Mux. Null contention: there is no other connection to that host.
   Mux(PacketSink* sink, WindowBudget* budget, TimePoint now, Contention* contention = nullptr);
@@ -168,6 +171,10 @@ class Mux {
   std::size_t used_numbers() const { return used_; }  // including those that wait for the peer's CLOSE
   std::size_t pending_peer_opens() const { return pending_peer_opens_; }
   std::size_t owed_answers() const { return owed_; }
+  // Channels of type "session": all that the server has not closed, and of these the ones that it has opened.
+  // It counts them as well (sshd: MaxSessions).
+  std::size_t sessions() const { return sessions_; }
+  std::size_t confirmed_sessions() const { return confirmed_sessions_; }
   std::size_t awaited_replies() const { return global_replies_.size(); }
   const MuxCounters& counters() const { return counters_; }
   const RoundTrip& round_trip() const { return round_trip_; }
@@ -188,6 +195,8 @@ class Mux {
   void set_handler(std::uint32_t number, StreamHandler* handler);
   std::size_t write(std::uint32_t number, ByteView data);
   void resume_reading(std::uint32_t number);
+  void resume_extended(std::uint32_t number);
+  Status request(std::uint32_t number, std::string_view name, ByteView data, Channel::RequestReply reply);
   void shutdown_write(std::uint32_t number);
   void close(std::uint32_t number);
   void abort(std::uint32_t number);
@@ -209,6 +218,7 @@ class Mux {
   void on_eof(class WireReader& in);
   void on_close(class WireReader& in);
   void on_channel_request(class WireReader& in);
+  void on_channel_reply(bool success, class WireReader& in);
   void on_global_request(class WireReader& in);
   void on_global_reply(bool success, class WireReader& in);
   void on_peer_open(class WireReader& in);
@@ -220,6 +230,7 @@ class Mux {
   void deliver_run();
   void hold(Slot& slot, ByteView data);
   void deliver_held(std::uint32_t number);
+  void deliver_extended(std::uint32_t number);
   void credit(Slot& slot);
   void note_traffic(std::uint32_t number, Slot& slot, std::size_t bytes);
   void grow_window(Slot& slot, std::size_t arrived);
@@ -253,6 +264,7 @@ class Mux {
   std::vector<std::uint32_t> free_;
   std::size_t used_ = 0;
   std::size_t open_ = 0;
+  std::size_t sessions_ = 0, confirmed_sessions_ = 0;
   std::set<std::pair<TimePoint, std::uint32_t>> deadlines_;
   struct Control {
     Bytes packet;

@@ -20,7 +20,7 @@ std::int64_t second_of(TimePoint now) {
 // Tops up what the peer may send to the window, in steps.
 void Mux::credit(Slot& slot) {
   if (!slot.answered) return;  // the peer's number for it is not known yet
-  std::uint64_t granted = std::uint64_t{slot.recv_window} + slot.in.size();
+  std::uint64_t granted = std::uint64_t{slot.recv_window} + slot.held();
   if (granted >= slot.window || slot.ends.close_sent()) return;
   auto more = static_cast<std::uint32_t>(slot.window - granted);
   if (more < slot.window / kCreditParts) return;
@@ -35,7 +35,7 @@ void Mux::grow_window(Slot& slot, std::size_t arrived) {
   slot.growth_bytes += arrived;
   if (slot.growth_bytes < slot.window) return;
   bool limited = round_trip_.known() && now_ - slot.growth_start <= 2 * round_trip_.base();
-  bool keeps_up = slot.in.size() < slot.window / 4;
+  bool keeps_up = slot.held() < slot.window / 4;
   if (limited && keeps_up && !governed_ && slot.window < budget_->growth_limit()) {
     slot.window = std::min(2 * slot.window, std::max(slot.window, budget_->growth_limit()));
     counters_.window_growths++;

@@ -60,7 +60,7 @@ void Mux::dispatch(ByteView payload) {
       return on_peer_open(in);
     case ssh::kChannelSuccess:
     case ssh::kChannelFailure:
-      return;  // answers to requests that we do not make yet
+      return on_channel_reply(type == ssh::kChannelSuccess, in);
     default:
       log::debug("mux: message {} ignored", static_cast<int>(type));
   }
@@ -83,7 +83,8 @@ void Mux::on_open_confirmation(WireReader& in) {
   slot->remote_max_packet = in.u32();
   if (!in.ok() || slot->answered || slot->remote_max_packet == 0)
     return protocol_error("bad open confirmation");
-  slot->answered = true;
+  slot->answered = slot->confirmed = true;
+  confirmed_sessions_ += slot->session ? 1 : 0;
   counters_.opened++;
   if (slot->phase == Phase::kEnded) {  // given up meanwhile: close what the peer has just made
     apply(number, slot->ends.owner_abort());
@@ -172,19 +173,6 @@ void Mux::on_data(WireReader& in) {
   deliver(number, data);
 }
 
-// stderr of a session; channels that carry TCP have none, and nobody here asks for sessions: taken and
-// dropped.
-void Mux::on_extended_data(WireReader& in) {
-  Slot* slot = find_for_packet(in, "extended data");
-  if (!slot) return;
-  in.u32();
-  ByteView data = in.string();
-  if (!in.ok() || !slot->answered) return protocol_error("bad extended data packet");
-  if (data.size() > slot->recv_window) return protocol_error("the server sent more than the window allows");
-  slot->recv_window -= static_cast<std::uint32_t>(data.size());
-  credit(*slot);
-}
-
 void Mux::on_eof(WireReader& in) {
   WireReader start = in;
   Slot* slot = find_for_packet(in, "EOF");
@@ -192,7 +180,7 @@ void Mux::on_eof(WireReader& in) {
   if (!slot->answered) return protocol_error("EOF on a channel that is not open");
   std::uint32_t number = start.u32();
   tell_peer_ended(number, *slot);
-  apply(number, slot->ends.peer_eof(slot->in.empty()));
+  apply(number, slot->ends.peer_eof(slot->held() == 0));
 }
 
 void Mux::on_close(WireReader& in) {
@@ -204,7 +192,7 @@ void Mux::on_close(WireReader& in) {
   discard_output(*slot);
   std::uint32_t number = start.u32();
   tell_peer_ended(number, *slot);
-  apply(number, slot->ends.peer_close(slot->in.empty()));
+  apply(number, slot->ends.peer_close(slot->held() == 0));
   release(number);
 }
 
@@ -212,19 +200,6 @@ void Mux::tell_peer_ended(std::uint32_t number, Slot& slot) {
   if (!slot.events || slot.ends.in() != HalfClose::In::kOpen) return;
   slot.tell_peer_ended = true;
   visit_later(number);
-}
-
-void Mux::on_channel_request(WireReader& in) {
-  Slot* slot = find_for_packet(in, "channel request");
-  if (!slot) return;
-  std::string_view name = in.text();
-  bool want_reply = in.boolean();
-  if (!in.ok() || !slot->answered) return protocol_error("bad channel request");
-  log::debug("mux: channel request {} ignored", printable(name, 64));
-  if (!want_reply || slot->ends.close_sent()) return;
-  WireWriter packet;
-  packet.u8(ssh::kChannelFailure).u32(slot->remote);
-  owe(packet.take());
 }
 
 void Mux::on_global_request(WireReader& in) {

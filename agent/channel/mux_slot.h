@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 
 #include "base/byte_queue.h"
@@ -19,6 +20,8 @@ struct Mux::Slot {
   bool wants_room = false;  // the owner was given a short write
   bool tell_opened = false, tell_peer_ended = false, tell_room = false, tell_eof = false, tell_end = false;
   HalfClose ends;
+  bool session = false;    // a channel of type "session", which
+  bool confirmed = false;  // the peer has opened
 
   Channel* channel = nullptr;
   StreamHandler* handler = nullptr;
@@ -39,6 +42,22 @@ struct Mux::Slot {
   ByteQueue in;   // for the owner
   ByteQueue out;  // for the peer
   TimePoint deadline;
+
+  // What only sessions have.
+  struct Beside {
+    std::uint32_t type = 0;  // of the extended data that is held
+    ByteQueue held;          // for the owner
+    bool paused = false;     // the owner took less than was offered; wait for resume_extended()
+    std::deque<Channel::RequestReply> replies;
+  };
+  std::unique_ptr<Beside> beside;
+
+  // For the owner, of both kinds.
+  std::size_t held() const { return in.size() + (beside ? beside->held.size() : 0); }
+  Beside& make_beside() {
+    if (!beside) beside = std::make_unique<Beside>();
+    return *beside;
+  }
 
   // It moves bulk in that second of the clock, or did until the end of the one before.
   bool busy(std::int64_t at) const {

@@ -15,7 +15,9 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "base/fd.h"
 #include "base/result.h"
 #include "proto/codec.h"
 #include "proto/methods.h"
@@ -39,6 +41,9 @@ class Peer {
   virtual void on_all_sent(std::function<void()> call) = 0;
   // Is destroyed when the client goes, or says that it will send no more.
   virtual void keep(std::unique_ptr<Operation> operation) = 0;
+  // Something that lasts as long as the connection: `gone` is called once when that has ended first. As long as
+  // the result lives, the connection is not ended from here, though its client may send no more.
+  virtual std::unique_ptr<Operation> stay(std::function<void()> gone) = 0;
 
  protected:
   ~Peer() = default;
@@ -54,6 +59,18 @@ class ReplySink {
   // `call` is called once if the client says that it will send no more before it was answered: it may wait for
   // the answer still, or have gone.
   virtual void on_input_end(std::function<void()> call) { (void)call; }
+  // Descriptors that came with the request's line. Those that are not taken are closed with the request.
+  virtual std::vector<Fd> take_descriptors() { return {}; }
+  // Why the connection cannot become something else behind this request's answer.
+  virtual Status may_upgrade() { return Error{Errc::kUnsupported, "this connection cannot be upgraded", {}}; }
+  // Answers, and then hands the connection over, which is no client of the control protocol any more: null
+  // when it has ended meanwhile. After may_upgrade() only; what has happened since is answered with an error,
+  // and then `taken` gets null, too.
+  using Taken = std::function<void(std::unique_ptr<ByteStream>)>;
+  virtual void upgrade(std::string line, Taken taken) {
+    answer(std::move(line));
+    taken(nullptr);
+  }
 };
 
 template <class R>
@@ -72,6 +89,18 @@ class Reply {
     if (state_->sink) state_->sink->on_input_end(std::move(call));
   }
   Peer* peer() const { return state_->sink ? state_->sink->peer() : nullptr; }
+  std::vector<Fd> take_descriptors() const {
+    return state_->sink ? state_->sink->take_descriptors() : std::vector<Fd>();
+  }
+  Status may_upgrade() const {
+    if (!state_->sink) return Error{Errc::kClosed, "the request was answered already", {}};
+    return state_->sink->may_upgrade();
+  }
+  // Instead of the call: see ReplySink::upgrade().
+  void upgrade(const R& result, ReplySink::Taken taken) const {
+    if (auto to = std::exchange(state_->sink, nullptr))
+      to->upgrade(proto::encode_reply(state_->id, Result<R>(result)), std::move(taken));
+  }
 
  private:
   // Shared, as std::function wants copies; the last one gone without an answer gives the one below.

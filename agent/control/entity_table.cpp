@@ -8,15 +8,18 @@ namespace {
 using proto::ForwardStatus;
 using proto::HostStatus;
 using proto::InteractionStatus;
+using proto::SessionStatus;
 
 // --- what the kinds differ in ---
 
 EntityKind kind_of(const HostStatus&) { return EntityKind::kHost; }
 EntityKind kind_of(const ForwardStatus&) { return EntityKind::kForward; }
+EntityKind kind_of(const SessionStatus&) { return EntityKind::kSession; }
 EntityKind kind_of(const InteractionStatus&) { return EntityKind::kInteraction; }
 
 const std::string& id_of(const HostStatus& status) { return status.host; }
 const std::string& id_of(const ForwardStatus& status) { return status.id; }
+const std::string& id_of(const SessionStatus& status) { return status.id; }
 const std::string& id_of(const InteractionStatus& status) { return status.id; }
 
 HostStatus without_ages(HostStatus status) {
@@ -27,6 +30,10 @@ HostStatus without_ages(HostStatus status) {
 ForwardStatus without_ages(ForwardStatus status) {
   status.age = status.error_age = 0;
   for (auto& target : status.targets) target.error_age = 0;
+  return status;
+}
+SessionStatus without_ages(SessionStatus status) {
+  status.age = 0;
   return status;
 }
 InteractionStatus without_ages(InteractionStatus status) {
@@ -52,10 +59,15 @@ ForwardStatus without_counters(ForwardStatus status) {
   for (auto& target : status.targets) target.refused = 0;
   return status;
 }
+SessionStatus without_counters(SessionStatus status) {
+  status.bytes_in = status.bytes_out = 0;
+  return status;
+}
 InteractionStatus without_counters(InteractionStatus status) { return status; }
 
 void put(proto::Event& event, const HostStatus& status) { event.host = status; }
 void put(proto::Event& event, const ForwardStatus& status) { event.forward = status; }
+void put(proto::Event& event, const SessionStatus& status) { event.session = status; }
 void put(proto::Event& event, const InteractionStatus& status) { event.interaction = status; }
 
 // --- what they share ---
@@ -101,6 +113,7 @@ std::vector<EntityChange> EntityTable::update(const proto::EventsSnapshot& now, 
   update_kind(hosts_, now.hosts, depth, changes);
   update_kind(interactions_, now.interactions, depth, changes);
   update_kind(forwards_, now.forwards, depth, changes);
+  update_kind(sessions_, now.sessions, depth, changes);
   return changes;
 }
 
@@ -138,6 +151,7 @@ void EntityTable::update_kind(Rows<Status>& rows, const std::vector<Status>& now
 void EntityTable::begin(const proto::EventsSnapshot& now) {
   fill(hosts_, now.hosts);
   fill(forwards_, now.forwards);
+  fill(sessions_, now.sessions);
   fill(interactions_, now.interactions);
 }
 

@@ -1,4 +1,4 @@
-// EntityTable: what was last said of each host, forward and question, and so what there is to say now.
+// EntityTable: what was last said of each host, forward, session and question, and so what there is to say now.
 //
 //   snapshot of now ─► update() ─► changes: added, changed, removed
 //
@@ -41,7 +41,9 @@ class EntityTable {
   // All of `now` was said otherwise.
   void begin(const proto::EventsSnapshot& now);
   void clear() { begin({}); }
-  std::size_t size() const { return hosts_.size() + forwards_.size() + interactions_.size(); }
+  std::size_t size() const {
+    return hosts_.size() + forwards_.size() + sessions_.size() + interactions_.size();
+  }
 
  private:
   template <class Status>
@@ -60,6 +62,7 @@ class EntityTable {
 
   Rows<proto::HostStatus> hosts_;
   Rows<proto::ForwardStatus> forwards_;
+  Rows<proto::SessionStatus> sessions_;
   Rows<proto::InteractionStatus> interactions_;
   std::uint64_t updates_ = 0;
 };

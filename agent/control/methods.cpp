@@ -7,7 +7,7 @@
 
 #include "base/shell_quoted.h"
 #include "config/config_file.h"
-#include "config/route_choice.h"
+#include "control/method_help.h"
 #include "control/observe.h"
 #include "control/status.h"
 #include "forward/spare_channels.h"
@@ -16,21 +16,6 @@ namespace jump {
 namespace {
 
 using namespace proto;  // NOLINT: this file is all about its messages
-
-Status may_change(const MethodContext& context) { return context.may_change ? context.may_change() : Status(); }
-
-Duration login_wait(const MethodContext& context, const std::optional<double>& wanted) {
-  if (!wanted) return context.config.login_wait;
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(*wanted));
-}
-
-// Who waits for a login is asked what the login needs.
-template <class R>
-void wait_as_asker(const MethodContext& context, const std::string& host, const Reply<R>& reply) {
-  Peer* peer = reply.peer();
-  if (!context.interactions || !peer) return;
-  reply.keep(context.interactions->wait(peer->id(), host, [reply](const Error& declined) { reply(declined); }));
-}
 
 // What a request that ran out of time was waiting for may have been a person.
 Error still_asked(const MethodContext& context, const std::string& host, Error error) {
@@ -126,13 +111,6 @@ void bind_doctor(Dispatcher& dispatcher, const MethodContext& context) {
   dispatcher.bind(method::kAgentDiagnose, [context](const Empty&, const Reply<DiagnosisReport>& reply) {
     diagnose_agent(context, reply);
   });
-}
-
-// `via` is what the request names; empty: the config file's routes, or what is connected, decide.
-Result<RouteChoice> route_of(const MethodContext& context, const std::string& via,
-                             const std::optional<Endpoint>& target) {
-  if (!via.empty()) return RouteChoice{via, {}};
-  return choose_route(context.config, target, context.hosts.connected());
 }
 
 // What is asked for, without its host.
@@ -235,8 +213,10 @@ void reload(const MethodContext& context, const Reply<AgentReloadResult>& reply)
 }
 
 StatusResult status(const MethodContext& context) {
-  EventsSnapshot now = observe(context.hosts, context.forwards, context.interactions, context.io.now());
-  return {context.agent_status(), std::move(now.hosts), std::move(now.forwards), std::move(now.interactions)};
+  EventsSnapshot now = observe(context.hosts, context.forwards, context.interactions, context.sessions,
+                               context.io.now());
+  return {context.agent_status(), std::move(now.hosts), std::move(now.forwards), std::move(now.interactions),
+          std::move(now.sessions)};
 }
 
 void bind_events(Dispatcher& dispatcher, EventFeed& events) {
@@ -305,7 +285,7 @@ void bind_methods(Dispatcher& dispatcher, const MethodContext& context) {
                   });
   dispatcher.bind(method::kForwardList, [context](const Empty&, const Reply<ForwardListResult>& reply) {
     reply(ForwardListResult{
-        observe(context.hosts, context.forwards, context.interactions, context.io.now()).forwards});
+        observe(context.hosts, context.forwards, context.interactions, nullptr, context.io.now()).forwards});
   });
   if (context.interactions) bind_interactions(dispatcher, context);
   if (context.doctor) bind_doctor(dispatcher, context);

@@ -13,6 +13,7 @@
 #include "forward/persistence.h"
 #include "proto/messages.h"
 #include "route/hosts.h"
+#include "session/sessions.h"
 
 namespace jump {
 
@@ -31,6 +32,7 @@ struct MethodContext {
   Persistence* persistence = nullptr;                   // null: nothing can be persistent
   Doctor* doctor = nullptr;     // null: it makes no diagnoses
   EventFeed* events = nullptr;  // null: it tells no events
+  const Sessions* sessions = nullptr;  // null: there are none
   std::function<Status()> may_change{};  // why nothing can be begun now: the agent ends; null: it always can
 };
 

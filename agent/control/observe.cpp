@@ -8,10 +8,13 @@
 namespace jump {
 
 proto::EventsSnapshot observe(const Hosts& hosts, const Forwards& forwards, const Interactions* interactions,
-                              TimePoint now) {
+                              const Sessions* sessions, TimePoint now) {
   proto::EventsSnapshot all;
   for (const auto& [name, host] : hosts.all()) all.hosts.push_back(host_status(*host, now));
   all.forwards = forward_list(forwards, now).forwards;
+  if (sessions) {
+    for (const auto& [id, facts] : sessions->all()) all.sessions.push_back(session_status(id, facts, now));
+  }
   if (!interactions) return all;
   all.interactions = interactions->pending();
   const std::set<std::string> asked = interactions->hosts_that_wait();

@@ -39,6 +39,8 @@ class ControlServer {
   static constexpr std::size_t kMaxPending = 64;
   static constexpr std::size_t kMaxHeld = 1024;
   static constexpr std::size_t kMaxHeldLine = 4 * 1024;
+  // Descriptors that came with lines that are not complete; further ones are closed.
+  static constexpr std::size_t kMaxPassed = 16;
   // Requests of one client that are begun in one turn of the loop: others get their turn in between.
   static constexpr int kRequestsPerTurn = 32;
 

@@ -132,6 +132,14 @@ proto::HostStatus host_status(const Host& host, TimePoint now) {
   add_traffic(*hop, status);
   status.lanes = lane.ready() ? 1 : 0;
   if (const Hop* second = lane.ready()) add_traffic(*second, status);
+  if (!host.leader()) {
+    status.lane_logins += host.sessions().logins();
+    for (const Hop* further : host.sessions().further()) {
+      if (further->state() != Hop::State::kReady) continue;
+      status.lanes++;
+      add_traffic(*further, status);
+    }
+  }
   return status;
 }
 
@@ -181,6 +189,21 @@ proto::ForwardListResult forward_list(const Forwards& forwards, TimePoint now) {
   proto::ForwardListResult list;
   for (const WantedForward& wanted : forwards.all()) list.forwards.push_back(forward_status(wanted, now));
   return list;
+}
+
+proto::SessionStatus session_status(const std::string& id, const SessionFacts& facts, TimePoint now) {
+  proto::SessionStatus status;
+  status.id = id;
+  status.kind = facts.kind;
+  status.host = facts.host;
+  status.what = facts.what;
+  status.state = facts.state;
+  status.tty = facts.terminal;
+  status.client = facts.client;
+  status.bytes_in = facts.bytes_in;
+  status.bytes_out = facts.bytes_out;
+  status.age = to_seconds(now - facts.since);
+  return status;
 }
 
 }  // namespace jump

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "forward/forwards.h"
 #include "proto/messages.h"
+#include "session/sessions.h"
 #include "route/hosts.h"
 
 namespace jump {
@@ -11,5 +12,7 @@ namespace jump {
 proto::HostStatus host_status(const Host& host, TimePoint now);
 proto::ForwardStatus forward_status(const WantedForward& wanted, TimePoint now);
 proto::ForwardListResult forward_list(const Forwards& forwards, TimePoint now);
+
+proto::SessionStatus session_status(const std::string& id, const SessionFacts& facts, TimePoint now);
 
 }  // namespace jump

@@ -14,6 +14,13 @@ bool HopSpec::same_connection(const HopSpec& other) const {
   renamed.alias = alias;
   renamed.ssh_command = ssh_command;
   renamed.proxy_jump = proxy_jump;
+  renamed.forward_agent = forward_agent;
+  renamed.request_tty = request_tty;
+  renamed.remote_command = remote_command;
+  renamed.session_type = session_type;
+  renamed.stdin_null = stdin_null;
+  renamed.send_env = send_env;
+  renamed.set_env = set_env;
   renamed.offered_forwards = offered_forwards;
   renamed.ignored = ignored;
   return *this == renamed;

@@ -58,7 +58,11 @@ struct HopSpec {
   std::string pubkey_accepted_algorithms;  // empty: ours
 
   // --- sessions and forwards: wishes that are kept for those who open them ---
-  bool forward_agent = false;
+  std::string forward_agent;                  // ForwardAgent: "yes", a path, "$NAME"; empty: no
+  std::string request_tty;                    // RequestTTY: auto, no, yes, force
+  std::string remote_command;                 // RemoteCommand, as ssh prints it; empty: none
+  std::string session_type;                   // SessionType: default, none, subsystem
+  bool stdin_null = false;                    // StdinNull
   std::vector<std::string> send_env;          // SendEnv: patterns of names
   std::vector<std::string> set_env;           // SetEnv: "NAME=VALUE"
   std::vector<std::string> offered_forwards;  // LocalForward, …, as ssh's options say: "-L 8080:[svc]:80"

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "loop/handle_block.h"
+#include "loop/passing_socket.h"
 #include "loop/socket_address.h"
 #include "loop/stream_socket.h"
 #include "loop/tcp_listen_sockets.h"
@@ -97,6 +98,7 @@ Result<std::unique_ptr<Listener>> UvListener::adopt(Loop& loop, const ListenOpti
 
 Status UvListener::watch_all(const ListenOptions& options, std::vector<Fd> sockets) {
   own_user_only_ = options.own_user_only;
+  takes_descriptors_ = options.takes_descriptors;
   if (unix_) {
     local_ = options.at;
   } else {
@@ -192,6 +194,13 @@ std::unique_ptr<ByteStream> UvListener::admit(Fd fd) {
   } else {
     SocketAddress peer = SocketAddress::peer_of(fd.get());
     description = peer.length > 0 ? peer.to_string() : local_.to_string();
+  }
+  if (takes_descriptors_) {
+    auto passing = PassingSocket::adopt(loop_, std::move(fd), {true, own_user_only_}, description);
+    if (passing) ++stats_.accepted;
+    if (passing) return *std::move(passing);
+    log::warn("{}: {}", description, passing.error().message);
+    return nullptr;
   }
   auto kind = unix_ ? SocketHandle::Kind::kUnix : SocketHandle::Kind::kTcp;
   Result<std::shared_ptr<SocketHandle>> handle = SocketHandle::adopt(loop_, kind, fd.release());

@@ -55,6 +55,7 @@ class UvListener final : public Listener {
   std::shared_ptr<Io::Accepted> accepted_;  // may destroy this object
   Endpoint local_;
   bool own_user_only_ = false;
+  bool takes_descriptors_ = false;
   std::vector<std::shared_ptr<Block>> blocks_;
   std::unique_ptr<UnixListenSocket> unix_;  // keeps the name
   UvTimer retry_;

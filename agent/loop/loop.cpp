@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "loop/handle_block.h"
+#include "loop/readiness.h"
 #include "loop/uv_error.h"
 
 namespace jump {
@@ -83,6 +84,11 @@ void Loop::turn(uv_run_mode mode) {
   woke();
   uv_run(raw(), mode);
   measure();
+}
+
+const std::shared_ptr<Readiness>& Loop::readiness() {
+  if (!readiness_) readiness_ = Readiness::make(*this);
+  return readiness_;
 }
 
 void Loop::stop() { uv_stop(raw()); }

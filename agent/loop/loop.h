@@ -21,6 +21,8 @@
 
 namespace jump {
 
+class Readiness;
+
 class Loop {
  public:
   Loop();
@@ -41,6 +43,8 @@ class Loop {
   // For the files of this folder.
   uv_loop_t* raw() const { return uv_.get(); }
   const std::shared_ptr<DeferredQueue>& deferred_queue() const { return deferred_; }
+  // Of descriptors that are not ours alone.
+  const std::shared_ptr<Readiness>& readiness();
   // The loop has events again: from callbacks that come often, so that the lag is known precisely. (libuv's
   // own meter costs a system call per turn.)
   void woke();
@@ -68,6 +72,7 @@ class Loop {
   std::unique_ptr<uv_loop_t> uv_;
   std::shared_ptr<DeferredQueue> deferred_;
   std::unique_ptr<char[]> read_buffer_;
+  std::shared_ptr<Readiness> readiness_;
   LagMeter lag_;
   bool awake_ = false;
   TimePoint woke_;         // while awake

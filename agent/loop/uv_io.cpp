@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "loop/child_process.h"
 #include "loop/child_stream.h"
+#include "loop/descriptor_stream.h"
 #include "loop/dialer.h"
 #include "loop/listener.h"
 #include "loop/pool_work.h"
@@ -75,6 +76,11 @@ void UvIo::dispose_all() {
     std::vector<std::shared_ptr<void>> now_gone = std::move(disposed_);
     disposed_.clear();
   }
+}
+
+Result<std::unique_ptr<ByteStream>> UvIo::adopt_descriptor(Fd fd, DescriptorUse use,
+                                                           std::string description) {
+  return adopt_passed(loop_, std::move(fd), use, std::move(description));
 }
 
 Result<std::unique_ptr<ByteStream>> UvIo::adopt(int fd, std::string description) {

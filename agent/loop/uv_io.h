@@ -31,6 +31,8 @@ class UvIo final : public Io {
   Result<std::unique_ptr<ByteStream>> spawn_stream(const StreamCommand& command) override;
   std::unique_ptr<Operation> in_pool(std::function<void()> work, std::function<void()> done) override;
   void dispose(std::shared_ptr<void> object) override;
+  Result<std::unique_ptr<ByteStream>> adopt_descriptor(Fd fd, DescriptorUse use,
+                                                       std::string description) override;
 
   // A connected socket that came from elsewhere (a passed descriptor, a socketpair). Takes over `fd` in any
   // case. Errors: kInvalid (not a stream socket).

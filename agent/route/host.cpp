@@ -134,7 +134,8 @@ Host::Host(Io& io, WindowBudget& budget, RouteFinder& routes, HostDirectory& dir
       since_(io.now()),
       backoff_(static_cast<std::uint_fast32_t>(std::random_device()())),
       lanes_(lanes),
-      lane_(io, budget, contention_, [this] { on_hop_changed(); }) {
+      lane_(io, budget, contention_, [this] { on_hop_changed(); }),
+      sessions_(io, budget, contention_, *this, [this] { on_hop_changed(); }) {
   answer_soon_ = io_.deferred([this] { answer_pending(); });
   retry_timer_ = io_.timer([this] { retry(); });
   lane_timer_ = io_.timer([this] { open_lane(); });
@@ -148,6 +149,7 @@ Host::~Host() {
   if (leader_) lose_leader(ending, State::kIdle);
   release_followers(ending, State::kIdle);
   lane_.end(ending);  // before the other, whose place it would take
+  sessions_.end(ending);
   if (hop_) hop_->close(ending);
   answer_all(nullptr);
 }
@@ -215,6 +217,7 @@ void Host::nudge() {
   if (hop_ && ready()) {
     hop_->suspect();
     if (Hop* lane = lane_.ready()) lane->suspect();
+    sessions_.suspect();
     return;
   }
   if (state_ == State::kConnecting) return redial();
@@ -278,6 +281,7 @@ void Host::note_ignored() {
 void Host::on_hop_changed() {
   directory_.host_changed();
   lane_.update();
+  sessions_.update();
   if (!hop_) return;
   if (hop_->state() == Hop::State::kClosed) {
     Error error = break_of_login(hop_->error());
@@ -289,6 +293,7 @@ void Host::on_hop_changed() {
   if (hop_->state() == Hop::State::kReady && state_ != State::kReady) {
     logins_++;
     lane_.allow();
+    sessions_.allow();
     last_error_.reset();
     kept_ = wanted_;
     set_state(State::kReady);
@@ -299,6 +304,7 @@ void Host::on_hop_changed() {
 void Host::disconnect(const Error& reason) {
   if (leader_) return leader_->disconnect(reason);
   lane_.close(reason);  // before the other, whose place it would take
+  sessions_.close(reason);
   if (hop_) {
     hop_->close(reason);
     io_.dispose(std::move(hop_));
@@ -498,6 +504,19 @@ void Host::open_lane() {
   bool possible = ready() && hop_ && hop_->state() == Hop::State::kReady && !hop_->needed_person();
   if (!possible || hop_->mux().bulk_channels(io_.now()) == 0) return;
   lane_.open(*spec(), title_ + "#" + std::to_string(++attempts_), carried(Asker::kHop));
+}
+
+std::optional<Error> Host::no_further() const {
+  if (!ready() || !hop_ || hop_->state() != Hop::State::kReady)
+    return Error{Errc::kClosed, "the connection to " + title_ + " has ended", {}};
+  if (lanes_ == Lanes::kNever)
+    return Error{Errc::kLimit, "further connections are switched off (--no-lanes)", {}};
+  if (hop_->needed_person()) return Error{Errc::kLimit, "another login would take a person", {}};
+  return std::nullopt;
+}
+
+void Host::dial_further(Lane& lane) {
+  lane.open(*spec(), title_ + "#" + std::to_string(++attempts_), carried(Asker::kHop));
 }
 
 // Its channels go on, the next ones need no login. If the break was the network's, the lane's own end

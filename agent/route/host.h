@@ -37,6 +37,7 @@
 #include "hop/hop.h"
 #include "route/lane.h"
 #include "route/route.h"
+#include "route/session_pool.h"
 #include "stream/io.h"
 
 namespace jump {
@@ -60,7 +61,7 @@ class HostDirectory {
   ~HostDirectory() = default;
 };
 
-class Host {
+class Host final : private SessionPool::Source {
  public:
   enum class State { kIdle, kResolving, kConnecting, kReady, kDown };
   // Who asks. kUpkeep: the agent itself, for its config file. The last two: a hop that is to go through this
@@ -117,6 +118,9 @@ class Host {
   Mux* mux() const;
   // The connection that lasts: not the lane, which goes when it is not needed. Null unless connected.
   Mux* first_mux() const;
+  // Of the connections that carry sessions: those of the host whose connection it uses.
+  SessionPool& sessions() { return leader_ ? leader_->sessions() : sessions_; }
+  const SessionPool& sessions() const { return leader_ ? leader_->sessions() : sessions_; }
   const std::optional<Route>& route() const { return route_; }  // once resolved
   const HopSpec* spec() const { return route_ ? &route_->target() : nullptr; }
   // The jump host that carries it; null: none, or there is no connection.
@@ -133,6 +137,11 @@ class Host {
   class Waiter;
   class Watcher;
   class Asking;
+
+  // SessionPool::Source
+  Mux* first_connection() const override { return first_mux(); }
+  std::optional<Error> no_further() const override;
+  void dial_further(Lane& lane) override;
 
   void begin();
   void on_resolved(Result<Route> result);
@@ -194,6 +203,7 @@ class Host {
   std::vector<Host*> followers_;          // whose leader this is
   const Lanes lanes_;
   Lane lane_;
+  SessionPool sessions_;
   std::uint64_t last_waiter_ = 0;
   std::uint64_t missed_by_ = 0;   // waiters up to this one were there when a question went without an answer
   std::list<Waiter*> waiters_;    // in the order of their coming; each belongs to its asker

@@ -29,6 +29,12 @@ class Hosts final : private HostDirectory {
 
   // The host of that name, made if need be. Errors: kInvalid (no host is called so), kLimit.
   Result<Host*> get(const std::string& name);
+  // What ssh_config says about a host, now: the way to it, without logging in. Errors: those of RouteFinder.
+  std::unique_ptr<Operation> resolve(const std::string& name, RouteFinder::Found done) {
+    return routes_.find(name, {}, std::move(done));
+  }
+  // The host that carries what lies behind the jump hosts of `route`, which has some. Errors: kLimit.
+  Result<Host*> carrier_of(const Route& route) { return carrier(route.to_jump_host()); }
   // Null when nobody asked for it yet.
   Host* find(const std::string& name);
   // Ends the connection of that host, unless others go through it. Errors: kNotFound, kInUse, which names

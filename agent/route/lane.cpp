@@ -44,6 +44,7 @@ void Lane::update() {
   if (hop_->state() == Hop::State::kClosed) return fail(hop_->error());
   if (hop_->state() != Hop::State::kReady || state_ == State::kReady) return;
   set_state(State::kReady);
+  last_error_.reset();
   logins_++;
   if (hop_->needed_person()) next_try_ = TimePoint::max();  // the login before had not
   last_used_ = io_.now();
@@ -58,6 +59,7 @@ std::shared_ptr<Hop> Lane::take() {
 }
 
 void Lane::fail(const Error& error) {
+  last_error_ = error;
   bool again = mends_itself(error);
   log::info("{}: the second connection {}, {}", id_, state_ == State::kReady ? "broke" : "failed",
             again ? "the next try is a minute away at least" : "not tried again before the next login");

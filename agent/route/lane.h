@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/clock.h"
@@ -43,6 +44,8 @@ class Lane {
   bool may_open() const { return !hop_ && io_.now() >= next_try_; }
   // Begins to log in, if it may.
   void open(const HopSpec& spec, const std::string& id, Hop::Via via);
+  // Why the last one failed or broke.
+  const std::optional<Error>& last_error() const { return last_error_; }
   // Ends it, with the reason for those who use it.
   void close(const Error& reason);
   // The same from the owner's destructor: nothing of it calls `changed` any more.
@@ -75,6 +78,7 @@ class Lane {
   TimePoint next_try_ = kLongAgo;
   TimePoint last_used_;
   std::uint64_t logins_ = 0;
+  std::optional<Error> last_error_;
   std::unique_ptr<Timer> look_timer_;
 };
 

@@ -52,6 +52,7 @@ class Reader {
   void read_algorithms();
   void read_host_keys();
   void read_login();
+  void read_session();
   void read_wishes();
   void note_ignored();
   std::string how_to_open(const std::string& forward) const;
@@ -228,8 +229,19 @@ void Reader::read_login() {
   spec_.batch_mode = dump_.flag("batchmode", false);
 }
 
+void Reader::read_session() {
+  const std::string agent = dump_.some("forwardagent");
+  if (agent != "no" && agent != "false") spec_.forward_agent = agent == "true" ? "yes" : agent;
+  spec_.request_tty = dump_.one("requesttty");
+  if (spec_.request_tty == "true") spec_.request_tty = "yes";
+  if (spec_.request_tty == "false") spec_.request_tty = "no";
+  spec_.remote_command = dump_.some("remotecommand");
+  spec_.session_type = dump_.one("sessiontype");
+  spec_.stdin_null = dump_.flag("stdinnull", false);
+}
+
 void Reader::read_wishes() {
-  spec_.forward_agent = dump_.flag("forwardagent", false);
+  read_session();
   spec_.send_env = dump_.all("sendenv");
   spec_.set_env = dump_.all("setenv");
   for (auto [option, letter] : {std::pair{"localforward", "-L "}, std::pair{"remoteforward", "-R "}}) {
@@ -274,7 +286,6 @@ void Reader::note_ignored() {
        }) {
     if (dump_.flag(option.name, false)) ignore(option.line);
   }
-  if (spec_.forward_agent) ignore("ForwardAgent: not supported yet");
   if (!dump_.some("knownhostscommand").empty())
     ignore("KnownHostsCommand: not supported; known_hosts files decide");
   if (!dump_.some("pkcs11provider").empty())

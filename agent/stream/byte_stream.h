@@ -21,8 +21,10 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/bytes.h"
+#include "base/fd.h"
 #include "base/result.h"
 
 namespace jump {
@@ -85,6 +87,10 @@ class ByteStream {
   virtual void close() = 0;
   // Ends it now, so that the peer can tell that it is incomplete (TCP: RST). on_closed() follows.
   virtual void abort() = 0;
+
+  // Descriptors that the other side passed with the first of the bytes that are being offered (SCM_RIGHTS); to
+  // be asked for from within on_data(). Those that nobody takes are closed.
+  virtual std::vector<Fd> take_descriptors() { return {}; }
 
   // For logs and status: "127.0.0.1:40112", "svc:80 via prod".
   virtual std::string describe() const = 0;

@@ -12,4 +12,8 @@ Result<std::unique_ptr<ByteStream>> Io::spawn_stream(const StreamCommand& comman
   return Error{Errc::kUnsupported, command.description + ": no processes can be started here", {}};
 }
 
+Result<std::unique_ptr<ByteStream>> Io::adopt_descriptor(Fd, DescriptorUse, std::string description) {
+  return Error{Errc::kUnsupported, description + ": no descriptors can be passed here", {}};
+}
+
 }  // namespace jump

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/result.h"
 #include "stream/byte_stream.h"
 
@@ -78,6 +79,9 @@ struct ListenOptions {
   // Unix sockets: peers of another uid (but root) are turned away, and what they send is wiped once it was
   // offered. In any case the mode is 0600, and a stale name of our own user's is replaced.
   bool own_user_only = false;
+  // Unix sockets: peers may pass descriptors (ByteStream::take_descriptors()), and a peer that has gone is told
+  // from one that has shut down its sending side: on_closed() follows on_eof() at once.
+  bool takes_descriptors = false;
 };
 
 struct ListenerStats {
@@ -116,6 +120,9 @@ struct StreamCommand {
   std::string description;        // for messages: "ProxyCommand 'nc proxy 22'"
 };
 
+// What a descriptor that was passed to us is used for.
+enum class DescriptorUse { kRead, kWrite, kBoth };
+
 class Io {
  public:
   virtual ~Io() = default;
@@ -142,6 +149,13 @@ class Io {
   // reaped with the stream. When it ends before the stream was closed or its write side shut down, on_closed()
   // says how, with its last words on stderr. Errors: kNotFound (no such program), kLimit.
   virtual Result<std::unique_ptr<ByteStream>> spawn_stream(const StreamCommand& command);
+
+  // Somebody else's descriptor as a stream: a terminal, pipe, socket, file or device; kBoth: a connected stream
+  // socket. Its owner sees no flag of it change, and it is closed with the stream. Of one that is used in one
+  // direction, the other does not exist: after on_eof(), or shutdown_write(), on_closed() follows.
+  // Errors: kInvalid (it is not open for that).
+  virtual Result<std::unique_ptr<ByteStream>> adopt_descriptor(Fd fd, DescriptorUse use,
+                                                               std::string description);
 
   // `work` runs on a pool thread and may block; then `done` on the loop thread. Cancelling only drops `done`:
   // `work` must own everything that it touches.

@@ -1,0 +1,66 @@
+#include "loop/descriptor_stream.h"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "loop/file_stream.h"
+#include "loop/one_way_stream.h"
+#include "loop/passing_socket.h"
+#include "loop/uv_error.h"
+
+namespace jump {
+namespace {
+
+// /dev/tty means another terminal, or none, to whoever opens it; the master of a pseudo-terminal opens a new
+// one.
+bool opens_as_itself(int fd, const struct stat& info) {
+  if (S_ISFIFO(info.st_mode)) return true;
+  unsigned number = 0;
+  return info.st_rdev != makedev(5, 0) && ioctl(fd, TIOCGPTN, &number) != 0;
+}
+
+// The same file with flags of our own; empty where that cannot be.
+Fd open_again(int fd, DescriptorUse use) {
+  const int mode = use == DescriptorUse::kRead ? O_RDONLY : O_WRONLY;
+  return Fd(::open(fmt::format("/proc/self/fd/{}", fd).c_str(), mode | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+}
+
+bool is_open_for(int flags, DescriptorUse use) {
+  const int mode = flags & O_ACCMODE;
+  return mode == O_RDWR || mode == (use == DescriptorUse::kRead ? O_RDONLY : O_WRONLY);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ByteStream>> adopt_passed(Loop& loop, Fd fd, DescriptorUse use,
+                                                 std::string description) {
+  struct stat info {};
+  const int flags = fcntl(fd.get(), F_GETFL);
+  if (flags < 0 || fstat(fd.get(), &info) != 0) return errno_error(description);
+  if (S_ISSOCK(info.st_mode) || use == DescriptorUse::kBoth)
+    return PassingSocket::adopt(loop, std::move(fd), {}, std::move(description));
+  if (!is_open_for(flags, use)) {
+    const char* what = use == DescriptorUse::kRead ? "reading" : "writing";
+    return Error{Errc::kInvalid, fmt::format("{} is not open for {}", description, what), {}};
+  }
+  if (S_ISREG(info.st_mode) || S_ISBLK(info.st_mode) || S_ISDIR(info.st_mode))
+    return FileStream::make(loop, std::move(fd), use, std::move(description));
+  bool waits = (flags & O_NONBLOCK) == 0;
+  if (waits && opens_as_itself(fd.get(), info)) {
+    if (Fd own = open_again(fd.get(), use)) {
+      fd = std::move(own);
+      waits = false;
+    }
+  }
+  auto stream = OneWayStream::make(loop, &fd, use, waits, description);
+  if (stream || stream.error().code != Errc::kUnsupported) return stream;
+  return FileStream::make(loop, std::move(fd), use, std::move(description));
+}
+
+}  // namespace jump

@@ -1,0 +1,202 @@
+#include "ctl/session_run.h"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <fnmatch.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <optional>
+#include <set>
+
+#include "ctl/output.h"
+#include "ctl/raw_terminal.h"
+#include "ctl/session_signals.h"
+
+extern char** environ;
+
+namespace jump::ctl {
+namespace {
+
+using Tty = Options::Tty;
+
+const char* environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+// As ssh decides it: a terminal for a shell where there is one here, for a command only when it is asked for.
+bool wants_terminal(const Options& options, const SessionWish& wish, const proto::HostOptionsResult& config) {
+  Tty wanted = options.tty;
+  if (wanted == Tty::kAuto) {
+    wanted = config.request_tty == "no"      ? Tty::kNo
+             : config.request_tty == "yes"   ? Tty::kYes
+             : config.request_tty == "force" ? Tty::kForce
+             : wish.command.empty()          ? Tty::kYes
+                                             : Tty::kNo;
+  }
+  if (wanted == Tty::kForce) return true;
+  if (wanted == Tty::kNo) return false;
+  if (::isatty(STDIN_FILENO) == 1 && !options.no_stdin) return true;
+  if (options.tty == Tty::kYes || wish.command.empty())
+    write_err("Pseudo-terminal will not be allocated because stdin is not a terminal.\n");
+  return false;
+}
+
+// SendEnv of this program's environment, and SetEnv, which wins.
+std::map<std::string, std::string> environment_to_send(const proto::HostOptionsResult& config) {
+  std::map<std::string, std::string> env = config.set_env;
+  for (char** each = environ; each != nullptr && *each != nullptr; ++each) {
+    const std::string_view entry = *each;
+    const std::size_t equals = entry.find('=');
+    if (equals == std::string_view::npos) continue;
+    const std::string name(entry.substr(0, equals));
+    for (const std::string& pattern : config.send_env) {
+      if (::fnmatch(pattern.c_str(), name.c_str(), 0) == 0) env.try_emplace(name, entry.substr(equals + 1));
+    }
+  }
+  return env;
+}
+
+std::string agent_socket(const Options& options, const proto::HostOptionsResult& config) {
+  const std::string own = environment("SSH_AUTH_SOCK");
+  if (options.forward_agent) return *options.forward_agent ? own : std::string();
+  if (config.forward_agent == "no") return {};
+  if (config.forward_agent == "yes") return own;
+  if (config.forward_agent.starts_with("$")) return environment(config.forward_agent.c_str() + 1);
+  return config.forward_agent;
+}
+
+proto::SessionOpenParams params_of(const Options& options, const SessionWish& wish,
+                                   const proto::HostOptionsResult& config) {
+  proto::SessionOpenParams params;
+  params.host = wish.host;
+  if (wish.subsystem) params.subsystem = wish.command;
+  if (!wish.subsystem && !wish.command.empty()) params.command = wish.command;
+  if (wants_terminal(options, wish, config))
+    params.tty = proto::SessionTty{environment("TERM"), {}, {}, {}, {}, {}};
+  params.env = environment_to_send(config);
+  params.agent_socket = agent_socket(options, config);
+  params.timeout = to_seconds(options.timeout_or(kLoginTimeout));
+  return params;
+}
+
+// Standard descriptors that can be used as such: what the caller had closed is /dev/null now, and may be the
+// wrong way round.
+std::vector<int> standard_descriptors(const Options& options) {
+  std::vector<int> all;
+  for (int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    const int mode = ::fcntl(number, F_GETFL) & O_ACCMODE;
+    const bool usable = mode == O_RDWR || mode == (number == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+    const bool null = !usable || (number == STDIN_FILENO && options.no_stdin);
+    all.push_back(null ? ::open("/dev/null", O_RDWR | O_CLOEXEC) : number);
+  }
+  return all;
+}
+
+int fail_ssh(const Options& options, const proto::ErrorInfo& error) {
+  const std::string hint = error.hint.empty() ? std::string() : fmt::format("; {}", error.hint);
+  write_err(fmt::format("{}: {}{}\n", options.program, sanitized(error.message), sanitized(hint)));
+  return kExitSsh;
+}
+
+int exit_status_of(const Options& options, const std::string& host, const proto::SessionEnded& end) {
+  if (end.exit_status) return static_cast<int>(*end.exit_status & 0xff);
+  if (end.exit_signal) {
+    const std::string core = end.core_dumped.value_or(false) ? " (core dumped)" : "";
+    write_err(fmt::format("{}: {}: the command was ended by signal {}{}\n", options.program, sanitized(host),
+                          sanitized(*end.exit_signal), core));
+    return kExitSsh;
+  }
+  if (end.error) return fail_ssh(options, *end.error);
+  return fail_ssh(options,
+                  {"closed", host + ": the server has ended the session without an exit status", {}});
+}
+
+// What a running session is waited for with.
+class Waiter {
+ public:
+  Waiter(const Options& options, Client& client, const proto::SessionOpenResult& session)
+      : options_(options), client_(client), session_(session) {}
+
+  // Until the end; none: the agent has gone, or a signal wants the program to end now.
+  std::optional<proto::SessionEnded> wait(SessionSignals& signals) {
+    for (const proto::Answer& each : client_.take_asides()) {
+      if (auto end = end_of(each)) return end;
+    }
+    while (true) {
+      std::string_view line;
+      const int descriptor = signals.descriptor();
+      if (!client_.next_line_or({&descriptor, descriptor >= 0 ? 1U : 0U}, &line).ok()) return std::nullopt;
+      if (line.empty()) {
+        while (std::optional<int> number = signals.take()) on_signal(*number);
+        if (fatal_) return std::nullopt;
+        continue;
+      }
+      const Result<proto::Answer> said = proto::parse_answer(line);
+      if (!said.ok()) continue;
+      if (auto end = end_of(*said)) return end;
+    }
+  }
+  std::optional<int> fatal() const { return fatal_; }
+
+ private:
+  std::optional<proto::SessionEnded> end_of(const proto::Answer& said) const {
+    if (said.method != proto::notification::kSessionEnded.name) return std::nullopt;
+    auto end = proto::decode_params<proto::SessionEnded>(said.result);
+    if (!end.ok() || end->session != session_.session) return std::nullopt;
+    return *std::move(end);
+  }
+
+  // With a terminal, keys are bytes: a signal that comes all the same is meant for this program.
+  void on_signal(int number) {
+    if (number == SIGWINCH) {
+      client_.tell(proto::method::kSessionResize, {session_.session, {}, {}, {}, {}});
+    } else if (session_.tty || !sent_.insert(number).second) {
+      fatal_ = number;
+    } else {
+      client_.tell(proto::method::kSessionSignal, {session_.session, std::string(signal_name(number))});
+    }
+  }
+
+  const Options& options_;
+  Client& client_;
+  const proto::SessionOpenResult& session_;
+  std::set<int> sent_;
+  std::optional<int> fatal_;
+};
+
+}  // namespace
+
+int run_session(const Options& options, const SessionWish& wish) {
+  Answerer answerer(!options.no_input);
+  Result<Client> client = connect_client(options, &answerer);
+  if (!client.ok()) return fail_unconnected(options, client.error());
+  const Duration timeout = options.timeout_or(kLoginTimeout) + kGrace;
+  auto config = client->call(proto::method::kHostOptions, {wish.host, {}}, timeout);
+  if (!config.ok()) return fail(options, config.error(), kExitSsh);
+  SessionWish wanted = wish;
+  if (wanted.command.empty()) wanted.command = config->remote_command;
+
+  const proto::SessionOpenParams params = params_of(options, wanted, *config);
+  auto session =
+      client->call_passing(proto::method::kSessionOpen, params, standard_descriptors(options), timeout);
+  answerer.end();
+  if (!session.ok()) return fail(options, session.error(), kExitSsh);
+  if (params.tty && !session->tty)
+    write_err(fmt::format("{}: {}: the server gives no terminal\n", options.program, sanitized(wish.host)));
+
+  SessionSignals signals;
+  Waiter waiter(options, *client, *session);
+  std::optional<proto::SessionEnded> end;
+  {
+    std::optional<RawTerminal> raw;
+    if (session->tty) raw.emplace(STDIN_FILENO);
+    end = waiter.wait(signals);
+  }
+  if (end) return exit_status_of(options, wish.host, *end);
+  if (std::optional<int> number = waiter.fatal()) die_by(*number);
+  return fail_ssh(options, {"closed", "the agent has ended, and the session with it", {}});
+}
+
+}  // namespace jump::ctl
