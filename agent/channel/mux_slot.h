@@ -2,12 +2,24 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 
 #include "base/byte_queue.h"
 #include "channel/mux.h"
 
 namespace jump {
+
+// Of a raw channel. `channel` and `handler` are the owner's side; both null once it has gone.
+struct Mux::RawSide {
+  RawChannel* channel = nullptr;
+  RawChannelHandler* handler = nullptr;
+  std::deque<Bytes> out;   // whole packets, for the peer
+  std::size_t queued = 0;  // bytes in it
+  bool wants_room = false;
+  bool close_given = false;  // CLOSE was sent, or is the last in `out`
+  bool peer_closed = false;
+};
 
 // `handler` and `channel` are the owner's side; both null once it has gone.
 struct Mux::Slot {
@@ -19,6 +31,7 @@ struct Mux::Slot {
   bool wants_room = false;  // the owner was given a short write
   bool tell_opened = false, tell_peer_ended = false, tell_room = false, tell_eof = false, tell_end = false;
   HalfClose ends;
+  std::unique_ptr<RawSide> raw;  // with Phase::kRaw; of the rest only remote, answered and in_ring count then
 
   Channel* channel = nullptr;
   StreamHandler* handler = nullptr;
