@@ -42,8 +42,7 @@ bool well_formed(std::uint8_t type, ByteView rest) {
 
 }  // namespace
 
-// --- RawChannel
-// -------------------------------------------------------------------------------------------------
+// --- RawChannel --------------------------------------------------------------------------------------------
 
 RawChannel::~RawChannel() {
   if (mux_) mux_->abandon_raw(number_);
@@ -55,8 +54,7 @@ void RawChannel::send(std::uint8_t type, ByteView rest) {
 
 std::size_t RawChannel::queued() const { return mux_ ? mux_->find(number_)->raw->queued : 0; }
 
-// --- commands
-// ---------------------------------------------------------------------------------------------------
+// --- commands ----------------------------------------------------------------------------------------------
 
 std::unique_ptr<RawChannel> Mux::add_raw(RawChannelHandler* handler) {
   std::uint32_t number = take_number();
@@ -130,8 +128,7 @@ void Mux::send_raw(std::uint32_t number, std::uint8_t type, ByteView rest) {
   sink_->wake();
 }
 
-// --- packets
-// ----------------------------------------------------------------------------------------------------
+// --- packets -----------------------------------------------------------------------------------------------
 
 void Mux::on_raw_packet(std::uint32_t number, std::uint8_t type, ByteView rest) {
   Slot* slot = find(number);
@@ -161,8 +158,7 @@ void Mux::on_raw_packet(std::uint32_t number, std::uint8_t type, ByteView rest) 
   if (handler) handler->on_raw_packet(type, rest);
 }
 
-// --- turns and ends
-// ---------------------------------------------------------------------------------------------
+// --- turns and ends ----------------------------------------------------------------------------------------
 
 // Sends one turn's worth of packets. False: the sink is stuck.
 bool Mux::send_raw_quantum(std::uint32_t number) {
