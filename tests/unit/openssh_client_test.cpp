@@ -147,7 +147,7 @@ TEST_F(MuxClientTest, AStdioForwardEndsWithoutAMessage) {
   EXPECT_EQ(answer(), MuxAnswer(MuxSessionOpened{3, 9}));
   EXPECT_EQ(client.passenger(), Passenger::kStdioForward);
   client.tty_failed();
-  client.passenger_ended(std::nullopt);
+  client.passenger_ended(3);
   EXPECT_TRUE(client.finished());
 }
 
