@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "channel/channel.h"
 #include "channel/peer_open.h"
+#include "channel/raw_channel.h"
 
 namespace jump {
 
@@ -24,12 +25,17 @@ class IncomingChannel {
   IncomingChannel& operator=(IncomingChannel&& other) noexcept;
 
   const PeerOpen& request() const { return request_; }
+  RawGrant grant() const { return {peer_.window, peer_.max_packet}; }  // what the peer allows
   // False once it was answered, or the connection has ended.
   bool is_open() const { return mux_ && *mux_; }
 
   // Confirms it: from now on a channel like those that we opened. `events` is as in Mux::open(); on_opened()
   // follows. Error: kClosed (see is_open()).
   Result<std::unique_ptr<Channel>> accept(ChannelEvents* events);
+  // The same for a channel whose packets go through as they are: `grant` and `specific` are those of the
+  // confirmation. `handler` outlives the RawChannel.
+  Result<std::unique_ptr<RawChannel>> accept_raw(RawGrant grant, ByteView specific,
+                                                 RawChannelHandler* handler);
   // One of ssh::kOpen… (RFC 4254 section 5.1) and a text for the log of the other side. Harmless when inert.
   void refuse(std::uint32_t reason, std::string_view text);
 

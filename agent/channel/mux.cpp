@@ -20,6 +20,10 @@ Mux::~Mux() {
   set_governed(false);
   for (auto& slot : slots_) {
     if (!slot) continue;
+    if (slot->raw) {
+      forget_raw_owner(*slot);
+      continue;
+    }
     if (slot->channel) slot->channel->mux_ = nullptr;
     if (slot->phase != Phase::kEnded) budget_->channel_ended();
     budget_->released(slot->held());
@@ -31,11 +35,7 @@ Mux::~Mux() {
 
 Result<std::unique_ptr<Channel>> Mux::open(const ChannelOpen& request, TimePoint deadline,
                                            ChannelEvents* events) {
-  if (failed_) return Error{Errc::kClosed, "the connection has ended", {}};
-  if (used_ + pending_peer_opens_ >= kMaxChannels) {
-    return Error{
-        Errc::kLimit, "too many channels on this connection (" + std::to_string(kMaxChannels) + ")", {}};
-  }
+  if (Status room = check_room(); !room) return std::move(room).error();
   std::unique_ptr<Channel> channel = add_channel(request.describe, events);
   std::uint32_t number = channel->number_;
   Slot* slot = find(number);
@@ -56,8 +56,15 @@ Result<std::unique_ptr<Channel>> Mux::open(const ChannelOpen& request, TimePoint
   return channel;
 }
 
-// A channel as each begins, ours and the peer's. That there is room for it is the caller's business.
-std::unique_ptr<Channel> Mux::add_channel(std::string describe, ChannelEvents* events) {
+// That there is room for one more channel of ours.
+Status Mux::check_room() const {
+  if (failed_) return Error{Errc::kClosed, "the connection has ended", {}};
+  if (used_ + pending_peer_opens_ < kMaxChannels) return {};
+  return Error{
+      Errc::kLimit, "too many channels on this connection (" + std::to_string(kMaxChannels) + ")", {}};
+}
+
+std::uint32_t Mux::take_number() {
   if (free_.empty()) {
     free_.push_back(static_cast<std::uint32_t>(slots_.size()));
     slots_.emplace_back();
@@ -65,7 +72,12 @@ std::unique_ptr<Channel> Mux::add_channel(std::string describe, ChannelEvents* e
   std::uint32_t number = free_.back();
   free_.pop_back();
   used_++;
+  return number;
+}
 
+// A channel as each begins, ours and the peer's. That there is room for it is the caller's business.
+std::unique_ptr<Channel> Mux::add_channel(std::string describe, ChannelEvents* events) {
+  std::uint32_t number = take_number();
   auto channel = std::unique_ptr<Channel>(new Channel(this, number, std::move(describe)));
   auto slot = std::make_unique<Slot>();
   slot->channel = channel.get();
@@ -405,6 +417,7 @@ void Mux::visit(std::uint32_t number) {
 // Sends one turn's worth of a channel and puts it back in the ring if it has more. False: the sink is stuck.
 bool Mux::send_quantum(std::uint32_t number) {
   Slot* slot = find(number);
+  if (slot->raw) return send_raw_quantum(number);
   if (slot->phase == Phase::kEnded) {
     slot->in_ring = false;
     release(number);
@@ -462,7 +475,8 @@ void Mux::fail(const Error& error) {
   set_governed(false);
   for (std::uint32_t number = 0; number < slots_.size(); ++number) {
     Slot* slot = find(number);
-    if (!slot || slot->phase == Phase::kEnded) continue;
+    if (slot && slot->raw) lose_raw(number, error);
+    if (!slot || slot->phase == Phase::kEnded || slot->raw) continue;
     // What had ended in good order before the connection did stays a good end.
     bool orderly = slot->tell_end && !slot->end_error && slot->held() == 0;
     std::unique_ptr<Error> own = std::move(slot->end_error);

@@ -42,6 +42,7 @@
 #include "channel/contention.h"
 #include "channel/half_close.h"
 #include "channel/incoming_channel.h"
+#include "channel/raw_channel.h"
 #include "channel/round_trip.h"
 #include "channel/window_budget.h"
 
@@ -125,6 +126,10 @@ class Mux {
   // Errors: kClosed after fail(), kLimit.
   Result<std::unique_ptr<Channel>> open(const ChannelOpen& request, TimePoint deadline,
                                         ChannelEvents* events);
+  // The same for a channel whose packets go through as they are; its open has no deadline. `handler` outlives
+  // the RawChannel.
+  Result<std::unique_ptr<RawChannel>> open_raw(std::string_view type, RawGrant grant, ByteView specific,
+                                               RawChannelHandler* handler);
   // Sends a global request that wants a reply (RFC 4254 section 4); `reply` gets whether it succeeded and the
   // data of the answer. Replies come in order. Errors: kClosed, kLimit.
   using GlobalReply = std::function<void(bool success, ByteView data)>;
@@ -187,9 +192,11 @@ class Mux {
  private:
   friend class Channel;
   friend class IncomingChannel;
+  friend class RawChannel;
 
-  enum class Phase : std::uint8_t { kOpening, kOpen, kEnded };
+  enum class Phase : std::uint8_t { kOpening, kOpen, kEnded, kRaw };
   struct Slot;
+  struct RawSide;
 
   // Channel's methods.
   void set_handler(std::uint32_t number, StreamHandler* handler);
@@ -208,6 +215,19 @@ class Mux {
                                         ChannelEvents* events);
   void refuse_peer(std::uint32_t remote, std::uint32_t reason, std::string_view text);
 
+  // Raw channels.
+  std::unique_ptr<RawChannel> add_raw(RawChannelHandler* handler);
+  std::unique_ptr<RawChannel> confirm_peer_raw(std::uint32_t remote, RawGrant grant, ByteView specific,
+                                               RawChannelHandler* handler);
+  void send_raw(std::uint32_t number, std::uint8_t type, ByteView rest);
+  void on_raw_packet(std::uint32_t number, std::uint8_t type, ByteView rest);
+  bool send_raw_quantum(std::uint32_t number);
+  void end_raw(std::uint32_t number);
+  void forget_raw_owner(Slot& slot);
+  void abandon_raw(std::uint32_t number);
+  void close_raw(std::uint32_t number);
+  void lose_raw(std::uint32_t number, const Error& error);
+
   // Packets.
   void dispatch(ByteView payload);
   void on_open_confirmation(class WireReader& in);
@@ -225,6 +245,8 @@ class Mux {
   void tell_peer_ended(std::uint32_t number, Slot& slot);
 
   // Steps.
+  Status check_room() const;
+  std::uint32_t take_number();
   std::unique_ptr<Channel> add_channel(std::string describe, ChannelEvents* events);
   void deliver(std::uint32_t number, ByteView data);
   void deliver_run();

@@ -33,6 +33,12 @@ void Mux::end_packets() {
 
 void Mux::dispatch(ByteView payload) {
   WireReader in(payload);
+  if (payload[0] >= ssh::kChannelOpenConfirmation && payload[0] <= ssh::kChannelFailure) {
+    WireReader head(payload.subspan(1));
+    std::uint32_t number = head.u32();
+    Slot* slot = head.ok() ? find(number) : nullptr;
+    if (slot && slot->raw) return on_raw_packet(number, payload[0], head.rest());
+  }
   switch (std::uint8_t type = in.u8(); type) {
     case ssh::kChannelData:
       return on_data(in);

@@ -10,6 +10,17 @@
 
 namespace jump {
 
+// Of a raw channel. `channel` and `handler` are the owner's side; both null once it has gone.
+struct Mux::RawSide {
+  RawChannel* channel = nullptr;
+  RawChannelHandler* handler = nullptr;
+  std::deque<Bytes> out;   // whole packets, for the peer
+  std::size_t queued = 0;  // bytes in it
+  bool wants_room = false;
+  bool close_given = false;  // CLOSE was sent, or is the last in `out`
+  bool peer_closed = false;
+};
+
 // `handler` and `channel` are the owner's side; both null once it has gone.
 struct Mux::Slot {
   Phase phase = Phase::kOpening;
@@ -22,6 +33,7 @@ struct Mux::Slot {
   HalfClose ends;
   bool session = false;    // a channel of type "session", which
   bool confirmed = false;  // the peer has opened
+  std::unique_ptr<RawSide> raw;  // with Phase::kRaw; of the rest only remote, answered and in_ring count then
 
   Channel* channel = nullptr;
   StreamHandler* handler = nullptr;

@@ -50,6 +50,18 @@ std::optional<PeerOpen> PeerOpen::parse(std::string_view type, ByteView specific
   return out;
 }
 
+Bytes PeerOpen::encode() const {
+  WireWriter out;
+  if (const auto* tcpip = std::get_if<ForwardedTcpip>(&specific)) {
+    out.string(tcpip->address).u32(tcpip->port).string(tcpip->origin_address).u32(tcpip->origin_port);
+  } else if (const auto* streamlocal = std::get_if<ForwardedStreamlocal>(&specific)) {
+    out.string(streamlocal->path).string(std::string_view());
+  } else {
+    out.raw(std::get<Bytes>(specific));
+  }
+  return out.take();
+}
+
 std::string PeerOpen::describe() const {
   if (const auto* tcpip = std::get_if<ForwardedTcpip>(&specific)) {
     return fmt::format("{} from {}", host_and_port(tcpip->address, tcpip->port),

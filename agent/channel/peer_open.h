@@ -35,6 +35,8 @@ struct PeerOpen {
 
   // `specific` is what follows the maximum packet size. Null: not what a channel of that type has.
   static std::optional<PeerOpen> parse(std::string_view type, ByteView specific);
+  // What parse() took, to be passed on.
+  Bytes encode() const;
   // For messages, printable: "localhost:8080 from 10.0.0.7:51234", "/run/app.sock", "x11".
   std::string describe() const;
 };

@@ -1,7 +1,7 @@
 // Mux fed with whatever a server may say: packets cut from the input (length byte, then bytes), while
 // channels open, write, stall and go, listeners are asked for and withdrawn, and what the server opens is
-// accepted, refused or let go of, at once or late. Nothing it says may crash us or make us hold more than was
-// granted.
+// accepted, refused or let go of, at once or late; and so with raw channels. Nothing it says may crash us or
+// make us hold more than was granted.
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -27,6 +27,24 @@ struct Owner final : StreamHandler {
   void on_eof() override {}
   void on_writable() override {}
   void on_closed(const Error*) override {}
+};
+
+// Of one raw channel. It may let go of it from inside a call, as it may.
+struct RawOwner final : RawChannelHandler {
+  std::unique_ptr<RawChannel> channel;
+  bool over = false;
+
+  void on_raw_packet(std::uint8_t type, ByteView rest) override {
+    if (over) __builtin_trap();
+    over = type == ssh::kChannelOpenFailure;
+    if (rest.size() % 5 == 4) let_go();
+  }
+  void on_raw_room() override {}
+  void on_raw_lost(const Error&) override { let_go(); }
+  void let_go() {
+    over = true;
+    channel.reset();
+  }
 };
 
 // Channels that the server asks for wait here for a command; beyond these they are let go of at once.
@@ -84,6 +102,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::vector<std::unique_ptr<Owner>> owners;
   std::vector<std::unique_ptr<Channel>> channels;
   std::vector<std::unique_ptr<Listening>> listening;
+  std::vector<std::unique_ptr<RawOwner>> raw;
   ByteView in(data, size);
   while (!in.empty() && !mux.error()) {
     std::uint8_t command = in[0];
@@ -108,9 +127,24 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       case 3:
         if (!channels.empty()) channels[command % channels.size()]->resume_reading();
         break;
-      case 4:
-        mux.tick(TimePoint() + seconds(command));
+      case 4: {
+        if (command < 64) {
+          mux.tick(TimePoint() + seconds(command));
+        } else if (command < 128 && raw.size() < 8) {
+          raw.push_back(std::make_unique<RawOwner>());
+          bool takes = !waiting.channels.empty();
+          auto made = takes ? waiting.pick(command).accept_raw({command, 64}, {}, raw.back().get())
+                            : mux.open_raw("session", {command, 64}, {}, raw.back().get());
+          raw.back()->channel = *std::move(made);
+        } else if (!raw.empty()) {
+          RawOwner& owner = *raw[command / 8u % raw.size()];
+          auto type = static_cast<std::uint8_t>(ssh::kChannelWindowAdjust + command / 8u % 8u);
+          if (owner.channel && command < 224)
+            owner.channel->send(type, in.first(std::min<std::size_t>(in.size(), 9)));
+          if (command >= 224) owner.let_go();
+        }
         break;
+      }
       case 6: {  // listeners, and answers to what the server asks for
         unsigned choice = command / 32u;
         bool none = command / 8 % 4 == 1 ? listening.empty() : waiting.channels.empty();
