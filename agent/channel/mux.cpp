@@ -317,8 +317,13 @@ void Mux::discard_output(Slot& slot) {
 void Mux::release(std::uint32_t number) {
   Slot* slot = find(number);
   if (!slot || slot->phase != Phase::kEnded || !slot->ends.done() || slot->in_ring) return;
-  sessions_ -= slot->session ? 1 : 0;
-  confirmed_sessions_ -= slot->session && slot->confirmed ? 1 : 0;
+  free_number(number);
+}
+
+void Mux::free_number(std::uint32_t number) {
+  const Slot& slot = *slots_[number];
+  sessions_ -= slot.session ? 1 : 0;
+  confirmed_sessions_ -= slot.session && slot.confirmed ? 1 : 0;
   slots_[number].reset();
   free_.push_back(number);
   used_--;

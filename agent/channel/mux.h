@@ -268,6 +268,7 @@ class Mux {
   void discard_input(Slot& slot);
   void discard_output(Slot& slot);
   void release(std::uint32_t number);
+  void free_number(std::uint32_t number);
   void join_ring(std::uint32_t number);
   void visit_later(std::uint32_t number);
   void visit(std::uint32_t number);

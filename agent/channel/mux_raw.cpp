@@ -73,6 +73,8 @@ Result<std::unique_ptr<RawChannel>> Mux::open_raw(std::string_view type, RawGran
                                                   RawChannelHandler* handler) {
   if (Status room = check_room(); !room) return std::move(room).error();
   std::unique_ptr<RawChannel> channel = add_raw(handler);
+  find(channel->number_)->session = type == "session";
+  sessions_ += type == "session" ? 1 : 0;
   WireWriter packet;
   packet.u8(ssh::kChannelOpen).string(type).u32(channel->number_).u32(grant.window);
   packet.u32(std::min(grant.max_packet, kMaxPacket)).raw(specific);
@@ -142,7 +144,8 @@ void Mux::on_raw_packet(std::uint32_t number, std::uint8_t type, ByteView rest) 
     rest = rest.subspan(rest.size() - in.left());
     in.u32();
     if (in.u32() == 0) return protocol_error("bad open confirmation");  // also when it is too short
-    slot->answered = true;
+    slot->answered = slot->confirmed = true;
+    confirmed_sessions_ += slot->session ? 1 : 0;
     counters_.opened++;
     if (!raw.channel) return close_raw(number);  // given up meanwhile
   } else if (type == ssh::kChannelOpenFailure) {
@@ -186,10 +189,7 @@ void Mux::end_raw(std::uint32_t number) {
   RawSide& raw = *slot->raw;
   if (!raw.close_given || !raw.peer_closed) return;
   forget_raw_owner(*slot);
-  if (slot->in_ring) return;
-  slots_[number].reset();
-  free_.push_back(number);
-  used_--;
+  if (!slot->in_ring) free_number(number);
 }
 
 void Mux::forget_raw_owner(Slot& slot) {
