@@ -69,7 +69,7 @@ proto::AgentHandoverResult Handover::list(std::vector<int>* sockets) const {
   *sockets = server_.sockets();
   result.control_sockets = sockets->size();
   for (const WantedForward& each : forwards_.all()) {
-    if (each.unbound || !each.established) continue;
+    if (each.unbound || !each.established || each.leaving) continue;
     if (!each.by_client && !each.configured) {
       ++result.held;
       continue;

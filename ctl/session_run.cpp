@@ -74,7 +74,7 @@ proto::SessionOpenParams params_of(const Options& options, const SessionWish& wi
   if (wish.subsystem) params.subsystem = wish.command;
   if (!wish.subsystem && !wish.command.empty()) params.command = wish.command;
   if (wants_terminal(options, wish, config))
-    params.tty = proto::SessionTty{environment("TERM"), {}, {}, {}, {}, {}};
+    params.tty = proto::SessionTty{environment("TERM"), {}, {}, {}, {}, config.escape_char, {}};
   params.env = environment_to_send(config);
   params.agent_socket = agent_socket(options, config);
   params.timeout = to_seconds(options.timeout_or(kLoginTimeout));

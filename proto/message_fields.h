@@ -221,6 +221,7 @@ void fields(V& v, typename V::template Of<HostOptionsResult>& m) {
   v.optional("remote_command", m.remote_command);
   v.optional("session_type", m.session_type);
   v.optional("stdin_null", m.stdin_null);
+  v.optional("escape_char", m.escape_char);
 }
 
 template <class V>
@@ -230,6 +231,7 @@ void fields(V& v, typename V::template Of<SessionTty>& m) {
   v.optional("rows", m.rows);
   v.optional("width", m.width);
   v.optional("height", m.height);
+  v.optional("escape", m.escape);
   v.optional("modes", m.modes);
 }
 

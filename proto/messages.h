@@ -194,11 +194,13 @@ struct HostOptionsResult {
   std::string remote_command;                  // empty: none
   std::string session_type = "default";        // default none subsystem
   bool stdin_null = false;
+  std::string escape_char = "~";  // one character; empty: none
 };
 // What is missing of a terminal is read from the first descriptor that is one.
 struct SessionTty {
   std::optional<std::string> term;
   std::optional<std::uint64_t> columns, rows, width, height;
+  std::optional<std::string> escape;  // one character; "": none
   std::optional<std::map<std::string, std::uint64_t>> modes;  // opcodes of RFC 4254 section 8, in decimal
 };
 struct SessionOpenParams {

@@ -50,6 +50,9 @@ Result<TerminalRequest> terminal_request(const proto::SessionTty& tty, const std
   set(request.size.width, tty.width);
   set(request.size.height, tty.height);
   request.term = tty.term.value_or("");
+  if (tty.escape && tty.escape->size() > 1)
+    return Error{Errc::kInvalid, "params.tty.escape: expected one character, or none", {}};
+  if (tty.escape && !tty.escape->empty()) request.escape = static_cast<std::uint8_t>(tty.escape->front());
   if (!tty.modes && !request.modes.empty()) return request;
   auto modes = named_modes(tty.modes.value_or(std::map<std::string, std::uint64_t>()));
   if (!modes) return modes.error();
@@ -133,6 +136,7 @@ proto::HostOptionsResult host_options(const std::string& host, const HopSpec& sp
   if (!spec.session_type.empty()) result.session_type = spec.session_type;
   result.remote_command = spec.remote_command;
   result.stdin_null = spec.stdin_null;
+  result.escape_char = spec.escape_char;
   return result;
 }
 

@@ -355,7 +355,7 @@ WantedForward* Forwards::find_same(const ForwardRequest& request, const Host& ho
   if (request.any_port()) return nullptr;  // each such request is a new forward
   for (WantedForward& each : forwards_) {
     const ForwardRequest& other = each.forward->request();
-    if (&each.forward->host() != &host) continue;
+    if (&each.forward->host() != &host || each.leaving) continue;
     if (other.kind == request.kind && other.listen == request.listen && other.target == request.target)
       return &each;
   }
@@ -390,14 +390,14 @@ WantedForward* Forwards::find_id(const std::string& id) {
 void Forwards::close_if_unwanted(const std::string& id) {
   const WantedForward* wanted = find_id(id);
   if (!wanted || wanted->openers > 0 || ending_) return;
-  const bool keeps = wanted->by_client || wanted->configured || wanted->holders > 0;
+  const bool keeps = wanted->leaving || wanted->by_client || wanted->configured || wanted->holders > 0;
   if (!keeps || !wanted->established) close(wanted);
 }
 
 // Which of our own forwards listens there; null: none does.
 const WantedForward* Forwards::listener_on(const Endpoint& place) const {
   for (const WantedForward& each : forwards_) {
-    if (each.forward->request().listens_there()) continue;
+    if (each.leaving || each.forward->request().listens_there()) continue;
     if (each.forward->state() == Forward::State::kStarting) continue;  // it has no port yet
     if (collide(place, each.forward->listening())) return &each;
   }
@@ -422,6 +422,7 @@ Result<const WantedForward*> Forwards::find(const std::string& what) const {
   for (const WantedForward& each : forwards_) {
     if (each.id() == what || (!what.empty() && each.name() == what))
       return &each;  // no name looks like an id
+    if (each.leaving) continue;
     const ForwardRequest& request = each.forward->request();
     auto meant = meanings.find(request.kind);
     if (meant == meanings.end()) continue;
@@ -451,6 +452,7 @@ void Forwards::sample_rates() {
     each.rate_out.sample(counters.bytes_out, io_.now());
     moving |= counters.connections > 0 || each.rate_in.per_second() > 0 || each.rate_out.per_second() > 0;
   }
+  drop_left();
   sampling_ = moving;
   if (moving) rate_timer_->start(kRateGap);
 }
@@ -465,6 +467,27 @@ void Forwards::close(const WantedForward* wanted) {
   forward->retire();
   io_.dispose(std::move(forward));  // it may be what is running now
   changed();
+}
+
+void Forwards::let_go(const WantedForward* wanted) {
+  WantedForward& left = *by_id_.at(wanted->id());
+  if (left.forward->counters().connections == 0) return close(wanted);
+  log::info("{}: cancelled; connections that go on: {}", left.id(), left.forward->counters().connections);
+  left.leaving = true;
+  left.by_client = left.persistent = false;
+  left.configured.reset();
+  left.forward->stop_listening();
+  sampling_ = true;
+  rate_timer_->start(kRateGap);
+  changed();
+}
+
+void Forwards::drop_left() {
+  std::vector<const WantedForward*> done;
+  for (const WantedForward& each : forwards_) {
+    if (each.leaving && each.forward->counters().connections == 0) done.push_back(&each);
+  }
+  for (const WantedForward* each : done) close(each);
 }
 
 void Forwards::stop_listening() {

@@ -40,6 +40,7 @@ struct WantedForward {
   int openers = 0;                           // requests under way
   std::optional<Error> unbound;              // why it cannot listen here yet; it is tried again
   TimePoint unbound_since;
+  bool leaving = false;  // let_go(): it is there for its connections only
   bool established = false;  // it has worked once, or is to be there anyway: it stays whatever happens
   RateMeter rate_in, rate_out;
 
@@ -91,6 +92,8 @@ class Forwards {
   Result<const WantedForward*> find(const std::string& what) const;
   // The forward and its connections end, whoever wants it.
   void close(const WantedForward* wanted);
+  // It listens no longer, whoever wants it; its connections go on, and it is there as long as they are.
+  void let_go(const WantedForward* wanted);
   void close_all();
   // None listens any more and none can be opened; what they carry goes on, also of those that nobody wants
   // any longer.
@@ -126,6 +129,7 @@ class Forwards {
   const WantedForward* listener_on(const Endpoint& place) const;
   Error explain_conflict(const Endpoint& listen, Error error) const;
   void sample_rates();
+  void drop_left();
   void changed() const {
     if (changed_) changed_();
   }

@@ -63,6 +63,7 @@ struct HopSpec {
   std::string remote_command;                 // RemoteCommand, as ssh prints it; empty: none
   std::string session_type;                   // SessionType: default, none, subsystem
   bool stdin_null = false;                    // StdinNull
+  std::string escape_char = "~";              // EscapeChar; empty: none
   std::vector<std::string> send_env;          // SendEnv: patterns of names
   std::vector<std::string> set_env;           // SetEnv: "NAME=VALUE"
   std::vector<std::string> offered_forwards;  // LocalForward, …, as ssh's options say: "-L 8080:[svc]:80"

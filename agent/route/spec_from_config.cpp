@@ -229,6 +229,15 @@ void Reader::read_login() {
   spec_.batch_mode = dump_.flag("batchmode", false);
 }
 
+// As ssh_config says it: a character, "^" and a letter, "none".
+std::string escape_char(std::string text) {
+  if (text.size() > 1 && text.front() == '\\') text.erase(0, 1);  // ssh -G prints "\^B"
+  if (text.empty()) return "~";
+  if (text == "none") return {};
+  if (text.size() == 2 && text[0] == '^') return std::string(1, static_cast<char>(text[1] & 31));
+  return text.substr(0, 1);
+}
+
 void Reader::read_session() {
   const std::string agent = dump_.some("forwardagent");
   if (agent != "no" && agent != "false") spec_.forward_agent = agent == "true" ? "yes" : agent;
@@ -238,6 +247,7 @@ void Reader::read_session() {
   spec_.remote_command = dump_.some("remotecommand");
   spec_.session_type = dump_.one("sessiontype");
   spec_.stdin_null = dump_.flag("stdinnull", false);
+  spec_.escape_char = escape_char(dump_.one("escapechar"));
 }
 
 void Reader::read_wishes() {

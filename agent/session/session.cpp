@@ -16,25 +16,56 @@ constexpr std::size_t kMaxServerText = 256;  // of a server's message, in ours
 
 }  // namespace
 
-// stdin: read from the start of the command on.
+// stdin: read from the start of the command on. At a terminal the escapes are taken out of it; what is left of
+// one read waits here until the channel has room.
 struct Session::Input final : StreamHandler {
   Session& session;
   std::unique_ptr<ByteStream> stream;
+  std::optional<EscapeFilter> escapes;
+  Bytes keys;         // that the channel has not taken
   bool held = false;  // waits for the channel's on_writable()
 
   Input(Session& owner, std::unique_ptr<ByteStream> from) : session(owner), stream(std::move(from)) {}
   std::size_t on_data(ByteView data) override {
     if (!session.channel_) return data.size();
+    if (escapes) return take_keys(data);
     const std::size_t taken = session.channel_->write(data);
     session.counters_.bytes_out += taken;
     held = taken < data.size();
     return taken;
   }
+  std::size_t take_keys(ByteView typed) {
+    if (!keys.empty()) {
+      held = true;
+      return 0;
+    }
+    EscapeFilter::Step step = escapes->feed(typed);
+    keys = std::move(step.keys);
+    send_keys();
+    if (step.command == EscapeFilter::Command::kHelp) session.show_escapes();
+    if (step.command == EscapeFilter::Command::kDisconnect) session.escape();
+    // Whoever offers stops after a short take, and is asked to go on.
+    if (step.consumed < typed.size() && keys.empty()) stream->resume_reading();
+    return step.consumed;
+  }
+  void send_keys() {
+    if (keys.empty() || !session.channel_) return;
+    const std::size_t taken = session.channel_->write(keys);
+    session.counters_.bytes_out += taken;
+    keys.erase(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(taken));
+  }
+  void on_room() {
+    send_keys();
+    if (keys.empty() && std::exchange(held, false) && stream) stream->resume_reading();
+    if (keys.empty() && ended && session.channel_) session.channel_->shutdown_write();
+  }
   void on_eof() override {
-    if (session.channel_) session.channel_->shutdown_write();
+    ended = true;
+    if (keys.empty() && session.channel_) session.channel_->shutdown_write();
   }
   void on_writable() override {}
   void on_closed(const Error*) override { on_eof(); }  // what cannot be read has ended
+  bool ended = false;
 };
 
 // stdout or stderr.
@@ -80,7 +111,7 @@ struct Session::Remote final : StreamHandler {
     }
   }
   void on_writable() override {
-    if (std::exchange(session.in_->held, false) && session.in_->stream) session.in_->stream->resume_reading();
+    session.in_->on_room();
   }
   void on_closed(const Error* error) override { session.on_channel_closed(error); }
 };
@@ -209,6 +240,7 @@ void Session::on_start_reply(bool success) {
 void Session::run() {
   set_state(State::kRunning);
   timer_->stop();
+  if (has_terminal() && request_.terminal->escape) in_->escapes.emplace(*request_.terminal->escape);
   if (in_->stream) {
     in_->stream->set_handler(in_.get());
   } else {
@@ -268,6 +300,16 @@ void Session::signal(std::string_view name) {
   (void)channel_->request("signal", data.view());
 }
 
+void Session::show_escapes() { out_->write(as_bytes(EscapeFilter::help())); }
+
+// The user does not want to wait for the server any more: "~.".
+void Session::escape() {
+  if (!channel_) return;
+  log::info("{}: ended by its escape", id_);
+  end_.error = Error{Errc::kCancelled, host_.name() + ": ended by ~.", {}};
+  channel_->abort();
+}
+
 // --- the end
 // ------------------------------------------------------------------------------------------------------------
 
@@ -293,7 +335,8 @@ void Session::on_channel_closed(const Error* error) {
                       : Error{Errc::kRefused, where + " was closed by the server before it had begun", {}});
   }
   if (state_ != State::kRunning) return;
-  if (error && !end_.exit_status && end_.exit_signal.empty()) end_.error = error->context(host_.name());
+  if (error && !end_.error && !end_.exit_status && end_.exit_signal.empty())
+    end_.error = error->context(host_.name());
   set_state(State::kFlushing);
   claim_.reset();
   if (in_->stream) in_->stream->abort();

@@ -26,6 +26,7 @@
 #include "channel/channel.h"
 #include "route/host.h"
 #include "session/agent_forwarding.h"
+#include "session/escape_filter.h"
 #include "session/session_request.h"
 #include "stream/io.h"
 
@@ -97,6 +98,8 @@ class Session final : private ChannelEvents {
   bool try_elsewhere(const Error& error);
   void on_output_ended(Output& output, bool broke);
   void run();
+  void escape();
+  void show_escapes();
   void finish_if_flushed();
   void fail(Error error);
   void set_state(State next);
