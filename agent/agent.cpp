@@ -1,7 +1,9 @@
 #include "agent.h"
 
+#include <fnmatch.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cassert>
 #include <csignal>
@@ -12,7 +14,9 @@
 #include "control/methods.h"
 #include "control/observe.h"
 #include "control/status.h"
+#include "ctl/ssh_config_hosts.h"
 #include "process_facts.h"
+#include "route/spec_from_config.h"
 #include "socket_directory.h"
 
 namespace jump {
@@ -23,6 +27,29 @@ std::string random_name() {
   std::string name;
   for (int i = 0; i < 16; ++i) name += "0123456789abcdef"[source() % 16];
   return name;
+}
+
+bool is_pattern(const std::string& name) { return name.find_first_of("*?") != std::string::npos; }
+
+// Names as they are, and the aliases of ssh_config that patterns among them fit. Reads files: for the pool.
+std::vector<std::string> fitting_aliases(const std::vector<std::string>& names,
+                                         const std::string& ssh_config) {
+  const LocalUser user = LocalUser::current();
+  ctl::SshConfigHosts aliases;
+  if (!ssh_config.empty()) {
+    aliases.read(ssh_config, user.home, user.home + "/.ssh");
+  } else {
+    aliases.read(user.home + "/.ssh/config", user.home, user.home + "/.ssh");
+    aliases.read("/etc/ssh/ssh_config", user.home, "/etc/ssh");
+  }
+  std::vector<std::string> all;
+  for (const std::string& name : names) {
+    if (!is_pattern(name)) all.push_back(name);
+    for (const std::string& alias : aliases.hosts()) {
+      if (is_pattern(name) && fnmatch(name.c_str(), alias.c_str(), 0) == 0) all.push_back(alias);
+    }
+  }
+  return all;
 }
 
 Result<ForwardRequest> request_of(const proto::HandedForward& wish) {
@@ -53,17 +80,21 @@ Agent::Agent(AgentOptions options, const ServiceManager& service)
              options_.config.window_memory, &interactions_),
       forwards_(io_, hosts_, options_.config.forward_limits),
       session_methods_(io_, sessions_),
+      mux_(
+          {io_, hosts_, forwards_, sessions_, [this] { return config_.current().login_wait; },
+           [this] { return config_.current().forward_limits.open_timeout; }, [this] { return may_change(); }},
+          options_.socket_path.substr(0, options_.socket_path.rfind('/') + 1) + "mux"),
       persistence_(io_, forwards_, options_.state_file),
       config_(io_, hosts_, forwards_, options_.config_file, options_.config),
       doctor_(io_, options_.ssh_config_file, &interactions_),
       server_(io_, dispatcher_),
-      handover_(io_, forwards_, server_, [this] { return retire(); }) {
+      handover_(io_, forwards_, server_, mux_, [this] { return retire(); }) {
   proto::HelloResult identity{
       proto::kProtocolMax,
       JUMPAGENT_VERSION,
       {"forward.local", "forward.remote", "forward.dynamic", "forward.prewarm", "forward.persist",
        "forward.hold", proto::kInteractionsCapability, "doctor", proto::kEventsCapability, "agent.handover",
-       proto::kSessionCapability, proto::kStreamCapability},
+       proto::kSessionCapability, proto::kStreamCapability, proto::kMuxCapability},
       instance_,
       getpid()};
   const MethodContext context{io_,
@@ -82,6 +113,10 @@ Agent::Agent(AgentOptions options, const ServiceManager& service)
                               [this] { return may_change(); }};
   bind_methods(dispatcher_, context);
   session_methods_.bind(dispatcher_, context);
+  dispatcher_.bind(proto::method::kMuxOpen,
+                   [this](const proto::MuxOpenParams& params, const Reply<proto::MuxOpenResult>& reply) {
+                     open_mux(params, reply);
+                   });
   handover_.bind(dispatcher_);
   hosts_.on_changed([this] { events_.hint(); });
   interactions_.on_changed([this] { events_.hint(); });
@@ -92,7 +127,8 @@ Agent::~Agent() = default;
 
 Status Agent::start(Inheritance inheritance) {
   if (Status directory = prepare_socket_directory(options_.socket_path); !directory) return directory;
-  auto signals = Signals::watch(loop_, {SIGTERM, SIGINT, SIGHUP}, [this](int number) { on_signal(number); });
+  auto signals =
+      Signals::watch(loop_, {SIGTERM, SIGINT, SIGHUP, SIGWINCH}, [this](int number) { on_signal(number); });
   if (!signals) return signals.error();
   signals_ = *std::move(signals);
   inherit(inheritance);
@@ -129,6 +165,9 @@ void Agent::inherit(Inheritance& inheritance) {
     Result<ForwardRequest> request = request_of(each.wish);
     if (request) io_.inherit(request->listen, std::move(each.sockets), true);
   }
+  for (Inheritance::Mux& each : inheritance.mux) {
+    if (!each.sockets.empty()) io_.inherit(Endpoint{{}, 0, each.path}, std::move(each.sockets), true);
+  }
 }
 
 void Agent::adopt(const Inheritance& inheritance) {
@@ -141,10 +180,15 @@ void Agent::adopt(const Inheritance& inheritance) {
     }
     forwards_.adopt(*request, each.wish.id, each.wish.persist);
   }
+  for (const Inheritance::Mux& each : inheritance.mux) {
+    if (Status served = mux_.serve_at(each.host, each.path); !served)
+      log::error("{} is no longer served to ssh: {}", each.host, served.error().message);
+  }
 }
 
 void Agent::leave_names() {
   server_.leave_name();
+  mux_.leave_names();
   for (const WantedForward& each : forwards_.all()) each.forward->leave_name();
 }
 
@@ -174,6 +218,7 @@ void Agent::watch_the_way() {
 }
 
 void Agent::on_signal(int number) {
+  if (number == SIGWINCH) return mux_.resize_all();
   if (number == SIGHUP) {
     if (state_ != State::kRunning) return;
     hosts_.nudge();
@@ -193,6 +238,33 @@ void Agent::on_config(const AgentConfig& config) {
   log::set_level(config.log_level);
   forwards_.set_limits(config.forward_limits, config.max_forwards);
   server_.set_max_clients(config.max_clients);
+  serve_ssh(config.mux);
+}
+
+// Patterns stand for the aliases of ssh_config that fit them.
+void Agent::serve_ssh(const std::vector<std::string>& names) {
+  const bool patterns = std::any_of(names.begin(), names.end(), is_pattern);
+  if (!patterns) return mux_.set_configured(names);
+  auto served = std::make_shared<std::vector<std::string>>();
+  reading_aliases_ = io_.in_pool(
+      [served, names, file = options_.ssh_config_file] { *served = fitting_aliases(names, file); },
+      [this, served] { mux_.set_configured(*served); });
+}
+
+void Agent::open_mux(const proto::MuxOpenParams& params, const Reply<proto::MuxOpenResult>& reply) {
+  if (Status may = may_change(); !may) return reply(may.error());
+  proto::MuxOpenResult result;
+  if (params.path.empty()) {
+    Result<std::string> served = mux_.serve(params.host);
+    if (!served) return reply(served.error());
+    mux_.serve_hash(params.host);
+    result.path = *served;
+  } else {
+    if (Status served = mux_.serve_at(params.host, params.path); !served) return reply(served.error());
+    result.path = params.path;
+  }
+  result.paths = mux_.paths(params.host);
+  reply(std::move(result));
 }
 
 void Agent::run(std::function<void()> ready) {
@@ -249,6 +321,7 @@ void Agent::stop_taking(const char* why) {
   socket_watch_.reset();
   forwards_.on_changed([this] { events_.hint(); });
   forwards_.stop_listening();
+  mux_.stop_listening();
   events_.hint();
 }
 
@@ -282,6 +355,7 @@ void Agent::close() {
   forwards_.close_all();
   Error reason{Errc::kClosed, "the agent is shutting down", {}};
   sessions_.end_all(reason);
+  mux_.end_all(reason);
   for (const auto& [name, host] : hosts_.all()) host->disconnect(reason);
   // Answers on their way to clients, and the goodbyes to servers, get out meanwhile.
   shutdown_timer_ = io_.timer([this] { loop_.stop(); });
@@ -321,6 +395,9 @@ proto::AgentStatus Agent::status() const {
   status.protocol_errors = control.protocol_errors;
   status.sessions_total = sessions_.total();
   status.sessions_refused = sessions_.refused();
+  status.mux_clients = mux_.clients();
+  status.mux_clients_total = mux_.counters().clients_total;
+  status.mux_clients_refused = mux_.counters().over_limit;
   status.accept_pauses = listener.pauses + forward_listeners.pauses;
   status.window_budget = hosts_.budget().cap();
   status.window_held = hosts_.budget().held();

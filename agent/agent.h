@@ -31,6 +31,7 @@
 #include "loop/signals.h"
 #include "loop/sleep_watch.h"
 #include "loop/uv_io.h"
+#include "openssh/mux_server.h"
 #include "proto/messages.h"
 #include "route/hosts.h"
 #include "service_manager.h"
@@ -98,6 +99,8 @@ class Agent {
   void on_signal(int number);
   void watch_the_way();
   void on_config(const AgentConfig& config);
+  void serve_ssh(const std::vector<std::string>& names);
+  void open_mux(const proto::MuxOpenParams& params, const Reply<proto::MuxOpenResult>& reply);
   proto::AgentStatus status() const;
 
   const AgentOptions options_;
@@ -112,6 +115,7 @@ class Agent {
   Forwards forwards_;
   Sessions sessions_;
   SessionMethods session_methods_;
+  MuxServer mux_;
   Persistence persistence_;
   LiveConfig config_;
   Doctor doctor_;
@@ -123,6 +127,7 @@ class Agent {
   std::unique_ptr<SocketWatch> socket_watch_;
   std::unique_ptr<Signals> signals_;
   std::unique_ptr<Operation> hashing_;
+  std::unique_ptr<Operation> reading_aliases_;
   std::string build_;
   std::unique_ptr<Timer> watchdog_timer_;
   std::function<void()> ready_;

@@ -44,9 +44,9 @@ class Handover::Claim final : public Operation {
   Handover& handover_;
 };
 
-Handover::Handover(Io& io, const Forwards& forwards, const ControlServer& server,
+Handover::Handover(Io& io, const Forwards& forwards, const ControlServer& server, const MuxServer& mux,
                    std::function<std::uint64_t()> retire)
-    : io_(io), forwards_(forwards), server_(server), retire_(std::move(retire)) {}
+    : io_(io), forwards_(forwards), server_(server), mux_(mux), retire_(std::move(retire)) {}
 
 void Handover::bind(Dispatcher& dispatcher) {
   using namespace proto;  // NOLINT: messages
@@ -79,6 +79,10 @@ proto::AgentHandoverResult Handover::list(std::vector<int>* sockets) const {
     handed.sockets = own.size();
     sockets->insert(sockets->end(), own.begin(), own.end());
     result.forwards.push_back(std::move(handed));
+  }
+  for (const MuxServer::Served& each : mux_.all()) {
+    result.mux.push_back({each.host, each.path, each.sockets.size()});
+    sockets->insert(sockets->end(), each.sockets.begin(), each.sockets.end());
   }
   return result;
 }

@@ -16,6 +16,7 @@
 #include "control/dispatcher.h"
 #include "control/server.h"
 #include "forward/forwards.h"
+#include "openssh/mux_server.h"
 #include "stream/io.h"
 
 namespace jump {
@@ -23,7 +24,7 @@ namespace jump {
 class Handover {
  public:
   // `retire` is called when the new agent is in place; it says how many connections are left.
-  Handover(Io& io, const Forwards& forwards, const ControlServer& server,
+  Handover(Io& io, const Forwards& forwards, const ControlServer& server, const MuxServer& mux,
            std::function<std::uint64_t()> retire);
   void bind(Dispatcher& dispatcher);
 
@@ -39,6 +40,7 @@ class Handover {
   Io& io_;
   const Forwards& forwards_;
   const ControlServer& server_;
+  const MuxServer& mux_;
   const std::function<std::uint64_t()> retire_;
   std::uint64_t heir_ = 0;  // the client that is the new agent; 0: none
 };

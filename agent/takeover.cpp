@@ -35,6 +35,7 @@ Result<Takeover> Takeover::begin(const std::string& socket_path) {
   if (!offered) return offered.error().context("the agent that runs hands nothing over");
   std::size_t total = offered->control_sockets;
   for (const proto::HandedForward& each : offered->forwards) total += each.sockets;
+  for (const proto::HandedMux& each : offered->mux) total += each.sockets;
   auto sockets = receiver->receive(total);
   if (!sockets) return sockets.error();
   std::size_t next = 0;
@@ -45,6 +46,8 @@ Result<Takeover> Takeover::begin(const std::string& socket_path) {
     std::vector<Fd> own = next_of(*sockets, next, each.sockets);
     self.inheritance_.forwards.push_back({std::move(each), std::move(own)});
   }
+  for (const proto::HandedMux& each : offered->mux)
+    self.inheritance_.mux.push_back({each.host, each.path, next_of(*sockets, next, each.sockets)});
   return self;
 }
 

@@ -21,6 +21,11 @@ struct Inheritance {
   bool from_agent = false;
   std::vector<Fd> control;
   std::vector<Forward> forwards;
+  struct Mux {
+    std::string host, path;
+    std::vector<Fd> sockets;
+  };
+  std::vector<Mux> mux;
 };
 
 class Takeover {

@@ -35,6 +35,7 @@ constexpr auto kOptions = std::to_array<OptionRow>({
     {"-n", false, kSession, "no input"},
     {"-s", false, kSubsystem, "the command is a subsystem's name"},
     {"--fdpass", false, kFdpass, "for ProxyUseFdpass: pass the connection on, and end"},
+    {"--path", true, kPath, "where else"},
     {"--install", false, kInstall, "write it into ~/.ssh/config"},
 });
 
@@ -89,6 +90,7 @@ Status set_value(CommandLine& line, std::string_view name, const std::string& va
   if (name == "--socket") line.options.socket = value;
   if (name == "--via") line.options.via = value;
   if (name == "--name") line.options.name = value;
+  if (name == "--path") line.options.path = value;
   if (name == "--timeout") {
     Result<Duration> timeout = parse_timeout(value);
     if (!timeout.ok()) return timeout.error();

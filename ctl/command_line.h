@@ -25,6 +25,7 @@ inline constexpr unsigned kFdpass = 1U << 8;
 inline constexpr unsigned kInstall = 1U << 9;
 // No option: what comes behind the first argument, and is no option, is a command's, options included.
 inline constexpr unsigned kCommandFollows = 1U << 10;
+inline constexpr unsigned kPath = 1U << 11;
 
 struct OptionRow {
   std::string_view name;  // "--via"

@@ -43,6 +43,7 @@ struct Options {
   bool subsystem = false;             // -s
   bool no_stdin = false;              // -n
   bool fdpass = false;
+  std::string path;  // of a socket
   bool install = false;
   std::vector<std::string> arguments;  // of the verb
 
@@ -65,6 +66,7 @@ int run_command(const Options& options);
 int run_shell(const Options& options);
 int open_proxy(const Options& options);
 int print_ssh_config(const Options& options);
+int serve_to_ssh(const Options& options);
 // Ends the agent and waits until it is gone (`jumpagent down`).
 int shut_down(const Options& options);
 int shut_down(const Options& options, const proto::AgentShutdownParams& params);

@@ -323,6 +323,25 @@ void fields(V& v, typename V::template Of<SessionStatus>& m) {
 }
 
 template <class V>
+void fields(V& v, typename V::template Of<MuxOpenParams>& m) {
+  v.required("host", m.host);
+  v.optional("path", m.path);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<MuxOpenResult>& m) {
+  v.required("path", m.path);
+  v.optional("paths", m.paths);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<HandedMux>& m) {
+  v.required("host", m.host);
+  v.required("path", m.path);
+  v.optional("sockets", m.sockets);
+}
+
+template <class V>
 void fields(V& v, typename V::template Of<InteractionPrompt>& m) {
   v.required("text", m.text);
   v.optional("echo", m.echo);
@@ -418,6 +437,9 @@ void fields(V& v, typename V::template Of<AgentStatus>& m) {
   v.optional("log_lost", m.log_lost);
   v.optional("sessions_total", m.sessions_total);
   v.optional("sessions_refused", m.sessions_refused);
+  v.optional("mux_clients", m.mux_clients);
+  v.optional("mux_clients_total", m.mux_clients_total);
+  v.optional("mux_clients_refused", m.mux_clients_refused);
 }
 
 template <class V>
@@ -477,6 +499,7 @@ template <class V>
 void fields(V& v, typename V::template Of<AgentHandoverResult>& m) {
   v.required("control_sockets", m.control_sockets);
   v.optional("forwards", m.forwards);
+  v.optional("mux", m.mux);
   v.optional("held", m.held);
 }
 

@@ -270,6 +270,17 @@ struct SessionStatus {
   bool operator==(const SessionStatus&) const = default;
 };
 
+// --- for stock ssh ---
+inline constexpr const char* kMuxCapability = "mux";
+struct MuxOpenParams {
+  std::string host;
+  std::string path;  // where else than at the usual place; empty: there
+};
+struct MuxOpenResult {
+  std::string path;                // for ControlPath
+  std::vector<std::string> paths;  // all at which the host is served
+};
+
 // --- interactions: what a person is asked ---
 // A client that says so in `hello` is asked what its own requests need.
 inline constexpr const char* kInteractionsCapability = "interactions";
@@ -359,6 +370,9 @@ struct AgentStatus {
   std::uint64_t log_lost = 0;         // lines that the log could not take in time
   std::uint64_t sessions_total = 0;    // sessions and streams, ever
   std::uint64_t sessions_refused = 0;  // turned away: too many already
+  std::uint64_t mux_clients = 0;        // of stock ssh, now
+  std::uint64_t mux_clients_total = 0;  // and ever
+  std::uint64_t mux_clients_refused = 0;  // turned away: too many already
 };
 struct AgentReloadResult {
   std::string config;  // the file that was read; empty: there is none
@@ -386,12 +400,19 @@ struct HandedForward {
   bool client = false;        // a client wants it, until it is closed; else only the config file does
   std::uint64_t sockets = 0;  // of the descriptors that came, in the order of the forwards
 };
+// A socket at which a host is served to stock ssh.
+struct HandedMux {
+  std::string host;
+  std::string path;
+  std::uint64_t sockets = 0;
+};
 struct AgentHandoverParams {
   std::string socket;  // path of a Unix socket where the descriptors are awaited
 };
 struct AgentHandoverResult {
   std::uint64_t control_sockets = 0;  // these descriptors come first
   std::vector<HandedForward> forwards;
+  std::vector<HandedMux> mux;  // their descriptors come last
   std::uint64_t held = 0;  // forwards that end with the clients of this agent
 };
 struct AgentRetireResult {

@@ -171,6 +171,8 @@ class Mux {
   // Set when the peer broke the protocol: the owner ends the connection.
   const Error* error() const { return protocol_error_ ? &*protocol_error_ : nullptr; }
   bool ended() const { return failed_; }  // fail() was called
+  // For whoever may outlive it: points to null once it has failed or gone.
+  std::shared_ptr<Mux* const> life() const { return self_; }
   std::size_t open_channels() const { return open_; }
   std::size_t opening_channels() const { return deadlines_.size(); }
   std::size_t used_numbers() const { return used_; }  // including those that wait for the peer's CLOSE

@@ -35,6 +35,8 @@ class Interpreter {
       config_.default_via_place = file.find("default_via")->value.place;
     }
     read_connect(file);
+    for (const TomlValue* name : file.texts("mux")) serve(file, *name);
+    for (const TomlValue* host : read_tables(file, "host", AgentConfig::kMaxServed)) read_host(*host);
     file.boolean("lanes", config_.lanes);
     read_log_level(file);
     for (const TomlValue* route : read_tables(file, "route", AgentConfig::kMaxRoutes)) read_route(*route);
@@ -64,6 +66,32 @@ class Interpreter {
         config_.connect.push_back(name->text);
       }
     }
+  }
+
+  // A host that stock ssh is to find here, or a pattern of ssh_config's aliases.
+  void serve(SettingsTable& table, const TomlValue& name) {
+    const bool pattern = name.text.find_first_of("*?") != std::string::npos;
+    if (auto host = HostName::parse(name.text); !pattern && !host)
+      return table.fail(name.place, "mux", host.error());
+    if (name.text.empty() || name.text.find('/') != std::string::npos) {
+      return table.fail(name.place, fmt::format("mux: '{}' is no name of a host", printable(name.text, 64)),
+                        "a name as in 'ssh NAME', or a pattern of ssh_config's aliases: web*");
+    }
+    if (config_.mux.size() == AgentConfig::kMaxServed)
+      return table.fail(name.place, fmt::format("mux: more than {} names", AgentConfig::kMaxServed));
+    if (std::find(config_.mux.begin(), config_.mux.end(), name.text) == config_.mux.end())
+      config_.mux.push_back(name.text);
+  }
+
+  void read_host(const TomlValue& value) {
+    SettingsTable table(value, "host", errors_);
+    bool served = true;
+    table.require("name", "name = \"prod\"");
+    table.boolean("mux", served);
+    for (const TomlValue* name : table.texts("name")) {
+      if (served) serve(table, *name);
+    }
+    table.finish();
   }
 
   void read_log_level(SettingsTable& file) {
@@ -111,11 +139,13 @@ class Interpreter {
       const ConfigPlace& place = table.find("name")->value.place;
       if (Status name = check_forward_name(common.name); !name) table.fail(place, "name", name.error());
       if (requests.size() > 1)
-        table.fail(place, "forward.name: a name is for one forward, and the spec's range of ports is several");
+        table.fail(place,
+                   "forward.name: a name is for one forward, and the spec's range of ports is several");
     }
     if (table.count("prewarm", common.prewarm, 0, SpareChannels::kMax) && common.prewarm > 0 &&
         common.kind != ForwardKind::kLocal) {
-      table.fail(table.find("prewarm")->value.place, "forward.prewarm: spare channels are for local forwards");
+      table.fail(table.find("prewarm")->value.place,
+                 "forward.prewarm: spare channels are for local forwards");
     }
     table.finish();
     if (config_.forwards.size() + requests.size() > kMaxForwardsMost) {

@@ -2,6 +2,7 @@
 // default that the code has without a file. parse() makes it of a file's text and changes nothing else.
 //
 //   default_via = "bastion"        connect = ["bastion"]      lanes = true      log_level = "info"
+//   mux = ["bastion", "web*"]      [[host]]  name = "prod"  mux = true
 //   [[route]]    to = ["*.prod.example", "10.20.0.0/16", "!db.prod.example"]    via = "bastion"
 //   [[forward]]  spec = "8080:svc:80"   via = "bastion"   name = "web"   prewarm = 0
 //   [timeouts]   login = "60s"   bastion = "10s"   open = "20s"   drain = "5s"
@@ -30,6 +31,7 @@ struct AgentConfig {
   static constexpr std::size_t kMaxRoutes = 1024;
   static constexpr std::size_t kMaxPatterns = 4096;  // of all routes together
   static constexpr std::size_t kMaxConnect = 64;     // logins at start
+  static constexpr std::size_t kMaxServed = 256;     // names and patterns of hosts that ssh finds here
   static constexpr std::size_t kMaxClientsMost = 4096;
   static constexpr std::size_t kMaxErrors = 50;  // shown at once; nobody reads more
 
@@ -38,6 +40,7 @@ struct AgentConfig {
   ConfigPlace default_via_place;
   RoutingTable routes;
   std::vector<std::string> connect;      // hosts to log in to at start
+  std::vector<std::string> mux;          // hosts that stock ssh finds here, or patterns of aliases: "web*"
   std::vector<ForwardRequest> forwards;  // to keep open; `via` is set in each
   Duration login_wait = seconds(60);     // for a login, when a client names no timeout
   Duration drain = seconds(5);           // at the end, for connections that still move bytes

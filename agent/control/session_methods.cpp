@@ -10,6 +10,7 @@
 #include "control/session_wishes.h"
 #include "session/framed_streams.h"
 #include "session/session.h"
+#include "session/session_facts.h"
 #include "session/stream_relay.h"
 #include "session/terminal.h"
 #include "stream/joined_stream.h"
@@ -18,28 +19,6 @@ namespace jump {
 namespace {
 
 using namespace proto;  // NOLINT: this file is all about its messages
-
-const char* state_name(Session::State state) {
-  switch (state) {
-    case Session::State::kWaiting:
-    case Session::State::kPlacing:
-      return "waiting";
-    case Session::State::kOpening:
-    case Session::State::kStarting:
-      return "opening";
-    case Session::State::kRunning:
-      return "running";
-    case Session::State::kFlushing:
-    case Session::State::kEnded:
-      break;
-  }
-  return "ending";
-}
-
-const char* state_name(StreamRelay::State state) {
-  static constexpr const char* kNames[] = {"waiting", "opening", "running", "ending"};
-  return kNames[static_cast<int>(state)];
-}
 
 // Cancels what was begun for a request whose client goes before it is answered.
 class OnDrop final : public Operation {
@@ -156,17 +135,8 @@ class SessionMethods::ServedSession final : public Served {
 
   SessionFacts facts() const override {
     SessionFacts facts;
-    const SessionRequest& request = session_->request();
-    static constexpr const char* kKinds[] = {"shell", "command", "subsystem"};
-    facts.kind = kKinds[static_cast<int>(request.kind)];
-    facts.host = session_->host().name();
-    facts.what = request.command;
-    facts.state = state_name(session_->state());
-    facts.terminal = session_->has_terminal();
+    fill_facts(*session_, facts);
     facts.client = client_;
-    facts.bytes_in = session_->counters().bytes_in;
-    facts.bytes_out = session_->counters().bytes_out;
-    facts.since = session_->since();
     return facts;
   }
 
@@ -301,14 +271,8 @@ class SessionMethods::ServedStream final : public Served {
 
   SessionFacts facts() const override {
     SessionFacts facts;
-    facts.kind = "stream";
-    facts.host = relay_->host().name();
-    facts.what = relay_->target().to_string();
-    facts.state = state_name(relay_->state());
+    fill_facts(*relay_, facts);
     facts.client = client_;
-    facts.bytes_in = relay_->bytes_in();
-    facts.bytes_out = relay_->bytes_out();
-    facts.since = relay_->since();
     return facts;
   }
 

@@ -1,13 +1,10 @@
 #include "control/session_wishes.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <charconv>
 #include <utility>
 
 #include "session/terminal.h"
-#include "stream/joined_stream.h"
 
 namespace jump {
 namespace {
@@ -83,31 +80,6 @@ Result<SessionRequest> session_request(const proto::SessionOpenParams& params,
   if (!terminal) return terminal.error();
   request.terminal = *std::move(terminal);
   return request;
-}
-
-Fd copy_of_terminal(const std::vector<Fd>& descriptors) {
-  const Fd* terminal = find_terminal(descriptors);
-  return terminal ? Fd(fcntl(terminal->get(), F_DUPFD_CLOEXEC, 0)) : Fd();
-}
-
-Result<SessionStreams> adopt_standard(Io& io, std::vector<Fd> descriptors) {
-  auto in = io.adopt_descriptor(std::move(descriptors[0]), DescriptorUse::kRead, "stdin");
-  if (!in) return in.error();
-  auto out = io.adopt_descriptor(std::move(descriptors[1]), DescriptorUse::kWrite, "stdout");
-  if (!out) return out.error();
-  auto err = io.adopt_descriptor(std::move(descriptors[2]), DescriptorUse::kWrite, "stderr");
-  if (!err) return err.error();
-  return SessionStreams{*std::move(in), *std::move(out), *std::move(err)};
-}
-
-Result<std::unique_ptr<ByteStream>> adopt_stream(Io& io, std::vector<Fd> descriptors) {
-  if (descriptors.size() == 1)
-    return io.adopt_descriptor(std::move(descriptors[0]), DescriptorUse::kBoth, "the client's socket");
-  auto in = io.adopt_descriptor(std::move(descriptors[0]), DescriptorUse::kRead, "the client's input");
-  if (!in) return in;
-  auto out = io.adopt_descriptor(std::move(descriptors[1]), DescriptorUse::kWrite, "the client's output");
-  if (!out) return out;
-  return std::unique_ptr<ByteStream>(std::make_unique<JoinedStream>(*std::move(in), *std::move(out)));
 }
 
 Result<Endpoint> stream_target(const proto::StreamOpenParams& params) {

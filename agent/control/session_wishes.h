@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "hop/hop_spec.h"
 #include "proto/messages.h"
+#include "session/passed_descriptors.h"
 #include "session/session.h"
 #include "stream/io.h"
 
@@ -18,13 +19,6 @@ namespace jump {
 // A terminal's size and modes are read from the first of `descriptors` that is one. Errors: kInvalid.
 Result<SessionRequest> session_request(const proto::SessionOpenParams& params,
                                        const std::vector<Fd>& descriptors);
-// Of the first that is a terminal, for later questions; empty: none is, or no descriptor is free.
-Fd copy_of_terminal(const std::vector<Fd>& descriptors);
-// Takes three. Errors: kInvalid, kLimit.
-Result<SessionStreams> adopt_standard(Io& io, std::vector<Fd> descriptors);
-// Takes one socket, or two to read from and to write to. Errors: kInvalid, kLimit.
-Result<std::unique_ptr<ByteStream>> adopt_stream(Io& io, std::vector<Fd> descriptors);
-
 // Errors: kInvalid.
 Result<Endpoint> stream_target(const proto::StreamOpenParams& params);
 

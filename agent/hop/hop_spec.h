@@ -21,6 +21,7 @@ struct HopSpec {
   std::string host;         // HostName
   std::uint16_t port = 22;
   std::string user;
+  std::string connection_hash;  // %C, as ssh itself computes it; empty: not known
 
   // --- the way there ---
   std::string proxy_jump;     // ProxyJump, tokens expanded: "a,me@b:22"; empty: none

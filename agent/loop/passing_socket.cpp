@@ -31,6 +31,10 @@ Result<std::unique_ptr<ByteStream>> PassingSocket::adopt(Loop& loop, Fd fd, Opti
   auto watch = loop.readiness()->watch(self->fd_.get(), self.get());
   if (!watch) return watch.error().context(self->description_);
   self->watch_ = *std::move(watch);
+  ucred peer{};
+  socklen_t length = sizeof(peer);
+  if (options.takes_descriptors && getsockopt(self->fd_.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0)
+    self->peer_process_ = peer.pid;
   return std::unique_ptr<ByteStream>(std::move(self));
 }
 

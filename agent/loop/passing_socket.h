@@ -54,6 +54,7 @@ class PassingSocket final : public ByteStream, private Readiness::Watcher {
   void close() override;
   void abort() override;
   std::vector<Fd> take_descriptors() override { return std::move(passed_); }
+  int peer_process() const override { return peer_process_; }
   std::string describe() const override { return description_; }
 
  private:
@@ -81,6 +82,7 @@ class PassingSocket final : public ByteStream, private Readiness::Watcher {
   Fd fd_;
   const Options options_;
   const std::string description_;
+  int peer_process_ = 0;
   StreamHandler* handler_ = nullptr;
   State state_ = State::kOpen;
   Input input_ = Input::kFlowing;

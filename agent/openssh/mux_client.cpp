@@ -172,6 +172,13 @@ void MuxClient::answer(MuxAnswer answer, TimePoint now) {
   process(now);
 }
 
+void MuxClient::refuse_alive(std::string_view text, TimePoint now) {
+  if (state_ != State::kAsked) return;
+  output_.append(encode_mux_alive_failure(text));
+  set_state(State::kReady);
+  process(now);
+}
+
 void MuxClient::fail_request(std::string_view reason) {
   request_.reset();
   send(MuxFailure{request_id_, std::string(reason)});

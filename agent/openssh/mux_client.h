@@ -80,6 +80,8 @@ class MuxClient {
   // Answers the request that was taken; its id is filled in. MuxSessionOpened and MuxProxyStarted change what
   // the client is. Does nothing where the client has ended or broken meanwhile.
   void answer(MuxAnswer answer, TimePoint now);
+  // Answers a MuxAliveCheck that was taken with the reason why not.
+  void refuse_alive(std::string_view text, TimePoint now);
   // Of a session: the server gives it no TTY.
   void tty_failed();
   // The passenger has ended, a session with that status; nullopt: without one, which `ssh` makes 255 of. The

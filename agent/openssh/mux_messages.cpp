@@ -379,4 +379,12 @@ Bytes encode_mux(const MuxHello& hello) {
 Bytes encode_mux(const MuxRequest& request) { return encode(request); }
 Bytes encode_mux(const MuxAnswer& answer) { return encode(answer); }
 
+Bytes encode_mux_alive_failure(std::string_view text) {
+  WireWriter body;
+  body.u32(kFailure).string(text);
+  WireWriter packet;
+  packet.string(body.view());
+  return packet.take();
+}
+
 }  // namespace jump

@@ -225,6 +225,11 @@ void Host::nudge() {
   retry_at(std::min(next_dial_, error_time_ + kFreshDial));
 }
 
+void Host::suspect() {
+  if (leader_) return leader_->suspect();
+  if (hop_ && ready()) hop_->suspect();
+}
+
 // A dial over the network that was: its packets may be lost, and the next try of TCP far away. Each time it is
 // left alone for longer: where networks come and go all the time (containers), it has to get through, too.
 void Host::redial() {
@@ -504,6 +509,12 @@ void Host::open_lane() {
   bool possible = ready() && hop_ && hop_->state() == Hop::State::kReady && !hop_->needed_person();
   if (!possible || hop_->mux().bulk_channels(io_.now()) == 0) return;
   lane_.open(*spec(), title_ + "#" + std::to_string(++attempts_), carried(Asker::kHop));
+}
+
+std::optional<TimePoint> Host::last_heard() const {
+  if (leader_) return ready() ? leader_->last_heard() : std::nullopt;
+  const bool up = ready() && hop_ && hop_->state() == Hop::State::kReady;
+  return up ? std::optional(hop_->last_heard()) : std::nullopt;
 }
 
 std::optional<Error> Host::no_further() const {

@@ -105,6 +105,9 @@ class Host final : private SessionPool::Source {
   // The network has changed, or the machine has slept: a connection is asked whether it still is one, and what
   // is away is dialled now.
   void nudge();
+  // Somebody doubts that the connection still is one: it is asked, and is alive or dead within
+  // Liveness::kSuspectPatience.
+  void suspect();
   // Ends the connection; those who wait are refused. It stays away until somebody asks for it.
   void disconnect(const Error& reason);
 
@@ -130,6 +133,8 @@ class Host final : private SessionPool::Source {
   const std::optional<Error>& last_error() const { return last_error_; }
   TimePoint error_time() const { return error_time_; }
   TimePoint since() const { return since_; }
+  // Of the connection that it uses, while it is connected.
+  std::optional<TimePoint> last_heard() const;
   std::uint64_t logins() const { return logins_; }
   std::size_t waiting() const { return waiters_.size(); }
 

@@ -86,6 +86,7 @@ void Reader::set_tokens() {
   tokens_.local_host = asked[0];
   tokens_.local_short = asked[1];
   tokens_.hash = asked[2];
+  spec_.connection_hash = asked[2];
 }
 
 // The value where the user chose it: ssh prints its defaults too.

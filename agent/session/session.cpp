@@ -16,8 +16,8 @@ constexpr std::size_t kMaxServerText = 256;  // of a server's message, in ours
 
 }  // namespace
 
-// stdin: read from the start of the command on. At a terminal the escapes are taken out of it; what is left of
-// one read waits here until the channel has room.
+// stdin: read from the start of the command on. At a terminal the escapes are taken out of it; what is left
+// of one read waits here until the channel has room.
 struct Session::Input final : StreamHandler {
   Session& session;
   std::unique_ptr<ByteStream> stream;
@@ -43,7 +43,8 @@ struct Session::Input final : StreamHandler {
     keys = std::move(step.keys);
     send_keys();
     if (step.command == EscapeFilter::Command::kHelp) session.show_escapes();
-    if (step.command == EscapeFilter::Command::kDisconnect) session.escape();
+    if (step.command == EscapeFilter::Command::kDisconnect)
+      session.end(Error{Errc::kCancelled, "ended by its escape", {}});
     // Whoever offers stops after a short take, and is asked to go on.
     if (step.consumed < typed.size() && keys.empty()) stream->resume_reading();
     return step.consumed;
@@ -110,9 +111,7 @@ struct Session::Remote final : StreamHandler {
       if (each->state == Output::State::kOpen) each->stream->shutdown_write();
     }
   }
-  void on_writable() override {
-    session.in_->on_room();
-  }
+  void on_writable() override { session.in_->on_room(); }
   void on_closed(const Error* error) override { session.on_channel_closed(error); }
 };
 
@@ -302,11 +301,10 @@ void Session::signal(std::string_view name) {
 
 void Session::show_escapes() { out_->write(as_bytes(EscapeFilter::help())); }
 
-// The user does not want to wait for the server any more: "~.".
-void Session::escape() {
-  if (!channel_) return;
-  log::info("{}: ended by its escape", id_);
-  end_.error = Error{Errc::kCancelled, host_.name() + ": ended by ~.", {}};
+void Session::end(const Error& reason) {
+  if (state_ != State::kRunning || !channel_) return;
+  log::info("{}: {}", id_, reason.message);
+  end_.error = reason.context(host_.name());
   channel_->abort();
 }
 

@@ -70,6 +70,9 @@ class Session final : private ChannelEvents {
   // "INT", "TERM": RFC 4254 section 6.10.
   void signal(std::string_view name);
 
+  // Ends it now: the channel is cut, `ended` follows, with the reason. Harmless before and after it runs.
+  void end(const Error& reason);
+
   const std::string& id() const { return id_; }
   Host& host() const { return host_; }
   const SessionRequest& request() const { return request_; }
@@ -98,7 +101,6 @@ class Session final : private ChannelEvents {
   bool try_elsewhere(const Error& error);
   void on_output_ended(Output& output, bool broke);
   void run();
-  void escape();
   void show_escapes();
   void finish_if_flushed();
   void fail(Error error);

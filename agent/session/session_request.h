@@ -22,7 +22,7 @@ struct TerminalSize {
 struct TerminalRequest {
   std::string term;  // TERM: "xterm-256color"
   TerminalSize size;
-  Bytes modes;  // encoded, as section 8 says, its end included
+  Bytes modes;                         // encoded, as section 8 says, its end included
   std::optional<std::uint8_t> escape;  // of EscapeFilter; none: every key goes there
 };
 

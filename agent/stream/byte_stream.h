@@ -92,6 +92,9 @@ class ByteStream {
   // be asked for from within on_data(). Those that nobody takes are closed.
   virtual std::vector<Fd> take_descriptors() { return {}; }
 
+  // The process that connected or was connected to, of a Unix socket that takes descriptors; 0: not known.
+  virtual int peer_process() const { return 0; }
+
   // For logs and status: "127.0.0.1:40112", "svc:80 via prod".
   virtual std::string describe() const = 0;
 };

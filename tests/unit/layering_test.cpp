@@ -27,13 +27,14 @@ const std::map<std::string, Folders>& allowed() {
     t["loop"] = {"stream", "base"};
     t["transport"] = {"base"};
     t["channel"] = {"stream", "base"};
-    t["openssh"] = {"channel", "stream", "base"};
     t["auth"] = {"transport", "stream", "base"};
     t["hop"] = {"auth", "channel", "transport", "stream", "base"};
     t["route"] = {"hop", "auth", "channel", "transport", "stream", "base"};
     t["proto"] = {"base"};
     t["forward"] = {"route", "hop", "auth", "channel", "transport", "stream", "base", "proto"};
     t["session"] = t["forward"];
+    t["openssh"] = t["forward"];
+    t["openssh"].insert({"forward", "session"});
     t["control"] = t["forward"];
     t["doctor"] = t["forward"];
     t["config"] = t["forward"];
@@ -55,7 +56,7 @@ const std::map<std::string, std::string>& reasons() {
       {"channel",
        "channel is pure RFC 4254: it is tested with a scripted peer and knows no transport below it"},
       {"auth", "auth decides how to log in; who is asked and what is dialled is decided above it"},
-      {"openssh", "openssh is the protocol of a socket, sans-IO: what is asked is carried out above it"},
+      {"openssh", "openssh serves stock ssh with what sessions and forwards offer; it knows neither the control socket nor a loop"},
       {"hop", "a hop is one live connection and knows nothing of the list of hops that it is part of"},
       {"route", "a route offers connections; what travels on them is none of its business"},
       {"forward", "a forward asks a route for channels; who asked for the forward is none of its business"},

@@ -1,0 +1,253 @@
+#include "openssh/mux_server.h"
+
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/log.h"
+#include "base/printable.h"
+
+namespace jump {
+namespace {
+
+// Long names would not fit a socket's address, and "a/b" is no file's name.
+Status check_name(const std::string& name, const std::string& path) {
+  const bool plain = !name.empty() && name.find('/') == std::string::npos && name != "." && name != "..";
+  if (!plain)
+    return Error{Errc::kInvalid, "'" + printable(name, 64) + "' cannot be a socket's name",
+                 "choose one: jumpctl mux HOST --path PATH"};
+  if (path.size() < sizeof(sockaddr_un::sun_path)) return {};
+  return Error{Errc::kInvalid, path + " is too long for a socket",
+               "choose a shorter one: jumpctl mux HOST --path PATH"};
+}
+
+}  // namespace
+
+// One host's sockets, and the clients that came by them.
+class MuxServer::Door final : public MuxDoor {
+ public:
+  Door(MuxServer& server, Host& host)
+      : server_(server), host_(host), forwards_(server.services_, host.name()) {}
+  ~Door() { visits_.clear(); }
+
+  Status listen(const std::string& path) {
+    if (listeners_.contains(path)) return {};
+    if (listeners_.size() >= kMaxSockets)
+      return Error{Errc::kLimit,
+                   host_.name() + " is served at " + std::to_string(kMaxSockets) + " sockets already",
+                   {}};
+    ListenOptions options;
+    options.at.path = path;
+    options.own_user_only = options.takes_descriptors = true;
+    auto listener = server_.services_.io.listen(
+        options, [this](std::unique_ptr<ByteStream> stream) { on_accepted(std::move(stream)); });
+    if (!listener) return listener.error();
+    log::info("{}: served to ssh at {}", host_.name(), path);
+    listeners_[path] = *std::move(listener);
+    return {};
+  }
+  std::vector<std::string> paths() const {
+    std::vector<std::string> all;
+    for (const auto& [path, listener] : listeners_) all.push_back(path);
+    return all;
+  }
+  void append_to(std::vector<Served>& all) const {
+    for (const auto& [path, listener] : listeners_) all.push_back({host_.name(), path, listener->sockets()});
+  }
+  void keep(std::unique_ptr<Operation> resolving) { resolving_ = std::move(resolving); }
+  bool listens_at(const std::string& path) const { return listeners_.contains(path); }
+  void close_sockets_in(const std::string& directory) {
+    std::erase_if(listeners_, [&](const auto& each) { return each.first.starts_with(directory + "/"); });
+  }
+  void close_sockets() { listeners_.clear(); }
+  void leave_names() {
+    for (const auto& [path, listener] : listeners_) listener->leave_name();
+  }
+  void resize_all() {
+    for (const auto& visit : visits_) visit->resize();
+  }
+  void end_visits(const Error& reason) {
+    const auto all = visits_;  // one may go while it ends
+    for (const auto& visit : all) visit->end(reason);
+  }
+  std::size_t visits() const { return visits_.size(); }
+
+  // MuxDoor
+  Host& host() override { return host_; }
+  MuxForwards& forwards() override { return forwards_; }
+  void exit() override {
+    stopping_ = false;
+    forwards_.cancel_all();
+    end_visits(Error{Errc::kClosed, "ended by ssh -O exit", {}});
+    disconnect();
+  }
+  void stop() override {
+    stopping_ = true;
+    finish_if_idle();
+  }
+  void remove(MuxVisit& visit) override {
+    std::shared_ptr<MuxVisit> last = std::move(*visit.place);
+    visits_.erase(visit.place);
+    server_.services_.io.dispose(std::move(last));
+    finish_if_idle();
+  }
+
+ private:
+  void on_accepted(std::unique_ptr<ByteStream> stream) {
+    if (server_.clients() >= kMaxClients) {
+      server_.counters_.over_limit++;
+      log::warn("{}: more than {} clients of ssh; one was turned away", host_.name(), kMaxClients);
+      return;
+    }
+    server_.counters_.clients_total++;
+    auto visit = std::make_shared<MuxVisit>(server_.services_, *this, std::move(stream));
+    visit->place = visits_.insert(visits_.end(), visit);
+    visit->start();
+  }
+
+  // After `-O stop`: the master would end with its last session.
+  void finish_if_idle() {
+    const bool busy =
+        std::any_of(visits_.begin(), visits_.end(), [](const auto& each) { return each->busy(); });
+    if (!stopping_ || busy) return;
+    stopping_ = false;
+    forwards_.cancel_all();
+    disconnect();
+  }
+
+  // Unless somebody else uses the connection.
+  void disconnect() {
+    for (const auto& [id, facts] : server_.services_.book.all()) {
+      if (facts.host == host_.name() && facts.state != "ending") return;
+    }
+    if (forwards_.others_want(host_)) return;
+    (void)server_.services_.hosts.disconnect(host_.name(),
+                                             Error{Errc::kClosed, "disconnected by ssh -O exit", {}});
+  }
+
+  MuxServer& server_;
+  Host& host_;
+  MuxForwards forwards_;
+  std::map<std::string, std::unique_ptr<Listener>> listeners_;  // by path
+  std::list<std::shared_ptr<MuxVisit>> visits_;
+  std::unique_ptr<Operation> resolving_;
+  bool stopping_ = false;  // `-O stop` was said
+};
+
+MuxServer::MuxServer(MuxServices services, std::string directory)
+    : services_(std::move(services)), directory_(std::move(directory)) {}
+
+MuxServer::~MuxServer() = default;
+
+Result<MuxServer::Door*> MuxServer::door(const std::string& host) {
+  const auto known = doors_.find(host);
+  if (known != doors_.end()) return known->second.get();
+  if (doors_.size() >= kMaxHosts)
+    return Error{
+        Errc::kLimit, "more than " + std::to_string(kMaxHosts) + " hosts are served to ssh already", {}};
+  Result<Host*> found = services_.hosts.get(host);
+  if (!found) return found.error();
+  return (doors_[host] = std::make_unique<Door>(*this, **found)).get();
+}
+
+Status MuxServer::make_directory() {
+  if (::mkdir(directory_.c_str(), 0700) == 0) return {};
+  struct stat there {};
+  const bool is_ours = errno == EEXIST && ::lstat(directory_.c_str(), &there) == 0 &&
+                       S_ISDIR(there.st_mode) && there.st_uid == geteuid() && (there.st_mode & 022) == 0;
+  if (is_ours) return {};
+  return Error{Errc::kRefused,
+               directory_ + " cannot be used for sockets: it has to be a directory of yours alone",
+               "remove it: rm -r " + directory_};
+}
+
+Result<std::string> MuxServer::serve(const std::string& host) {
+  const std::string path = directory_ + "/" + host;
+  if (Status name = check_name(host, path); !name) return name.error();
+  if (Status directory = make_directory(); !directory) return directory.error();
+  if (Status served = serve_at(host, path); !served) return served.error();
+  return path;
+}
+
+Status MuxServer::serve_at(const std::string& host, const std::string& path) {
+  if (path.empty() || path.front() != '/')
+    return Error{Errc::kInvalid, "'" + printable(path, 64) + "' is no absolute path", {}};
+  for (const auto& [name, each] : doors_) {
+    if (name != host && each->listens_at(path))
+      return Error{Errc::kInUse, path + " is where " + name + " is served", "choose another path"};
+  }
+  Result<Door*> made = door(host);
+  if (!made) return made.error();
+  return (*made)->listen(path);
+}
+
+void MuxServer::serve_hash(const std::string& host) {
+  const auto known = doors_.find(host);
+  if (known == doors_.end()) return;
+  known->second->keep(services_.hosts.resolve(host, [this, host](const Result<Route>& way) {
+    const std::string hash = way ? way->target().connection_hash : std::string();
+    if (hash.empty() || hash.find('/') != std::string::npos) return;
+    // Another name of the same server may have it.
+    if (Status served = serve_at(host, directory_ + "/" + hash); !served)
+      log::debug("{}: not served at %C: {}", host, served.error().message);
+  }));
+}
+
+std::vector<MuxServer::Served> MuxServer::all() const {
+  std::vector<Served> list;
+  for (const auto& [host, each] : doors_) each->append_to(list);
+  return list;
+}
+
+std::vector<std::string> MuxServer::paths(const std::string& host) const {
+  const auto known = doors_.find(host);
+  if (known == doors_.end()) return {};
+  std::vector<std::string> all = known->second->paths();
+  std::stable_partition(all.begin(), all.end(),
+                        [&](const std::string& path) { return path == directory_ + "/" + host; });
+  return all;
+}
+
+void MuxServer::set_configured(const std::vector<std::string>& hosts) {
+  const std::set<std::string> wanted(hosts.begin(), hosts.end());
+  for (const std::string& host : configured_) {
+    const auto known = doors_.find(host);
+    if (!wanted.contains(host) && known != doors_.end()) known->second->close_sockets_in(directory_);
+  }
+  configured_.clear();
+  for (const std::string& host : wanted) {
+    configured_.insert(host);
+    if (Result<std::string> served = serve(host); !served)
+      log::error("{} is not served to ssh: {}", host, served.error().message);
+    serve_hash(host);
+  }
+}
+
+void MuxServer::resize_all() {
+  for (const auto& [host, each] : doors_) each->resize_all();
+}
+
+void MuxServer::stop_listening() {
+  for (const auto& [host, each] : doors_) each->close_sockets();
+}
+
+void MuxServer::leave_names() {
+  for (const auto& [host, each] : doors_) each->leave_names();
+}
+
+void MuxServer::end_all(const Error& reason) {
+  for (const auto& [host, each] : doors_) each->end_visits(reason);
+}
+
+std::size_t MuxServer::clients() const {
+  std::size_t sum = 0;
+  for (const auto& [host, each] : doors_) sum += each->visits();
+  return sum;
+}
+
+}  // namespace jump

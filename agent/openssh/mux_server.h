@@ -1,0 +1,90 @@
+// MuxServer: the sockets where stock ssh finds the agent, as if it were a ControlMaster. Each host that is
+// served has one or several, there before anything is connected: DIRECTORY/NAME for its name, and others that
+// were asked for by path.
+//
+//   serve() ─► Listener ─► MuxVisit per client ─► the host's connections
+//
+// Invariants: a host's sockets are there as long as it is to be served, whatever happens to its connection;
+// what
+// `-O exit` and `-O stop` end is this host's clients, what they asked for, and the connection if nobody else
+// uses it; a client beyond the limit is closed at once.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "openssh/mux_forwards.h"
+#include "openssh/mux_services.h"
+#include "openssh/mux_visit.h"
+
+namespace jump {
+
+class MuxServer {
+ public:
+  // At once, of all hosts: most have a session of three descriptors.
+  static constexpr std::size_t kMaxClients = 512;
+  // Hosts, and sockets of one.
+  static constexpr std::size_t kMaxHosts = 512;
+  static constexpr std::size_t kMaxSockets = 8;
+
+  struct Counters {
+    std::uint64_t clients_total = 0;
+    std::uint64_t over_limit = 0;
+  };
+
+  // Sockets by name are in `directory`, which is made when it is needed (mode 0700).
+  MuxServer(MuxServices services, std::string directory);
+  ~MuxServer();
+  MuxServer(const MuxServer&) = delete;
+  MuxServer& operator=(const MuxServer&) = delete;
+
+  // Serves `host` at its usual path. The same again is no other. Errors: kInvalid (a name that is no file's,
+  // or too long), kInUse, kRefused, kLimit, those of Hosts::get().
+  Result<std::string> serve(const std::string& host);
+  // The same at `path`, which has to be absolute.
+  Status serve_at(const std::string& host, const std::string& path);
+  // Serves it, besides, at DIRECTORY/%C: a ControlPath that tells users and ports apart. Once ssh has said
+  // what that is.
+  void serve_hash(const std::string& host);
+  struct Served {
+    std::string host;
+    std::string path;
+    std::vector<int> sockets;  // stay its own
+  };
+  std::vector<Served> all() const;
+  // Where a host is served: its usual path first; empty: it is not.
+  std::vector<std::string> paths(const std::string& host) const;
+  // Hosts that are to be served from now on by the config file; others that are, by it, go.
+  void set_configured(const std::vector<std::string>& hosts);
+
+  // Every terminal's size is read again: SIGWINCH, which clients send to the process that they were told of.
+  void resize_all();
+  // No new clients.
+  void stop_listening();
+  // Another agent listens there: the names stay.
+  void leave_names();
+  void end_all(const Error& reason);
+
+  std::size_t clients() const;
+  const Counters& counters() const { return counters_; }
+
+ private:
+  class Door;
+
+  Result<Door*> door(const std::string& host);
+  Status make_directory();
+
+  const MuxServices services_;
+  const std::string directory_;
+  std::map<std::string, std::unique_ptr<Door>> doors_;  // by host
+  std::set<std::string> configured_;
+  Counters counters_;
+};
+
+}  // namespace jump

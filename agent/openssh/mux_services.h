@@ -1,0 +1,25 @@
+// What the multiplexing server needs of the agent. All outlive it.
+#pragma once
+
+#include <functional>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "forward/forwards.h"
+#include "route/hosts.h"
+#include "session/sessions.h"
+#include "stream/io.h"
+
+namespace jump {
+
+struct MuxServices {
+  Io& io;
+  Hosts& hosts;
+  Forwards& forwards;
+  Sessions& book;
+  std::function<Duration()> login_wait;    // for a login that a client's arrival begins
+  std::function<Duration()> open_timeout;  // for the target of `ssh -W`
+  std::function<Status()> may_change;      // why nothing can be begun now: the agent ends
+};
+
+}  // namespace jump

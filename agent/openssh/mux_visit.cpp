@@ -1,0 +1,303 @@
+#include "openssh/mux_visit.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <utility>
+
+#include "base/log.h"
+#include "openssh/mux_info.h"
+
+namespace jump {
+namespace {
+
+constexpr std::size_t kMaxEnvironment = 1 << 20;  // of a process, as far as we read it
+
+// SSH_AUTH_SOCK of the client: its own agent is what it offers. Empty when it cannot be told. Blocks, if the
+// client's memory is being changed: for a pool thread.
+std::string agent_of_process(int process) {
+  const Fd file(::open(("/proc/" + std::to_string(process) + "/environ").c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return {};
+  std::string all;
+  std::array<char, 16384> piece;
+  ssize_t count = 0;
+  while (all.size() < kMaxEnvironment && (count = ::read(file.get(), piece.data(), piece.size())) > 0)
+    all.append(piece.data(), static_cast<std::size_t>(count));
+  static constexpr std::string_view kName = "SSH_AUTH_SOCK=";
+  std::string_view rest = all;
+  while (!rest.empty()) {
+    const std::string_view entry = rest.substr(0, rest.find('\0'));
+    if (entry.starts_with(kName)) return std::string(entry.substr(kName.size()));
+    rest.remove_prefix(std::min(rest.size(), entry.size() + 1));
+  }
+  return {};
+}
+
+}  // namespace
+
+// The proxy mode: the socket carries SSH packets.
+struct MuxVisit::Proxy {
+  Proxy(Mux& mux, std::function<void()> wake, std::unique_ptr<Timer> look)
+      : life(mux.life()),
+        connection(&mux, std::move(wake)),
+        translator(&connection),
+        look_timer(std::move(look)) {
+    connection.set_translator(&translator);
+  }
+  bool gone() const { return *life == nullptr || connection.lost() != nullptr; }
+
+  const std::shared_ptr<Mux* const> life;
+  ProxyConnection connection;
+  ProxyTranslator translator;
+  std::unique_ptr<Timer> look_timer;
+};
+
+MuxVisit::MuxVisit(const MuxServices& services, MuxDoor& door, std::unique_ptr<ByteStream> stream)
+    : services_(services), door_(door), stream_(std::move(stream)), client_(services.io.now()) {
+  alive_timer_ = services.io.timer([this] {
+    refuse_alive(Error{Errc::kTimeout, door_.host().name() + ": the server does not answer", {}});
+  });
+  patience_timer_ = services.io.timer([this] {
+    client_.tick(services_.io.now());
+    work();
+  });
+  work_soon_ = services.io.deferred([this] { work(); });
+}
+
+MuxVisit::~MuxVisit() { *self_ = nullptr; }
+
+void MuxVisit::start() {
+  stream_->set_handler(this);
+  work();
+}
+
+void MuxVisit::resize() {
+  if (passenger_) passenger_->resize();
+}
+
+void MuxVisit::end(const Error& reason) {
+  if (passenger_) passenger_->end_now(reason);
+  if (proxy_ || !passenger_) stream_->close();
+}
+
+// --- bytes
+// ---------------------------------------------------------------------------------------------------------------
+
+std::size_t MuxVisit::on_data(ByteView data) {
+  const bool wanted = proxy_ ? proxy_->translator.wants_input() : client_.wants_input();
+  held_ = !wanted;
+  if (!wanted) return 0;
+  if (proxy_) {
+    proxy_->translator.feed(data);
+  } else {
+    client_.feed(data, stream_->take_descriptors(), services_.io.now());
+  }
+  work_soon_->schedule();
+  return data.size();
+}
+
+void MuxVisit::work() {
+  if (proxy_) return work_proxy();
+  if (std::optional<MuxClient::Asked> asked = client_.take_request()) carry_out(std::move(*asked));
+  if (proxy_) return work_soon_->schedule();
+  flush();
+  if (held_ && client_.wants_input()) stream_->resume_reading();
+  arm();
+}
+
+void MuxVisit::flush() {
+  if (proxy_) return work_proxy();
+  while (!client_.output().empty()) {
+    const std::size_t count = stream_->write(client_.output());
+    if (count == 0) return;
+    client_.consume_output(count, services_.io.now());
+  }
+  if (!client_.finished()) return;
+  if (const Error* error = client_.error()) log::info("{}: {}", stream_->describe(), error->message);
+  stream_->close();
+}
+
+void MuxVisit::arm() {
+  const TimePoint due = client_.next_deadline();
+  if (due == TimePoint::max()) return patience_timer_->stop();
+  patience_timer_->start(std::max(due - services_.io.now(), Duration::zero()));
+}
+
+void MuxVisit::on_closed(const Error*) { door_.remove(*this); }
+
+void MuxVisit::answer(MuxAnswer answer) {
+  client_.answer(std::move(answer), services_.io.now());
+  work_soon_->schedule();
+}
+
+void MuxVisit::refuse(const Error& error) {
+  answer(MuxFailure{0, error.message + (error.hint.empty() ? "" : "; " + error.hint)});
+}
+
+// --- requests
+// ------------------------------------------------------------------------------------------------------------
+
+void MuxVisit::carry_out(MuxClient::Asked asked) {
+  if (const auto* session = std::get_if<MuxNewSession>(&asked.request))
+    return begin_session(*session, std::move(asked.descriptors));
+  if (const auto* forward = std::get_if<MuxNewStdioForward>(&asked.request))
+    return begin_stdio_forward(*forward, std::move(asked.descriptors));
+  std::visit(
+      [this](const auto& request) {
+        if constexpr (requires { on_request(request); }) on_request(request);
+      },
+      asked.request);
+}
+
+void MuxVisit::on_request(const MuxAliveCheck&) {
+  if (Status may = services_.may_change(); !may) return refuse_alive(may.error());
+  waiting_ =
+      door_.host().acquire(Host::Asker::kUser, services_.login_wait(), [this](const Result<Mux*>& mux) {
+        waiting_.reset();
+        if (!mux) return refuse_alive(mux.error());
+        check_alive(**mux);
+      });
+}
+
+void MuxVisit::check_alive(Mux& mux) {
+  const auto heard = door_.host().last_heard();
+  if (heard && services_.io.now() - *heard <= kFresh)
+    return answer(MuxAlive{0, static_cast<std::uint32_t>(getpid())});
+  door_.host().suspect();
+  alive_timer_->start(kAliveMax);
+  Status asked =
+      mux.global_request("keepalive@openssh.com", {}, [self = std::weak_ptr(self_)](bool, ByteView) {
+        const auto visit = self.lock();
+        if (!visit || !*visit) return;
+        MuxVisit& mine = **visit;
+        mine.alive_timer_->stop();
+        if (mine.client_.state() == MuxClient::State::kAsked)
+          mine.answer(MuxAlive{0, static_cast<std::uint32_t>(getpid())});
+      });
+  if (!asked) refuse_alive(asked.error());
+}
+
+void MuxVisit::refuse_alive(const Error& error) {
+  alive_timer_->stop();
+  const std::string text = error.message + (error.hint.empty() ? "" : "; " + error.hint);
+  client_.refuse_alive(text, services_.io.now());
+  work_soon_->schedule();
+}
+
+void MuxVisit::on_request(const MuxTerminate&) {
+  answer(MuxOk{});
+  flush();
+  door_.exit();
+}
+
+void MuxVisit::on_request(const MuxStopListening&) {
+  answer(MuxOk{});
+  flush();
+  door_.stop();
+}
+
+void MuxVisit::on_request(const MuxOpenForward& request) {
+  waiting_ =
+      door_.forwards().open(request.forward, [this](const Result<std::optional<std::uint16_t>>& opened) {
+        if (!opened) return refuse(opened.error());
+        if (*opened) return answer(MuxRemotePort{0, **opened});
+        answer(MuxOk{});
+      });
+}
+
+void MuxVisit::on_request(const MuxCloseForward& request) {
+  if (Status done = door_.forwards().cancel(request.forward); !done) return refuse(done.error());
+  answer(MuxOk{});
+}
+
+void MuxVisit::on_request(const MuxExtInfo& request) {
+  if (request.name == "connection")
+    return answer(MuxExtInfoText{0, true, connection_info(door_.host(), services_.io.now())});
+  if (request.name == "channels")
+    return answer(MuxExtInfoText{0, true, channel_info(services_, door_.host())});
+  answer(MuxExtInfoText{0, false, "info request type not supported"});
+}
+
+// --- passengers
+// ----------------------------------------------------------------------------------------------------------
+
+MuxPassenger& MuxVisit::make_passenger() {
+  MuxPassenger::Events events;
+  events.no_terminal = [this] {
+    client_.tty_failed();
+    work_soon_->schedule();
+  };
+  events.opened = [this](const Status& outcome) {
+    if (!outcome) return refuse(outcome.error());
+    answer(MuxSessionOpened{});
+  };
+  events.ended = [this](std::optional<std::uint32_t> status) {
+    client_.passenger_ended(status);
+    work_soon_->schedule();
+  };
+  passenger_ = std::make_unique<MuxPassenger>(services_, door_.host(), std::move(events));
+  return *passenger_;
+}
+
+void MuxVisit::begin_session(const MuxNewSession& request, std::vector<Fd> descriptors) {
+  MuxPassenger& passenger = make_passenger();
+  const int process = stream_->peer_process();
+  if (!request.want_agent || process <= 0)
+    return passenger.begin_session(request, std::move(descriptors), {});
+  auto found = std::make_shared<std::string>();
+  auto kept = std::make_shared<std::vector<Fd>>(std::move(descriptors));
+  waiting_ = services_.io.in_pool(
+      [found, process] { *found = agent_of_process(process); },
+      [this, found, kept, request] { passenger_->begin_session(request, std::move(*kept), *found); });
+}
+
+void MuxVisit::begin_stdio_forward(const MuxNewStdioForward& request, std::vector<Fd> descriptors) {
+  make_passenger().begin_stdio_forward(request.connect, std::move(descriptors));
+}
+
+// --- the proxy mode
+// -------------------------------------------------------------------------------------------------------
+
+void MuxVisit::on_request(const MuxProxy&) {
+  if (Status may = services_.may_change(); !may) return refuse(may.error());
+  waiting_ =
+      door_.host().acquire(Host::Asker::kUser, services_.login_wait(), [this](const Result<Mux*>& mux) {
+        waiting_.reset();
+        if (!mux) return refuse(mux.error());
+        begin_proxy(**mux);
+      });
+}
+
+void MuxVisit::begin_proxy(Mux& mux) {
+  client_.answer(MuxProxyStarted{}, services_.io.now());
+  // What is left of the answer goes first: it is a few bytes, and the socket was idle.
+  flush();
+  if (client_.state() != MuxClient::State::kProxy || !client_.output().empty()) return stream_->abort();
+  const Bytes early = client_.take_proxy_input();
+  proxy_ = std::make_unique<Proxy>(
+      mux, [this] { work_soon_->schedule(); }, services_.io.timer([this] { work_proxy(); }));
+  patience_timer_->stop();
+  if (!early.empty()) proxy_->translator.feed(early);
+  if (held_) stream_->resume_reading();
+  work_soon_->schedule();
+}
+
+void MuxVisit::work_proxy() {
+  if (proxy_->gone()) return stream_->abort();
+  proxy_->connection.run_deferred();
+  ProxyTranslator& translator = proxy_->translator;
+  translator.resume();
+  while (!translator.output().empty()) {
+    const std::size_t count = stream_->write(translator.output());
+    if (count == 0) break;
+    translator.consume_output(count);
+  }
+  if (const Error* error = translator.error()) log::info("{}: {}", stream_->describe(), error->message);
+  if (translator.finished() || translator.error()) return stream_->close();
+  if (held_ && translator.wants_input()) stream_->resume_reading();
+  proxy_->look_timer->start(kProxyLook);
+}
+
+}  // namespace jump
