@@ -17,7 +17,7 @@ export class Question implements Interaction {
   readonly text: string;
   readonly prompts: Prompt[];
   readonly timeout: number;
-  /** Aborted when the question is no longer this client's, with the reason: close the dialog. */
+  /** Aborted when the question is no longer this client's, or answered, with the reason: close the dialog. */
   readonly ended: AbortSignal;
 
   private readonly ending = new AbortController();
@@ -47,11 +47,13 @@ export class Question implements Interaction {
     // an upgrade on the same connection.
     await this.claim();
     await this.connection.request("interaction.respond", { id: this.id, answers });
+    this.end("answered"); // the agent tells only the others
   }
 
   /** The person says no; or, with a reason, could not be asked. Puts away a `notice`. */
   async decline(reason?: string): Promise<void> {
     await this.connection.request("interaction.decline", reason === undefined ? { id: this.id } : { id: this.id, reason });
+    this.end("declined");
   }
 
   /** @internal */
@@ -75,8 +77,7 @@ export class Asker {
 
   /** The connection is at its end, or is none of ours any more. */
   endAll(): void {
-    for (const question of this.open.values()) question.end("withdrawn");
-    this.open.clear();
+    for (const question of [...this.open.values()]) question.end("withdrawn");
   }
 
   private hear(method: string, params: unknown): void {
@@ -85,7 +86,6 @@ export class Asker {
     } else if (method === "interaction.ended") {
       const { id, reason } = params as { id: string; reason: InteractionEndReason };
       this.open.get(id)?.end(reason);
-      this.open.delete(id);
     } else if (method === "notice") {
       this.notice(params as Notice);
     }
@@ -93,6 +93,7 @@ export class Asker {
 
   private ask(question: Question): void {
     this.open.set(question.id, question);
+    question.ended.addEventListener("abort", () => this.open.delete(question.id), { once: true });
     const handler = this.handler();
     const asked = handler
       ? Promise.resolve().then(() => handler(question))
