@@ -113,24 +113,13 @@ Host *
     return new Lab(t, directory, file("ssh_config"), stdout.split(" ")[1] ?? "");
   }
 
-  /** Runs an agent; gives the path of its socket. */
+  /** Runs an agent, with directories of its own. */
   async agent(): Promise<RunningAgent> {
     const home = join(this.directory, `agent${++this.agents}`);
     for (const name of ["home", "run", "state", "config"]) await mkdir(join(home, name), { recursive: true, mode: 0o700 });
-    const { SSH_AUTH_SOCK: _, JUMPAGENT_SOCK: __, ...env } = process.env;
-    const child = Child.start(program("jumpagent"), ["run", "-F", this.sshConfig], {
-      ...env,
-      HOME: join(home, "home"),
-      XDG_RUNTIME_DIR: join(home, "run"),
-      XDG_STATE_HOME: join(home, "state"),
-      XDG_CONFIG_HOME: join(home, "config"),
-    });
-    const agent = new RunningAgent(this.t, child, join(home, "run/jumpagent/control.sock"));
+    const agent = new RunningAgent(this.t, this.sshConfig, home);
     this.t.after(() => agent.stop());
-    await eventually("the agent answers", async () => {
-      if (!child.running) throw new Error(`the agent did not start:\n${child.output}`);
-      return agent.answers();
-    });
+    await agent.restart();
     return agent;
   }
 
@@ -141,8 +130,29 @@ Host *
 }
 
 export class RunningAgent {
-  constructor(private readonly t: TestContext, private readonly child: Child, readonly socket: string) {}
+  readonly socket: string;
+  private child: Child | undefined;
 
+  constructor(private readonly t: TestContext, private readonly sshConfig: string, private readonly home: string) {
+    this.socket = join(home, "run/jumpagent/control.sock");
+  }
+
+  /** Starts it, where it does not run; resolves when it answers. */
+  async restart(): Promise<void> {
+    const { SSH_AUTH_SOCK: _, JUMPAGENT_SOCK: __, ...env } = process.env;
+    const child = Child.start(program("jumpagent"), ["run", "-F", this.sshConfig], {
+      ...env,
+      HOME: join(this.home, "home"),
+      XDG_RUNTIME_DIR: join(this.home, "run"),
+      XDG_STATE_HOME: join(this.home, "state"),
+      XDG_CONFIG_HOME: join(this.home, "config"),
+    });
+    this.child = child;
+    await eventually("the agent answers", async () => {
+      if (!child.running) throw new Error(`the agent did not start:\n${child.output}`);
+      return this.answers();
+    });
+  }
   async connect(): Promise<Agent> {
     const agent = await Agent.connect({ socket: this.socket, client: "test" });
     this.t.after(() => agent.close());
@@ -157,13 +167,16 @@ export class RunningAgent {
       throw error;
     }
   }
+  /** Fails if it ends badly. */
   async stop(): Promise<void> {
-    const status = await this.child.stop();
-    if (status !== 0) throw new Error(`the agent ended with status ${status}:\n${this.child.output}`);
+    const child = this.child;
+    this.child = undefined;
+    const status = await child?.stop();
+    if (child && status !== 0) throw new Error(`the agent ended with status ${status}:\n${child.output}`);
   }
   kill(): void {
-    this.child.process.kill("SIGKILL");
-    this.stop = async () => {};
+    this.child?.process.kill("SIGKILL");
+    this.child = undefined;
   }
 }
 
