@@ -4,7 +4,7 @@ import type { TestContext } from "node:test";
 
 import type { Agent } from "../../src/index.js";
 
-export const expectedCapabilities = ["forward.local", "events", "interactions", "doctor" /* , "session", "stream" */];
+export const expectedCapabilities = ["forward.local", "events", "interactions", "doctor", "session", "stream"];
 
 /** False: the test has been skipped. */
 export function needs(t: TestContext, agent: Agent, capability: string): boolean {

@@ -86,6 +86,8 @@ export class Lab {
     readonly sshConfig: string,
     /** SHA256:… */
     readonly hostKey: string,
+    /** What sshd has said so far. */
+    readonly sshdLog: () => string,
   ) {}
 
   static async start(t: TestContext, options: LabOptions = {}): Promise<Lab> {
@@ -94,7 +96,7 @@ export class Lab {
     await generateKey(file("host_key"), "");
     await generateKey(file("id"), options.passphrase ?? "");
     await writeFile(file("authorized_keys"), await readFile(file("id.pub")));
-    const port = await startSshd(t, directory, options.sshd ?? []);
+    const { port, log } = await startSshd(t, directory, options.sshd ?? []);
     const hostKey = (await readFile(file("host_key.pub"), "utf8")).split(" ").slice(0, 2).join(" ");
     await writeFile(file("known_hosts"), options.unknownHostKey ? "" : `[127.0.0.1]:${port} ${hostKey}\n`);
     await writeFile(file("ssh_config"), `Host bastion
@@ -110,7 +112,7 @@ Host *
   ConnectTimeout 20
 `);
     const { stdout } = await execute("ssh-keygen", ["-l", "-E", "sha256", "-f", file("host_key.pub")]);
-    return new Lab(t, directory, file("ssh_config"), stdout.split(" ")[1] ?? "");
+    return new Lab(t, directory, file("ssh_config"), stdout.split(" ")[1] ?? "", log);
   }
 
   /** Runs an agent, with directories of its own. */
@@ -184,7 +186,7 @@ async function generateKey(path: string, passphrase: string): Promise<void> {
   await execute("ssh-keygen", ["-q", "-t", "ed25519", "-N", passphrase, "-C", "test", "-f", path]);
 }
 
-async function startSshd(t: TestContext, directory: string, lines: string[]): Promise<number> {
+async function startSshd(t: TestContext, directory: string, lines: string[]): Promise<{ port: number; log: () => string }> {
   // It wants this directory; where its service never ran, nobody has made it yet.
   if (process.getuid?.() === 0) mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });
   for (let tries = 1; ; ++tries) {
@@ -208,7 +210,7 @@ PrintLastLog no
     const child = Child.start(sshd, ["-D", "-e", "-f", config], process.env);
     t.after(() => child.stop());
     await eventually("sshd listens", () => child.output.includes("Server listening") || !child.running);
-    if (child.running) return port;
+    if (child.running) return { port, log: () => child.output };
     // Somebody else may have taken the port meanwhile.
     if (tries === portTries || !child.output.includes("in use")) throw new Error(`sshd did not start:\n${child.output}`);
   }
