@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { Agent, JumpagentError, socketPath } from "../src/index.js";
 import { FakeAgent, type Request } from "./support/fake-agent.js";
 import { tempDir } from "./support/temp-dir.js";
-import { test } from "./support/test.js";
+import { atEnd, test } from "./support/test.js";
 
 const connect = (fake: FakeAgent) => Agent.connect({ socket: fake.socket });
 const kind = (expected: string) => (error: unknown) => {
@@ -122,7 +122,7 @@ test("what the agent says to nobody in particular is why it closed", async (t) =
   const full = createServer((client) => {
     client.end('{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"too many clients","data":{"kind":"limit"}}}\n');
   }).listen(socket);
-  t.after(() => full.close());
+  atEnd(t, () => full.close());
   await once(full, "listening");
   await assert.rejects(Agent.connect({ socket }), kind("limit"));
 });

@@ -6,7 +6,7 @@ import type { TestContext } from "node:test";
 import { Agent, JumpagentError, Mirror, type EventStream, type Update } from "../src/index.js";
 import { eventually } from "./support/eventually.js";
 import { FakeAgent, type FakeClient, type Request } from "./support/fake-agent.js";
-import { test } from "./support/test.js";
+import { atEnd, test } from "./support/test.js";
 
 const empty = { hosts: [], forwards: [], sessions: [], interactions: [] };
 const hosts = (...names: string[]) => ({ ...empty, hosts: names.map((host) => ({ host, state: "idle" })) });
@@ -28,7 +28,7 @@ async function scene(t: TestContext, subscribe: (request: Request, client: FakeC
     else client.answer(request, request.method === "forward.list" ? { forwards: [] } : {});
   });
   const agent = await Agent.connect({ socket: fake.socket });
-  t.after(() => agent.close());
+  atEnd(t, () => agent.close());
   return { agent, client: fake.clients[0]!, asked };
 }
 async function take(stream: EventStream, count: number): Promise<Update[]> {

@@ -6,7 +6,7 @@ import { start, type Vscode } from "../examples/vscode-extension.js";
 import { eventually } from "./support/eventually.js";
 import { needs } from "./support/expected.js";
 import { Lab } from "./support/lab.js";
-import { test } from "./support/test.js";
+import { atEnd, test } from "./support/test.js";
 
 class Editor implements Vscode {
   readonly bar = { text: "", tooltip: "", show() {}, dispose() {} };
@@ -58,7 +58,7 @@ test("the status bar follows, the passphrase is asked for, a forward opens", asy
   const running = await (await Lab.start(t, { passphrase })).agent();
   const editor = new Editor((prompt) => (prompt.startsWith("Log in") ? "bastion" : passphrase));
   const extension = start(editor, { socket: running.socket });
-  t.after(() => extension.dispose());
+  atEnd(t, () => extension.dispose());
   await eventually("it is connected", () => editor.bar.text === "jumpagent: 0/0 hosts, 0 forwards");
   await editor.run("jumpagent.connect");
   await eventually("the host is shown", () => editor.bar.text === "jumpagent: 1/1 hosts, 0 forwards");
@@ -73,7 +73,7 @@ test("Escape declines, and the error is shown", async (t) => {
   const running = await (await Lab.start(t, { passphrase })).agent();
   const editor = new Editor(() => undefined);
   const extension = start(editor, { socket: running.socket });
-  t.after(() => extension.dispose());
+  atEnd(t, () => extension.dispose());
   await eventually("it is connected", () => editor.bar.text.includes("hosts"));
   await editor.run("jumpagent.connect", "bastion");
   assert.match(editor.shown.join(), /bastion/);
@@ -84,7 +84,7 @@ test("an agent that goes and comes again is followed", async (t) => {
   const running = await lab.agent();
   const editor = new Editor(() => undefined);
   const extension = start(editor, { socket: running.socket, retryMs: 10 });
-  t.after(() => extension.dispose());
+  atEnd(t, () => extension.dispose());
   await eventually("it is connected", () => editor.bar.text.includes("hosts"));
   await running.stop();
   await eventually("it is off", () => editor.bar.text === "jumpagent: off");
@@ -100,7 +100,7 @@ test("a terminal is a shell on the host", async (t) => {
   if (!needs(t, await running.connect(), "session")) return;
   const editor = new Editor(() => undefined);
   const extension = start(editor, { socket: running.socket });
-  t.after(() => extension.dispose());
+  atEnd(t, () => extension.dispose());
   await eventually("it is connected", () => editor.bar.text.includes("hosts"));
   await editor.run("jumpagent.shell", "bastion");
   const [pty] = editor.terminals;

@@ -9,7 +9,7 @@ import type { TestContext } from "node:test";
 import { JumpagentError, type Agent } from "../src/index.js";
 import { needs } from "./support/expected.js";
 import { echo, Lab, service, type LabOptions } from "./support/lab.js";
-import { test } from "./support/test.js";
+import { atEnd, test } from "./support/test.js";
 
 const kind = (expected: string) => (error: unknown) => {
   assert.ok(error instanceof JumpagentError, String(error));
@@ -64,7 +64,7 @@ streamTest("a Unix socket at the far end", async (agent, lab, t) => {
 
 streamTest("a stream is a socket to libraries: HTTP over it", async (agent, _, t) => {
   const server = createServer((asked, answer) => answer.end(`you asked for ${asked.url}`)).listen(0, host);
-  t.after(() => server.close());
+  atEnd(t, () => server.close());
   await once(server, "listening");
   const stream = await agent.stream({ host, port: (server.address() as AddressInfo).port, via });
   const asked = request({ path: "/page", headers: { connection: "close" }, createConnection: () => stream }).end();

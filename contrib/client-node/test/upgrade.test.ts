@@ -11,7 +11,7 @@ import { Agent, JumpagentError, type Exit, type Session, type SessionOptions } f
 import { frameHeader, FrameReader, frameType, jsonFrame, maxFrame, type Frame } from "../src/frames.js";
 import { eventually } from "./support/eventually.js";
 import { FakeAgent, type FakeClient, type Request } from "./support/fake-agent.js";
-import { test } from "./support/test.js";
+import { atEnd, test } from "./support/test.js";
 
 const kind = (expected: string) => (error: unknown) => error instanceof JumpagentError && error.kind === expected;
 const data = (type: number, bytes: Buffer | string) => {
@@ -50,7 +50,7 @@ interface Scene {
 async function scene(t: TestContext, script: (request: Request, client: FakeClient) => void): Promise<Scene> {
   const fake = await FakeAgent.start(t, script);
   const agent = await Agent.connect({ socket: fake.socket });
-  t.after(() => agent.close());
+  atEnd(t, () => agent.close());
   return { fake, agent };
 }
 async function session(t: TestContext, options: SessionOptions = {}, behind?: Buffer): Promise<{ session: Session; remote: Remote; asked: Request }> {
@@ -60,7 +60,7 @@ async function session(t: TestContext, options: SessionOptions = {}, behind?: Bu
     remote = new Remote(client.upgrade(request, { session: "s1" }, behind));
   });
   const session = await agent.exec("prod", "make", options);
-  t.after(() => session.close());
+  atEnd(t, () => session.close());
   return { session, remote: remote!, asked: asked! };
 }
 
@@ -249,7 +249,7 @@ test("a stream is the connection's bytes, each direction with an end of its own"
     far = client.upgrade(request, { stream: "s2", via: "prod" }, Buffer.from("\x00{not json\n"));
   });
   const stream = await agent.stream({ host: "svc", port: 80, via: "prod" });
-  t.after(() => stream.destroy());
+  atEnd(t, () => stream.destroy());
   assert.deepEqual(fake.clients[1]?.requests.at(-1)?.params, { host: "svc", port: 80, via: "prod", upgrade: true });
   stream.end("request");
   // Not by `for await`, which closes both directions at the end of one.
@@ -265,7 +265,7 @@ test("a stream is the connection's bytes, each direction with an end of its own"
 test("a stream whose far end is closed at once still tells its end to a late reader", async (t) => {
   const { agent } = await scene(t, (request, client) => void client.upgrade(request, { stream: "s2", via: "prod" }).end());
   const stream = await agent.stream({ host: "svc", port: 80 });
-  t.after(() => stream.destroy());
+  atEnd(t, () => stream.destroy());
   const ended = once(stream, "end");
   stream.resume();
   await ended;

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 
 import { tempDir } from "./temp-dir.js";
+import { atEnd } from "./test.js";
 
 export interface Request {
   id: number;
@@ -72,7 +73,7 @@ export class FakeAgent {
     server.on("connection", (socket) => fake.clients.push(new FakeClient(socket, script)));
     server.listen(fake.socket);
     await once(server, "listening");
-    t.after(() => {
+    atEnd(t, () => {
       server.close();
       for (const client of fake.clients) client.socket.destroy();
     });

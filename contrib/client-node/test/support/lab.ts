@@ -17,6 +17,7 @@ import { promisify } from "node:util";
 import { Agent, JumpagentError } from "../../src/index.js";
 import { eventually } from "./eventually.js";
 import { tempDir } from "./temp-dir.js";
+import { atEnd } from "./test.js";
 
 const execute = promisify(execFile);
 const clone = resolve(fileURLToPath(import.meta.url), "../../../../../..");
@@ -120,7 +121,7 @@ Host *
     const home = join(this.directory, `agent${++this.agents}`);
     for (const name of ["home", "run", "state", "config"]) await mkdir(join(home, name), { recursive: true, mode: 0o700 });
     const agent = new RunningAgent(this.t, this.sshConfig, home);
-    this.t.after(() => agent.stop());
+    atEnd(this.t, () => agent.stop());
     await agent.restart();
     return agent;
   }
@@ -157,7 +158,7 @@ export class RunningAgent {
   }
   async connect(): Promise<Agent> {
     const agent = await Agent.connect({ socket: this.socket, client: "test" });
-    this.t.after(() => agent.close());
+    atEnd(this.t, () => agent.close());
     return agent;
   }
   async answers(): Promise<boolean> {
@@ -208,7 +209,7 @@ PrintMotd no
 PrintLastLog no
 `);
     const child = Child.start(sshd, ["-D", "-e", "-f", config], process.env);
-    t.after(() => child.stop());
+    atEnd(t, () => child.stop());
     await eventually("sshd listens", () => child.output.includes("Server listening") || !child.running);
     if (child.running) return { port, log: () => child.output };
     // Somebody else may have taken the port meanwhile.
@@ -227,7 +228,7 @@ export async function service(t: TestContext, serve: (socket: Socket) => void, p
   if (path === undefined) server.listen(0, "127.0.0.1");
   else server.listen(path);
   await once(server, "listening");
-  t.after(() => {
+  atEnd(t, () => {
     server.close();
     for (const socket of open) socket.destroy();
   });

@@ -4,11 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 
+import { atEnd } from "./test.js";
+
 const longest = 50;
 
 export async function tempDir(t: TestContext): Promise<string> {
   const base = tmpdir().length < longest ? tmpdir() : "/tmp";
   const directory = await mkdtemp(join(base, "jump-node-"));
-  t.after(() => rm(directory, { recursive: true, force: true }));
+  atEnd(t, () => rm(directory, { recursive: true, force: true }));
   return directory;
 }
