@@ -89,10 +89,17 @@ clang_runtime_package() {
   [[ $depends =~ clang-([0-9]+) ]] && echo "libclang-rt-${BASH_REMATCH[1]}-dev"
 }
 
+# The tests of contrib/client-node/ take any Node from oldest_node on, wherever it is from; Debian 12 has it.
+oldest_node=18
+has_node() {
+  command -v npm >/dev/null && (($(node --print 'parseInt(process.versions.node)' 2>/dev/null || echo 0) >= oldest_node))
+}
+
 wanted_packages() {
   printf '%s\n' "${build_packages[@]}"
   ((!for_demo)) || printf '%s\n' "${demo_packages[@]}"
   ((!for_tests)) || { printf '%s\n' "${test_packages[@]}"; clang_runtime_package || true; }
+  ((!for_tests)) || has_node || printf '%s\n' nodejs npm
   if ! libssh2_is_ready && distribution_has_libssh2; then echo libssh2-1-dev; fi
 }
 

@@ -3,16 +3,19 @@
 #
 #   contrib/test.sh [all|fast|asan|fuzz]
 #
-#   fast   every test in one lightly optimised build (preset dev, build-dev/): the one for between two edits
+#   fast   every test in one lightly optimised build (preset dev, build-dev/), and the Node client's: the one for between
+#          two edits
 #   asan   every test under AddressSanitizer, LeakSanitizer and UndefinedBehaviorSanitizer (preset asan, build-asan/)
 #   fuzz   every fuzz target for FUZZ_SECONDS (10), from its seeds (clang, build-fuzz/)
-#   all    asan, fuzz, and what a user gets: the integration tests and the demo with a release build (build-release/)
+#   all    asan, fuzz, and what a user gets: the integration tests, the Node client's and the demo with a release build
+#          (build-release/)
 #
 # In:  a clone, and the packages that contrib/build.sh --for-tests installs. Root is not needed after that; tests that
 #      want it say that they were skipped.
 # Out: exit status 0 only if nothing failed. The last line is "N passed, N failed": test cases, fuzz targets, the demo;
 #      what could not even be built is one failure.
-# Invariant: no process and no temporary file is left; what was built stays, for the next run, in build*/.
+# Invariant: no process and no temporary file is left; what was built stays, for the next run, in build*/ and in
+# contrib/client-node/{node_modules,dist}/.
 set -uo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -79,8 +82,39 @@ run_tests() {
   fi
 }
 
+# The development tools come from npm's registry, once.
+install_client_tools() {
+  local installed=contrib/client-node/node_modules/.package-lock.json
+  [[ $installed -nt contrib/client-node/package-lock.json ]] || npm --prefix contrib/client-node ci
+}
+
+# run_client BUILD_DIRECTORY: the Node client's tests with the programs there.
+run_client() {
+  local report=$1/client-node.tap status
+  say "the Node client"
+  quietly "installing the Node client's development tools" install_client_tools || return
+  quietly "building the Node client" npm --prefix contrib/client-node run build || return
+  JUMPAGENT_BIN_DIR=$root/$1/bin timeout 900 npm --prefix contrib/client-node test >"$report" 2>&1
+  status=$?
+  count() { sed -n "s/^# $1 //p" "$report" | tail -n 1; }
+  local pass bad skip
+  pass=$(count pass) skip=$(count skipped) bad=$(($(count fail) + 0 + $(count cancelled) + 0))
+  passed=$((passed + pass)) failed=$((failed + bad)) skipped=$((skipped + skip))
+  ((skip == 0)) || sed -n 's/^ *ok .* # SKIP */skipped, because: /p' "$report" | sort | uniq -c
+  echo "    $((pass)) passed, $bad failed"
+  if ((bad > 0)); then
+    tail -n 200 "$report" >&2
+    failures+=("the Node client: $bad tests (all of its output is in $report)")
+  elif ((status != 0 || pass == 0)); then
+    tail -n 200 "$report" >&2
+    fail "the Node client: npm test ended with status $status after $((pass)) tests"
+  fi
+}
+
 run_fast() {
-  build "all tests" build-dev all --preset dev && run_tests "all tests" build-dev
+  build "all tests" build-dev all --preset dev || return
+  run_tests "all tests" build-dev
+  run_client build-dev
 }
 
 run_asan() {
@@ -91,8 +125,9 @@ run_asan() {
 
 run_release() {
   build "the release and its tests" build-release "jumpagent jumpctl integration_tests" --preset release -B build-release \
-    -DJUMPAGENT_WERROR=OFF &&
-    run_tests "the integration tests of the release" build-release -L '^integration$'
+    -DJUMPAGENT_WERROR=OFF || return
+  run_tests "the integration tests of the release" build-release -L '^integration$'
+  run_client build-release
 }
 
 # fuzz_one TARGET: finds go to build-fuzz/finds/, new inputs to build-fuzz/corpus/; the seeds in tests/ stay as they are.
