@@ -10,6 +10,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,10 @@ class RouteFinder {
  public:
   RouteFinder(Io& io, std::string ssh_config_file) : config_(io, std::move(ssh_config_file)) {}
 
+  // Names of the agent's own config that are jump hosts without a configuration of ssh's: a route that leads
+  // through one begins there.
+  void set_bastions(std::set<std::string> names) { bastions_ = std::move(names); }
+
   // `jump` as in SshConfig::resolve(). Errors: those of SshConfig, for any host on the way; kInvalid for a
   // cycle, which the message shows; kLimit. The operation must not outlive this object.
   using Found = std::function<void(Result<Route>)>;
@@ -58,6 +63,7 @@ class RouteFinder {
  private:
   class Search;
   SshConfig config_;
+  std::set<std::string> bastions_;
 };
 
 }  // namespace jump
