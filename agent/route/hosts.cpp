@@ -73,8 +73,8 @@ std::vector<Host*> Hosts::carried_by(const Host& host) const {
 
 void Hosts::set_bastions(Bastions bastions) {
   const Bastions before = std::exchange(bastions_, std::move(bastions));
-  std::set<std::string> names;
-  for (const auto& [name, list] : bastions_) names.insert(name);
+  RouteFinder::Bastions names;
+  for (const auto& [name, list] : bastions_) names[name];
   routes_.set_bastions(std::move(names));
   for (const auto& [name, list] : before) {
     Host* host = find(name);
@@ -86,6 +86,16 @@ const std::vector<std::string>& Hosts::members(const std::string& name) const {
   static const std::vector<std::string> none;
   const auto found = bastions_.find(name);
   return found == bastions_.end() ? none : found->second;
+}
+
+std::map<std::string, std::string> Hosts::serving() const {
+  std::map<std::string, std::string> serving;
+  for (const auto& [name, list] : bastions_) {
+    const auto found = hosts_.find(name);
+    const bool serves = found != hosts_.end() && found->second->leader();
+    serving[name] = serves ? found->second->serving() : list.front();
+  }
+  return serving;
 }
 
 // Nobody has asked for it by this name, so it is not what connected() tells.

@@ -36,7 +36,10 @@ class Hosts final : private HostDirectory {
   // as it is; the next login goes by them.
   using Bastions = std::map<std::string, std::vector<std::string>>;
   void set_bastions(Bastions bastions);
-  const Bastions& bastions() const { return bastions_; }
+  // What a name stands for; empty: it is no bastion.
+  const std::vector<std::string>& members(const std::string& name) const override;
+  // Each bastion with the member that serves or, while none does, the first.
+  std::map<std::string, std::string> serving() const;
 
   // The host of that name, made if need be. Errors: kInvalid (no host is called so), kLimit.
   Result<Host*> get(const std::string& name);
@@ -61,7 +64,6 @@ class Hosts final : private HostDirectory {
   Host* same_connection(const Host& asking, const Route& route) override;
   Result<Host*> carrier(const Route& route) override;
   std::vector<Host*> carried_by(const Host& host) const override;
-  const std::vector<std::string>& members(const std::string& name) const override;
   Result<Host*> member(const std::string& name) override;
   std::vector<Host*> suitors(const Host& host) const override;
   bool may_ask(const Host& host) override;

@@ -9,8 +9,8 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -51,9 +51,10 @@ class RouteFinder {
  public:
   RouteFinder(Io& io, std::string ssh_config_file) : config_(io, std::move(ssh_config_file)) {}
 
-  // Names of the agent's own config that are jump hosts without a configuration of ssh's: a route that leads
-  // through one begins there.
-  void set_bastions(std::set<std::string> names) { bastions_ = std::move(names); }
+  // Jump hosts that are names of the agent's own config, not of ssh's. A route that leads through one begins
+  // there, or goes on with the host that is named for it.
+  using Bastions = std::map<std::string, std::string>;
+  void set_bastions(Bastions bastions) { bastions_ = std::move(bastions); }
 
   // `jump` as in SshConfig::resolve(). Errors: those of SshConfig, for any host on the way; kInvalid for a
   // cycle, which the message shows; kLimit. The operation must not outlive this object.
@@ -63,7 +64,7 @@ class RouteFinder {
  private:
   class Search;
   SshConfig config_;
-  std::set<std::string> bastions_;
+  Bastions bastions_;
 };
 
 }  // namespace jump

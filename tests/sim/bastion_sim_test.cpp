@@ -118,7 +118,7 @@ class BastionSim : public testing::Test {
                [this, name](std::unique_ptr<ByteStream> stream) { silent[name].push_back(std::move(stream)); });
   }
   void speak(const std::string& name) {
-    begin(name).serve(std::move(silent[name].back()), false);
+    begin(name).serve(std::move(silent[name].back()), closed_to_all == name);
     silent[name].pop_back();
   }
   std::size_t dials(const std::string& name) { return sshds[name].size() + silent[name].size(); }
@@ -139,6 +139,7 @@ class BastionSim : public testing::Test {
 
   SimIo io;
   Asked person{io};
+  std::string closed_to_all;  // whose logins all fail
   std::set<std::string> strangers;            // whose host key is asked about
   std::map<std::string, std::string> jumps;   // ProxyJump
   const std::string known_hosts = testing::TempDir() + "/jump_bastion_known_hosts." + std::to_string(getpid());
@@ -314,6 +315,23 @@ TEST_F(BastionSim, TwoThatAnswerAtTheSameMomentDoNotBothAsk) {
   EXPECT_EQ(person.most_at_once, 1);
   EXPECT_EQ(person.open, 1);
   EXPECT_EQ(dials("jump3"), 0u);
+  EXPECT_TRUE((host("jump1").hop() == nullptr) != (host("jump2").hop() == nullptr)) << "one was withdrawn";
+}
+
+TEST_F(BastionSim, OneLoginAtATimeAndWhoseFailsPassesTheTurn) {
+  closed_to_all = "jump1";
+  for (const char* name : {"jump1", "jump2"}) silent_server(name);
+  const Outcome outcome = ask("prod");
+  io.advance(BastionRace::kStagger);
+  server("jump2", [](SimSshd& sshd) { sshd.want_code(); });
+  person.answers = {"1234"};
+  speak("jump1");
+  speak("jump2");
+  io.advance(seconds(5));
+  EXPECT_TRUE(*outcome);
+  EXPECT_EQ(serving(), "jump2");
+  EXPECT_EQ(dials("jump2"), 2u) << "it was withdrawn while the other logged in";
+  EXPECT_EQ(host("jump1").last_error()->code, Errc::kAuth);
 }
 
 TEST_F(BastionSim, TheirJumpHostsDoNotBothAskEither) {
