@@ -101,6 +101,7 @@ class BastionSim : public testing::Test {
   }
   // What the next connection will meet. Each of these servers has a key of its own, known before.
   void next(const std::string& name) {
+    if (next_[name]) return;
     next_[name] = std::make_unique<SimSshd>();
     if (strangers.contains(name)) return;
     std::ofstream(known_hosts, std::ios::app)
