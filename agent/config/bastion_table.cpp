@@ -35,7 +35,8 @@ class BastionReader {
   };
 
   void fail(const ConfigPlace& place, const std::string& name, const std::string& message, std::string hint) {
-    errors_.push_back({place, fmt::format("bastion.{}: {}", printable(name, kShown), message), std::move(hint)});
+    errors_.push_back(
+        {place, fmt::format("bastion.{}: {}", printable(name, kShown), message), std::move(hint)});
   }
 
   void read_one(const TomlEntry& entry) {

@@ -22,7 +22,8 @@ class Doctor {
   std::string next_name(const std::string& host);
   // `members`: the hosts that `host` stands for, where it is a bastion: each is looked at. `waits_as` is of
   // next_name(). Errors: kLimit. Destroying the operation ends it.
-  Result<std::unique_ptr<Operation>> diagnose(const std::string& host, const std::vector<std::string>& members,
+  Result<std::unique_ptr<Operation>> diagnose(const std::string& host,
+                                              const std::vector<std::string>& members,
                                               const std::string& waits_as, Duration limit,
                                               Diagnosis::Done done);
   // Where ways lead through a bastion, they are walked through the member named here.

@@ -15,7 +15,8 @@ MembersDiagnosis::MembersDiagnosis(Diagnosis::Setup setup, std::vector<std::stri
   report_.healthy = true;
   report_.host = setup_.host;
   Findings itself(setup_.host);
-  itself.ok(step::kConfig, fmt::format("stands for {}, by the agent's config file", fmt::join(members_, ", ")));
+  itself.ok(step::kConfig,
+            fmt::format("stands for {}, by the agent's config file", fmt::join(members_, ", ")));
   report_.steps = itself.steps();
   next();
 }

@@ -8,7 +8,8 @@ std::string HopSpec::address() const {
 }
 
 std::string HopSpec::describe() const {
-  return user.empty() ? alias : alias + " (" + address() + ")";  // several hosts: a bastion of the config file
+  return user.empty() ? alias
+                      : alias + " (" + address() + ")";  // several hosts: a bastion of the config file
 }
 
 bool HopSpec::same_connection(const HopSpec& other) const {

@@ -4,8 +4,8 @@
 //
 // The rules: one that is connected is taken before any is dialled. Who failed lately comes after who did not,
 // whoever failed last at the end.
-// Otherwise the file's order holds, except that a member whose round trip was measured to be much shorter than
-// that of the one before the others goes first.
+// Otherwise the file's order holds, except that a member whose round trip was measured to be much shorter
+// than that of the one before the others goes first.
 #pragma once
 
 #include <cstddef>

@@ -124,8 +124,8 @@ bool BastionRace::take_answers() {
       finish(each.host);
       return true;
     }
-    const Error error = answer ? Error{Errc::kClosed, each.host->name() + ": its connection has ended", {}}
-                               : answer.error();
+    const Error error =
+        answer ? Error{Errc::kClosed, each.host->name() + ": its connection has ended", {}} : answer.error();
     fail(each, error);
     const bool asked_in_vain =
         error.code == Errc::kNeedsPerson &&
@@ -143,11 +143,11 @@ void BastionRace::begin(Contender& contender) {
   contender.state = State::kTrying;
   contender.since = now;
   log::debug("{}: tries {}", title_, contender.host->name());
-  contender.asked = contender.host->acquire(asker_, Host::kCarrierTimeout,
-                                            [this, &contender](const Result<Mux*>& mux) {
-                                              contender.answer = mux ? Status() : Status(mux.error());
-                                              look_soon();
-                                            });
+  contender.asked =
+      contender.host->acquire(asker_, Host::kCarrierTimeout, [this, &contender](const Result<Mux*>& mux) {
+        contender.answer = mux ? Status() : Status(mux.error());
+        look_soon();
+      });
   changed_();
 }
 
@@ -204,8 +204,7 @@ bool BastionRace::hold_others(const Host& login) {
   bool held = false;
   for (Contender& each : contenders_) {
     if (each.state != State::kTrying || is_on_way(login, *each.host)) continue;
-    withdraw(each, State::kWaiting,
-             Error{Errc::kTimeout, login.name() + " was faster to answer", {}},
+    withdraw(each, State::kWaiting, Error{Errc::kTimeout, login.name() + " was faster to answer", {}},
              is_slow(each) ? Host::Left::kFailed : Host::Left::kUnused);
     held = true;
   }
@@ -224,9 +223,10 @@ bool BastionRace::give_up(const Host& login) {
   }
   for (Contender& each : contenders_) {
     if (each.state != State::kTrying) continue;
-    const Error error{Errc::kTimeout,
-                      fmt::format("its login did not come to an end within {:.0f} s", to_seconds(kLoginPatience)),
-                      {}};
+    const Error error{
+        Errc::kTimeout,
+        fmt::format("its login did not come to an end within {:.0f} s", to_seconds(kLoginPatience)),
+        {}};
     withdraw(each, State::kFailed, error, Host::Left::kFailed);
     fail(each, error.context(login.name()));
   }
@@ -255,7 +255,8 @@ void BastionRace::finish(Result<Host*> result) {
   Done done = std::exchange(done_, nullptr);
   for (Contender& each : contenders_) {
     if (each.state != State::kTrying || (result && each.host == *result)) continue;
-    const std::string why = result ? (*result)->name() + " was faster" : title_ + " is not looked for any more";
+    const std::string why =
+        result ? (*result)->name() + " was faster" : title_ + " is not looked for any more";
     withdraw(each, State::kWaiting, Error{Errc::kTimeout, why, {}},
              result && is_slow(each) ? Host::Left::kFailed : Host::Left::kUnused);
   }
@@ -276,7 +277,8 @@ Error BastionRace::failure() const {
     error.message += (error.message.empty() ? "" : "; ") + each.message;
     if (error.hint.empty()) error.hint = each.hint;
   }
-  const auto mends = std::find_if(all.begin(), all.end(), [](const Error& each) { return mends_itself(each); });
+  const auto mends =
+      std::find_if(all.begin(), all.end(), [](const Error& each) { return mends_itself(each); });
   if (mends != all.end()) {
     error.code = mends->code;
   } else if (!all.empty()) {

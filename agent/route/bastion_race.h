@@ -7,12 +7,12 @@
 //                     └► failed: on with the next                        all have failed ─► done(error)
 //
 // Only one login is under way at any time, on the whole way to any member: so no two members, and no two jump
-// hosts on the way to them, ask a person at the same time; nor is a second one begun because a person is slow.
-// A person who declines, or who was asked and did not answer, ends the race. A login that takes no person and
-// does not come to an end is given up for the next one after kLoginPatience.
+// hosts on the way to them, ask a person at the same time; nor is a second one begun because a person is
+// slow. A person who declines, or who was asked and did not answer, ends the race. A login that takes no
+// person and does not come to an end is given up for the next one after kLoginPatience.
 //
-// Invariants: done() is called once, from the loop, unless stop() comes before; after either, what was dialled
-// for the race and is wanted by nobody else is withdrawn.
+// Invariants: done() is called once, from the loop, unless stop() comes before; after either, what was
+// dialled for the race and is wanted by nobody else is withdrawn.
 #pragma once
 
 #include <functional>
@@ -41,8 +41,8 @@ class BastionRace {
 
   using Done = std::function<void(Result<Host*>)>;
   // `asker`: kHopForUser or kHop. `changed`: another member is waited for. Both are called from the loop.
-  BastionRace(Io& io, HostDirectory& directory, std::string title, Host::Asker asker, std::function<void()> changed,
-              Done done);
+  BastionRace(Io& io, HostDirectory& directory, std::string title, Host::Asker asker,
+              std::function<void()> changed, Done done);
   ~BastionRace();
   BastionRace(const BastionRace&) = delete;
   BastionRace& operator=(const BastionRace&) = delete;
@@ -68,7 +68,7 @@ class BastionRace {
     explicit Contender(Host& member) : host(&member) {}
     Host* host;
     State state = State::kWaiting;
-    TimePoint since{};                // of kTrying
+    TimePoint since{};                 // of kTrying
     std::unique_ptr<Operation> asked;  // in kTrying
     std::optional<Status> answer;      // that look() has not seen
     std::optional<Error> error;        // in kFailed
@@ -93,7 +93,7 @@ class BastionRace {
   const std::string title_;
   const Host::Asker asker_;
   const std::function<void()> changed_;
-  Done done_;  // null once it was called, or stop()
+  Done done_;                          // null once it was called, or stop()
   std::vector<Contender> contenders_;  // in the order of trial
   std::vector<Error> skipped_;         // why others are not among them
   TimePoint next_begin_;               // of the next contender that waits

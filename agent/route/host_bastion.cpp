@@ -71,8 +71,7 @@ const Host* Host::fastest() const {
 bool Host::has_alternative() const {
   if (serving_.empty()) return false;
   const std::vector<BastionMember> known = known_members();
-  return std::any_of(known.begin(), known.end(),
-                     [](const BastionMember& each) { return !each.failed_ago; });
+  return std::any_of(known.begin(), known.end(), [](const BastionMember& each) { return !each.failed_ago; });
 }
 
 std::vector<BastionMember> Host::known_members() const {

@@ -21,8 +21,8 @@ std::string Route::describe_jumps() const {
 // One question at a time, from the target back to here.
 class RouteFinder::Search final : public Operation {
  public:
-  Search(SshConfig& config, const Bastions& bastions, const std::string& name,
-         const std::string& jump, Found done)
+  Search(SshConfig& config, const Bastions& bastions, const std::string& name, const std::string& jump,
+         Found done)
       : config_(config), bastions_(bastions), done_(std::move(done)) {
     ask(name, jump);
   }

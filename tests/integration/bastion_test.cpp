@@ -65,7 +65,8 @@ TEST_F(BastionTest, WhereNobodyListensTheNextServes) {
   EXPECT_EQ(prod.at("members"), (json{"jump1", "jump2"}));
   EXPECT_EQ(prod.at("same_as"), "jump2");
   EXPECT_EQ(prod.at("address"), agent.host_status("jump2").at("address"));
-  EXPECT_TRUE(says(agent.ctl({"status"}).out, "jump2 serves, one of jump1, jump2")) << agent.ctl({"status"}).out;
+  EXPECT_TRUE(says(agent.ctl({"status"}).out, "jump2 serves, one of jump1, jump2"))
+      << agent.ctl({"status"}).out;
 }
 
 TEST_F(BastionTest, ABlackHoleIsNotWaitedFor) {
@@ -134,6 +135,21 @@ TEST_F(BastionTest, WhenNoneAnswersTheErrorNamesEach) {
     EXPECT_TRUE(says(result.err, part)) << result.err;
 }
 
+TEST_F(BastionTest, TheDoctorLooksAtEachMember) {
+  const ReservedPort dead;
+  AgentProcess& agent = start(dead.number());
+  const ProcessResult result = agent.ctl({"doctor", "prod"});
+  EXPECT_EQ(result.exit_status, 1);
+  for (const char* part :
+       {"stands for jump1, jump2, by the agent's config file", "jump1", "jump2", "refused"})
+    EXPECT_TRUE(says(result.out, part)) << result.out << result.err;
+  const ProcessResult inner = agent.ctl({"doctor", "inner"});
+  EXPECT_EQ(inner.exit_status, 1) << "it goes through the first, as none serves";
+  agent.ctl_json({"connect", "prod"});
+  const ProcessResult again = agent.ctl({"doctor", "inner"});
+  EXPECT_EQ(again.exit_status, 0) << again.out << again.err;
+}
+
 TEST_F(BastionTest, OfTwoThatAreConnectedTheFasterCarriesWhatIsNew) {
   DelayProxy far(first_.port(), {.round_trip = milliseconds(60)});
   directory_.write("known_hosts", "[127.0.0.1]:" + std::to_string(far.port()) + " " +
@@ -148,7 +164,9 @@ TEST_F(BastionTest, OfTwoThatAreConnectedTheFasterCarriesWhatIsNew) {
     return agent.host_status("jump1").contains("rtt") && agent.host_status("jump2").contains("rtt");
   };
   ASSERT_TRUE(eventually(measured, seconds(40)));
-  const auto opened = [&](const std::string& host) { return agent.host_status(host).at("bytes_in").get<int>(); };
+  const auto opened = [&](const std::string& host) {
+    return agent.host_status(host).at("bytes_in").get<int>();
+  };
   const int before = opened("jump2");
   ASSERT_TRUE(echoes(local));
   EXPECT_TRUE(eventually([&] { return opened("jump2") > before; }, seconds(5)));
@@ -162,7 +180,8 @@ TEST_F(BastionTest, AReloadChangesTheMembersAndAMistakeChangesNothing) {
   directory_.write("agent.toml", "[bastion]\nprod = [\"jump1\", \"prod\"]\n");
   const ProcessResult bad = agent.jumpagent({"check-config", "-c", config_});
   EXPECT_NE(bad.exit_status, 0);
-  EXPECT_TRUE(says(bad.out + bad.err, "agent.toml:2:18: bastion.prod: it is a member of itself")) << bad.out << bad.err;
+  EXPECT_TRUE(says(bad.out + bad.err, "agent.toml:2:18: bastion.prod: it is a member of itself"))
+      << bad.out << bad.err;
   EXPECT_NE(agent.jumpagent({"reload"}).exit_status, 0);
   EXPECT_EQ(serving(), "jump1");
 

@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <fstream>
 #include <deque>
+#include <fstream>
 #include <map>
 #include <set>
 #include <string>
@@ -37,13 +37,16 @@ class Asked final : public Prompter {
     if (answers.empty()) return operation;
     std::string answer = answers.front();
     answers.pop_front();
-    operation->answering = io_.in_pool([] {}, [answer, done] {
-      if (answer == "declined") return done(Error{Errc::kCancelled, "declined", {}});
-      if (answer == "late") return done(Error{Errc::kNeedsPerson, "nobody answered in time", {}});
-      std::vector<Secret> secrets;
-      secrets.emplace_back(std::string_view(answer));
-      done(std::move(secrets));
-    });
+    operation->answering =
+        io_.in_pool([] {},
+                    [answer, done] {
+                      if (answer == "declined") return done(Error{Errc::kCancelled, "declined", {}});
+                      if (answer == "late")
+                        return done(Error{Errc::kNeedsPerson, "nobody answered in time", {}});
+                      std::vector<Secret> secrets;
+                      secrets.emplace_back(std::string_view(answer));
+                      done(std::move(secrets));
+                    });
     return operation;
   }
 
@@ -68,8 +71,9 @@ class BastionSim : public testing::Test {
     io.on_command("ssh", [this](const Command& command) -> Result<CommandOutput> {
       const std::string name = command.argv.back();
       CommandOutput output;
-      output.out = "host " + name + "\nuser alice\nhostname " + name + ".example\nport 22\nuserknownhostsfile " +
-                   known_hosts + "\nglobalknownhostsfile none\nidentityagent none\nconnecttimeout 30\n" +
+      output.out = "host " + name + "\nuser alice\nhostname " + name +
+                   ".example\nport 22\nuserknownhostsfile " + known_hosts +
+                   "\nglobalknownhostsfile none\nidentityagent none\nconnecttimeout 30\n" +
                    "stricthostkeychecking " + (strangers.contains(name) ? "ask" : "no") + "\nbatchmode no\n";
       if (jumps.contains(name)) output.out += "proxyjump " + jumps.at(name) + "\n";
       return output;
@@ -89,7 +93,8 @@ class BastionSim : public testing::Test {
     io.on_dial(name + ".example:22", [this, name, prepare](std::unique_ptr<ByteStream> stream) {
       SimSshd& sshd = begin(name);
       if (prepare) prepare(sshd);
-      sshd.reach([this](const std::string& host, std::uint32_t) { return reach(host.substr(0, host.find('.'))); });
+      sshd.reach(
+          [this](const std::string& host, std::uint32_t) { return reach(host.substr(0, host.find('.'))); });
       sshd.serve(std::move(stream), false);
     });
   }
@@ -115,8 +120,9 @@ class BastionSim : public testing::Test {
   // Connects, and says nothing until speak().
   void silent_server(const std::string& name) {
     next(name);
-    io.on_dial(name + ".example:22",
-               [this, name](std::unique_ptr<ByteStream> stream) { silent[name].push_back(std::move(stream)); });
+    io.on_dial(name + ".example:22", [this, name](std::unique_ptr<ByteStream> stream) {
+      silent[name].push_back(std::move(stream));
+    });
   }
   void speak(const std::string& name) {
     begin(name).serve(std::move(silent[name].back()), closed_to_all == name);
@@ -129,8 +135,9 @@ class BastionSim : public testing::Test {
   using Outcome = std::shared_ptr<Result<Mux*>>;
   Outcome ask(const std::string& name, Asker asker = Asker::kUser) {
     auto outcome = std::make_shared<Result<Mux*>>(Error{Errc::kInternal, "no answer yet", {}});
-    kept.push_back((*hosts->get(name))->acquire(asker, seconds(60),
-                                                [outcome](const Result<Mux*>& mux) { *outcome = mux; }));
+    kept.push_back((*hosts->get(name))->acquire(asker, seconds(60), [outcome](const Result<Mux*>& mux) {
+      *outcome = mux;
+    }));
     io.settle();
     return outcome;
   }
@@ -140,10 +147,11 @@ class BastionSim : public testing::Test {
 
   SimIo io;
   Asked person{io};
-  std::string closed_to_all;  // whose logins all fail
-  std::set<std::string> strangers;            // whose host key is asked about
-  std::map<std::string, std::string> jumps;   // ProxyJump
-  const std::string known_hosts = testing::TempDir() + "/jump_bastion_known_hosts." + std::to_string(getpid());
+  std::string closed_to_all;                 // whose logins all fail
+  std::set<std::string> strangers;           // whose host key is asked about
+  std::map<std::string, std::string> jumps;  // ProxyJump
+  const std::string known_hosts =
+      testing::TempDir() + "/jump_bastion_known_hosts." + std::to_string(getpid());
   std::map<std::string, std::vector<std::unique_ptr<SimSshd>>> sshds;
   std::map<std::string, std::unique_ptr<SimSshd>> next_;
   std::map<std::string, std::vector<std::unique_ptr<ByteStream>>> silent;
@@ -205,7 +213,8 @@ TEST_F(BastionSim, WhenAllFailOneErrorNamesEach) {
   const Outcome outcome = ask("prod");
   ASSERT_FALSE(*outcome);
   EXPECT_EQ(outcome->error().code, Errc::kUnreachable);
-  for (const char* name : {"prod: no member", "jump1.example:22: Conn", "jump2.example:22: Conn", "jump3.example:22: Conn"})
+  for (const char* name :
+       {"prod: no member", "jump1.example:22: Conn", "jump2.example:22: Conn", "jump3.example:22: Conn"})
     EXPECT_THAT(outcome->error().message, HasSubstr(name));
   server("jump2");
   const Outcome waits = ask("prod", Asker::kConnection);

@@ -56,7 +56,8 @@ TEST(BastionTable, MistakesAreToldWithTheirPlaceAndTheWayOut) {
   EXPECT_THAT(wrong("[bastion]\nprod = [\"a\", 5]\n"),
               HasSubstr("c.toml:2:14: bastion.prod: expected hosts, found an integer"));
   EXPECT_THAT(wrong("[bastion]\nprod = [\"-oProxyCommand=x\"]\n"), HasSubstr("c.toml:2:9: bastion.prod: "));
-  EXPECT_THAT(wrong("[bastion]\n\"me@prod\" = [\"a\"]\n"), HasSubstr("c.toml:2:1: bastion.me@prod: a bastion's name"));
+  EXPECT_THAT(wrong("[bastion]\n\"me@prod\" = [\"a\"]\n"),
+              HasSubstr("c.toml:2:1: bastion.me@prod: a bastion's name"));
   EXPECT_THAT(wrong("bastion = [\"a\"]\n"), HasSubstr("c.toml:1:11: bastion: expected a table"));
   std::string many = "[bastion]\nprod = [";
   for (int i = 0; i < 17; ++i) many += "\"h" + std::to_string(i) + "\",";
@@ -94,7 +95,8 @@ TEST(BastionChoice, TheFilesOrderHoldsWhereNothingIsKnown) {
 
 TEST(BastionChoice, WhoFailedLatelyComesLast) {
   EXPECT_THAT(order_of_trial({failed({}), {}, failed({}), {}}, Attended::kYes), ElementsAre(1, 3, 0, 2));
-  EXPECT_THAT(order_of_trial({failed({}, 1), failed({}, 9), failed({}, 3)}, Attended::kYes), ElementsAre(1, 2, 0));
+  EXPECT_THAT(order_of_trial({failed({}, 1), failed({}, 9), failed({}, 3)}, Attended::kYes),
+              ElementsAre(1, 2, 0));
 }
 
 TEST(BastionChoice, AMuchFasterOneComesFirstAndTheRestStayInOrder) {
@@ -102,7 +104,8 @@ TEST(BastionChoice, AMuchFasterOneComesFirstAndTheRestStayInOrder) {
   EXPECT_THAT(order_of_trial({slow, {}, fast}, Attended::kYes), ElementsAre(2, 0, 1));
   EXPECT_THAT(order_of_trial({slow, fast, measured(milliseconds(10))}, Attended::kYes), ElementsAre(2, 0, 1));
   EXPECT_THAT(order_of_trial({slow, {}, failed(fast)}, Attended::kYes), ElementsAre(0, 1, 2));
-  EXPECT_THAT(order_of_trial({{}, fast}, Attended::kYes), ElementsAre(0, 1)) << "the first was never measured";
+  EXPECT_THAT(order_of_trial({{}, fast}, Attended::kYes), ElementsAre(0, 1))
+      << "the first was never measured";
 }
 
 TEST(BastionChoice, WhatVariesByItselfIsNoDifference) {
@@ -120,7 +123,8 @@ TEST(BastionChoice, OfThoseThatAreConnectedTheFastest) {
 }
 
 TEST(BastionChoice, WithoutAPersonNoneIsTriedThatTakesOne) {
-  EXPECT_THAT(order_of_trial({takes(Takes::kPerson), takes(Takes::kNoPerson), {}}, Attended::kNo), ElementsAre(1))
+  EXPECT_THAT(order_of_trial({takes(Takes::kPerson), takes(Takes::kNoPerson), {}}, Attended::kNo),
+              ElementsAre(1))
       << "the third's login is likely to be as the first's";
   EXPECT_TRUE(order_of_trial({takes(Takes::kPerson), {}}, Attended::kNo).empty());
   EXPECT_THAT(order_of_trial({takes(Takes::kNoPerson), {}}, Attended::kNo), ElementsAre(0, 1));
