@@ -95,7 +95,7 @@ BastionMember BastionRace::describe(const Host& host, TimePoint now) {
 void BastionRace::look() {
   if (!done_) return;
   if (take_answers()) return;
-  if (Host* login = login_under_way()) {
+  if (const Host* login = login_under_way()) {
     const bool held = hold_others(*login);
     if (!give_up(*login)) {
       next_begin_ = io_.now() + kStagger;
@@ -186,13 +186,13 @@ bool BastionRace::tries(const Host& host) const {
 // ------------------------------------------------------------------------------------------------
 
 // The one that began first, other than `but`; null: none is under way.
-Host* BastionRace::login_under_way(const Host* but) const {
-  Host* first = nullptr;
+const Host* BastionRace::login_under_way(const Host* but) const {
+  const Host* first = nullptr;
   for (const Contender& each : contenders_) {
     if (each.state != State::kTrying) continue;
     any_on_way(*each.host, [&](const Host& host) {
       if (&host == but || !logs_in(host)) return false;
-      if (!first || host.hop()->since() < first->hop()->since()) first = const_cast<Host*>(&host);
+      if (!first || host.hop()->since() < first->hop()->since()) first = &host;
       return true;
     });
   }

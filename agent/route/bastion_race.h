@@ -79,7 +79,7 @@ class BastionRace {
   void begin(Contender& contender);
   void withdraw(Contender& contender, State next, const Error& reason, Host::Left as);
   void fail(Contender& contender, const Error& error);
-  Host* login_under_way(const Host* but = nullptr) const;
+  const Host* login_under_way(const Host* but = nullptr) const;
   bool hold_others(const Host& login);
   bool give_up(const Host& login);
   Contender* next();
