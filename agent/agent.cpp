@@ -118,6 +118,7 @@ Agent::Agent(AgentOptions options, const ServiceManager& service)
                      open_mux(params, reply);
                    });
   handover_.bind(dispatcher_);
+  hosts_.set_bastions(options_.config.bastions);  // before forwards are taken over
   hosts_.on_changed([this] { events_.hint(); });
   interactions_.on_changed([this] { events_.hint(); });
   sessions_.on_changed([this] { events_.hint(); });
@@ -236,6 +237,7 @@ void Agent::on_signal(int number) {
 // What of the config is not for routes and forwards themselves.
 void Agent::on_config(const AgentConfig& config) {
   log::set_level(config.log_level);
+  hosts_.set_bastions(config.bastions);
   forwards_.set_limits(config.forward_limits, config.max_forwards);
   server_.set_max_clients(config.max_clients);
   serve_ssh(config.mux);

@@ -283,6 +283,16 @@ std::string format_marks(const proto::ForwardStatus& forward) {
   return fmt::format("{}", fmt::join(marks, ", "));
 }
 
+// Of one that shares another's connection.
+void note_members(Table& table, const proto::HostStatus& host) {
+  const bool other = !host.same_as.empty() && host.same_as != host.serving;
+  if (!host.members.empty()) {
+    const std::string all = fmt::format("{}", fmt::join(host.members, ", "));
+    table.add_note(host.serving.empty() ? "one of " + all : host.serving + " serves, one of " + all);
+  }
+  if (other) table.add_note("the same connection as " + host.same_as);
+}
+
 std::string render_hosts(const std::vector<proto::HostStatus>& hosts, Style style) {
   if (hosts.empty()) return "no hosts are connected\n";
   Table table({"HOST", "STATE", "FOR", "ADDRESS", "RTT", "CHANNELS", "IN", "OUT", "QUEUED", "LOGINS"},
@@ -297,7 +307,7 @@ std::string render_hosts(const std::vector<proto::HostStatus>& hosts, Style styl
     note_error(table, host.error, host.error_age, !ready);
     if (!host.via.empty()) table.add_note("through " + host.via);
     if (host.lanes > 0) table.add_note("a second connection carries part of it");
-    if (!host.same_as.empty()) table.add_note("the same connection as " + host.same_as);
+    note_members(table, host);
     if (!host.warning.empty()) table.add_note(host.warning);
     for (const std::string& line : host.ignored) table.add_note("ssh_config: " + line);
     note_bounds(table, host);

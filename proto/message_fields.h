@@ -68,6 +68,8 @@ void fields(V& v, typename V::template Of<HostStatus>& m) {
   v.optional("largest_window", m.largest_window);
   v.optional("via", m.via);
   v.optional("same_as", m.same_as);
+  v.optional("members", m.members);
+  v.optional("serving", m.serving);
   v.optional("ignored", m.ignored);
   v.optional("warning", m.warning);
 }

@@ -77,6 +77,8 @@ struct HostStatus {
   std::uint64_t largest_window = 0;   // that a receive window was doubled to; 0: none was
   std::string via;                   // the jump host that carries it now, by its name here; empty: none
   std::string same_as;               // the name of the host whose connection it shares; empty: its own
+  std::vector<std::string> members;  // the hosts that the name stands for (a bastion of the config file)
+  std::string serving;               // the one of them whose connection it shares; empty: none now
   std::vector<std::string> ignored;  // what its ssh_config says and is not done, for a person
   std::string warning;               // what did not keep it from being connected, for a person
 

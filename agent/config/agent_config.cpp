@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/printable.h"
+#include "config/bastion_table.h"
 #include "config/route_choice.h"
 #include "config/settings_table.h"
 #include "config/toml_value.h"
@@ -41,6 +42,8 @@ class Interpreter {
     read_log_level(file);
     for (const TomlValue* route : read_tables(file, "route", AgentConfig::kMaxRoutes)) read_route(*route);
     for (const TomlValue* forward : read_tables(file, "forward", kMaxForwardsMost)) read_forward(*forward);
+    if (const TomlValue* bastions = file.table("bastion"))
+      config_.bastions = read_bastions(*bastions, errors_);
     if (const TomlValue* timeouts = file.table("timeouts")) read_timeouts(*timeouts);
     if (const TomlValue* limits = file.table("limits")) read_limits(*limits);
     file.finish();

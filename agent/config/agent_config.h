@@ -5,10 +5,12 @@
 //   mux = ["bastion", "web*"]      [[host]]  name = "prod"  mux = true
 //   [[route]]    to = ["*.prod.example", "10.20.0.0/16", "!db.prod.example"]    via = "bastion"
 //   [[forward]]  spec = "8080:svc:80"   via = "bastion"   name = "web"   prewarm = 0
+//   [bastion]    prod = ["jump1", "jump2"]     (bastion_table.h)
 //   [timeouts]   login = "60s"   bastion = "10s"   open = "20s"   drain = "5s"
 //   [limits]     clients = 256   forwards = 4096   connections = 10000   window_memory = "512MiB"
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -35,10 +37,14 @@ struct AgentConfig {
   static constexpr std::size_t kMaxClientsMost = 4096;
   static constexpr std::size_t kMaxErrors = 50;  // shown at once; nobody reads more
 
+  // Names for several hosts, with those (Hosts::Bastions).
+  using Bastions = std::map<std::string, std::vector<std::string>>;
+
   std::string file;  // that it was read from; empty: none
   std::string default_via;
   ConfigPlace default_via_place;
   RoutingTable routes;
+  Bastions bastions;
   std::vector<std::string> connect;      // hosts to log in to at start
   std::vector<std::string> mux;          // hosts that stock ssh finds here, or patterns of aliases: "web*"
   std::vector<ForwardRequest> forwards;  // to keep open; `via` is set in each

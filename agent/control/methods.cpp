@@ -72,8 +72,10 @@ void diagnose_host(const MethodContext& context, const HostDiagnoseParams& param
                    const Reply<DiagnosisReport>& reply) {
   if (Status may = may_change(context); !may) return reply(may.error());
   const std::string name = context.doctor->next_name(params.host);
+  context.doctor->set_bastions(context.hosts.serving());
   wait_as_asker(context, name, reply);
-  auto started = context.doctor->diagnose(params.host, name, login_wait(context, params.timeout),
+  auto started = context.doctor->diagnose(params.host, context.hosts.members(params.host), name,
+                                          login_wait(context, params.timeout),
                                           [reply](DiagnosisReport result) { reply(std::move(result)); });
   if (!started) return reply(started.error());
   reply.keep(*std::move(started));

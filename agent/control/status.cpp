@@ -113,6 +113,8 @@ proto::HostStatus host_status(const Host& host, TimePoint now) {
   }
   if (const Host* via = host.via()) status.via = via->name();
   if (const Host* leader = host.leader()) status.same_as = leader->name();
+  status.members = host.members();
+  if (host.leader()) status.serving = host.serving();
   status.state = state_name(host);
   if (const auto& error = host.last_error()) {
     status.error = error->message;

@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "doctor/members_diagnosis.h"
+
 namespace jump {
 
 // A diagnosis that is under way, or was until a moment ago.
@@ -21,15 +23,21 @@ std::string Doctor::next_name(const std::string& host) {
   return fmt::format("{} (doctor {})", host, ++last_name_);
 }
 
-Result<std::unique_ptr<Operation>> Doctor::diagnose(const std::string& host, const std::string& waits_as,
-                                                    Duration limit, Diagnosis::Done done) {
+Result<std::unique_ptr<Operation>> Doctor::diagnose(const std::string& host,
+                                                    const std::vector<std::string>& members,
+                                                    const std::string& waits_as, Duration limit,
+                                                    Diagnosis::Done done) {
   if (running_ >= kMaxAtOnce) {
     return Error{Errc::kLimit, fmt::format("{} diagnoses are under way already", kMaxAtOnce),
                  "wait for one of them"};
   }
   auto counted = std::make_unique<Counted>(running_);
-  counted->diagnosis = std::make_unique<Diagnosis>(
-      Diagnosis::Setup{io_, routes_, budget_, file_, prompter_, host, waits_as, limit}, std::move(done));
+  Diagnosis::Setup setup{io_, routes_, budget_, file_, prompter_, host, waits_as, limit};
+  if (members.empty()) {
+    counted->diagnosis = std::make_unique<Diagnosis>(std::move(setup), std::move(done));
+  } else {
+    counted->diagnosis = std::make_unique<MembersDiagnosis>(std::move(setup), members, std::move(done));
+  }
   return std::unique_ptr<Operation>(std::move(counted));
 }
 

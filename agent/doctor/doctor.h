@@ -20,9 +20,14 @@ class Doctor {
 
   // A name for the client to wait as: nobody else's questions come to it, and nobody else gets its.
   std::string next_name(const std::string& host);
-  // `waits_as` is of next_name(). Errors: kLimit. Destroying the operation ends it.
-  Result<std::unique_ptr<Operation>> diagnose(const std::string& host, const std::string& waits_as,
-                                              Duration limit, Diagnosis::Done done);
+  // `members`: the hosts that `host` stands for, where it is a bastion: each is looked at. `waits_as` is of
+  // next_name(). Errors: kLimit. Destroying the operation ends it.
+  Result<std::unique_ptr<Operation>> diagnose(const std::string& host,
+                                              const std::vector<std::string>& members,
+                                              const std::string& waits_as, Duration limit,
+                                              Diagnosis::Done done);
+  // Where ways lead through a bastion, they are walked through the member named here.
+  void set_bastions(RouteFinder::Bastions bastions) { routes_.set_bastions(std::move(bastions)); }
   std::unique_ptr<Operation> diagnose_agent(AgentFacts facts, AgentDiagnosis::Done done) {
     return std::make_unique<AgentDiagnosis>(io_, std::move(facts), std::move(done));
   }

@@ -78,6 +78,8 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   // The host key was accepted, but its file could not be written: why. Empty: all is well.
   const std::string& host_key_unrecorded() const { return host_key_unrecorded_; }
   bool asks_about_host_key() const { return host_key_check_ && host_key_check_->asking(); }
+  // A person has a part in the login that is under way.
+  bool attended() const { return login_ && (login_->waits_for_person() || login_->needed_person()); }
   std::uint64_t rekeys() const { return transport_ ? transport_->rekeys() : 0; }
   // Good in every state, kClosed too.
   HopReport report() const;

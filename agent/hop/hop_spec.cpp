@@ -7,7 +7,10 @@ std::string HopSpec::address() const {
   return user + "@" + (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
-std::string HopSpec::describe() const { return alias + " (" + address() + ")"; }
+std::string HopSpec::describe() const {
+  return user.empty() ? alias
+                      : alias + " (" + address() + ")";  // several hosts: a bastion of the config file
+}
 
 bool HopSpec::same_connection(const HopSpec& other) const {
   HopSpec renamed = other;

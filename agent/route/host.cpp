@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/shell_quoted.h"
+#include "route/bastion_race.h"
 #include "route/failure.h"
 
 namespace jump {
@@ -93,15 +94,43 @@ class Host::Watcher final : public Operation {
   const std::unique_ptr<Deferred> soon_;
 };
 
+// Waits until no other login of the same bastion is under way; mostly it is withdrawn before.
+class Host::HeldQuestion final : public Operation {
+ public:
+  HeldQuestion(Host& host, Prompter& asking, Question question, Prompter::Answered done)
+      : host_(host), asking_(asking), question_(std::move(question)), done_(std::move(done)) {
+    timer_ = host.io_.timer([this] { look(); });
+    timer_->start(kHeldQuestion);
+  }
+
+ private:
+  void look() {
+    if (!host_.directory_.may_ask(host_)) return timer_->start(kHeldQuestion);
+    asked_ = asking_.ask(std::move(question_), std::move(done_));
+  }
+
+  Host& host_;
+  Prompter& asking_;
+  Question question_;
+  Prompter::Answered done_;
+  std::unique_ptr<Timer> timer_;
+  std::unique_ptr<Operation> asked_;
+};
+
 // Questions of the login go to whoever waits for it, and is told when one went without an answer.
 class Host::Asking final : public Prompter {
  public:
   Asking(Host& host, Prompter& to) : host_(host), to_(to) {}
   std::unique_ptr<Operation> ask(Question question, Answered done) override {
+    if (!host_.directory_.may_ask(host_))
+      return std::make_unique<HeldQuestion>(host_, *this, std::move(question), std::move(done));
     address(question);
     question.after_login = host_.ready();
     return to_.ask(std::move(question), [this, done = std::move(done)](Result<std::vector<Secret>> answers) {
-      if (!answers && answers.error().code == Errc::kNeedsPerson) host_.on_missed();
+      if (!answers && answers.error().code == Errc::kNeedsPerson) {
+        host_.left_unanswered_ |= !answers.error().message.starts_with(kNobodyIsThere);
+        host_.on_missed();
+      }
       done(std::move(answers));
     });
   }
@@ -248,6 +277,9 @@ void Host::begin() {
   set_state(State::kResolving);
   redial_age_ = kFreshDial;
   missed_by_ = 0;
+  left_unanswered_ = false;
+  if (!members().empty()) return find_member();
+  serving_.clear();
   resolving_ = routes_.find(name_, jump_, [this](Result<Route> result) { on_resolved(std::move(result)); });
 }
 
@@ -261,6 +293,12 @@ void Host::on_resolved(Result<Route> result) {
     Result<Host*> carrier = directory_.carrier(route_->to_jump_host());
     if (!carrier) return go_down(carrier.error().context(title_));
     via_ = *carrier;
+    if (is_circle()) {
+      via_ = nullptr;
+      return go_down(Error{Errc::kInvalid,
+                           title_ + ": its jump host " + (*carrier)->title_ + " is reached through it",
+                           "give it another ProxyJump, or none, in ssh_config"});
+    }
   }
   connect();
 }
@@ -290,6 +328,7 @@ void Host::on_hop_changed() {
   if (!hop_) return;
   if (hop_->state() == Hop::State::kClosed) {
     Error error = break_of_login(hop_->error());
+    round_trip_ = round_trip();
     io_.dispose(std::move(hop_));
     hop_.reset();
     if (!promote_lane(error)) go_down(std::move(error));
@@ -297,6 +336,7 @@ void Host::on_hop_changed() {
   }
   if (hop_->state() == Hop::State::kReady && state_ != State::kReady) {
     logins_++;
+    took_person_ = hop_->needed_person();
     lane_.allow();
     sessions_.allow();
     last_error_.reset();
@@ -307,7 +347,12 @@ void Host::on_hop_changed() {
 }
 
 void Host::disconnect(const Error& reason) {
-  if (leader_) return leader_->disconnect(reason);
+  if (leader_) {
+    Host& leader = *leader_;
+    lose_leader(reason, State::kIdle);  // a bastion must not look for another member
+    return leader.disconnect(reason);
+  }
+  end_race();
   lane_.close(reason);  // before the other, whose place it would take
   sessions_.close(reason);
   if (hop_) {
@@ -329,7 +374,7 @@ void Host::go_down(Error error) {
   error_time_ = io_.now();
   const bool was_ready = state_ == State::kReady;
   if (was_ready && error_time_ - since_ >= kStable) backoff_.reset();
-  const bool at_once = was_ready && backoff_.is_fresh();
+  const bool at_once = was_ready && (backoff_.is_fresh() || has_alternative());
   const Duration pause = backoff_.next();
   next_dial_ = at_once ? error_time_ : error_time_ + pause;
   last_error_ = std::move(error);
@@ -419,6 +464,10 @@ Host::Asker Host::as_a_hop() const {
 std::vector<Host*> Host::dependants() {
   std::vector<Host*> all = {this};
   all.insert(all.end(), followers_.begin(), followers_.end());
+  for (Host* bastion : directory_.suitors(*this)) {
+    std::vector<Host*> behind = bastion->dependants();
+    all.insert(all.end(), behind.begin(), behind.end());
+  }
   for (Host* carried : directory_.carried_by(*this)) {
     if (carried->ready()) continue;
     std::vector<Host*> behind = carried->dependants();
@@ -460,14 +509,17 @@ void Host::lose_leader(const Error& error, State next) {
   following_.reset();
   std::erase(leader_->followers_, this);
   leader_ = nullptr;
-  if (next == State::kDown) return go_down(error.context(title_));
+  if (next == State::kDown) return go_down(lost_member(error).context(title_));
   wanted_ = kept_ = false;  // a user has ended it: no change of the network brings it back
   set_state(next);
   answer_all(&error);
 }
 
 void Host::release_followers(const Error& error, State next) {
-  while (!followers_.empty()) followers_.back()->lose_leader(error, next);
+  while (!followers_.empty()) {
+    Host& last = *followers_.back();
+    last.lose_leader(error, last.serving_.empty() ? next : State::kDown);  // a bastion has other members
+  }
 }
 
 // --- the lane
@@ -480,7 +532,7 @@ Mux* Host::first_mux() const {
 }
 
 Mux* Host::mux() const {
-  if (leader_) return ready() ? leader_->mux() : nullptr;
+  if (leader_) return ready() ? fastest()->mux() : nullptr;
   if (!ready() || !hop_ || hop_->state() != Hop::State::kReady) return nullptr;
   Hop* lane = lane_.ready();
   if (!lane) return &hop_->mux();

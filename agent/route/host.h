@@ -9,7 +9,10 @@
 //
 // Behind a jump host it goes through the Host of that one, as a channel of it; so whatever is behind one
 // bastion shares its connection. When another name means the same server by the same way, and is connected or
-// about to be, this Host follows that one instead of logging in again.
+// about to be, this Host follows that one instead of logging in again. A bastion, one name of the config file
+// for several hosts, has no connection of its own either: it follows the member that a BastionRace finds, and
+// when that one breaks, the next. A new channel goes through another member, if that one is connected for
+// others and much faster.
 //
 // What its login asks is waited for by all whose login needs this one: users of this host, of those that
 // follow it, and of those that lie behind it, at any depth. names_that_wait() is who they are at a moment;
@@ -42,6 +45,8 @@
 
 namespace jump {
 
+class BastionRace;
+struct BastionMember;
 class Host;
 
 // Where a Host finds the others.
@@ -53,6 +58,14 @@ class HostDirectory {
   virtual Result<Host*> carrier(const Route& route) = 0;
   // Those that are connected, or about to be, through `host` or its followers.
   virtual std::vector<Host*> carried_by(const Host& host) const = 0;
+  // The hosts that the bastion `name` may be, in the order of the config file; empty: it is no bastion.
+  virtual const std::vector<std::string>& members(const std::string& name) const = 0;
+  // One of them, made if need be. Errors: kInvalid, kLimit.
+  virtual Result<Host*> member(const std::string& name) = 0;
+  // The bastions that are trying `host` as a member.
+  virtual std::vector<Host*> suitors(const Host& host) const = 0;
+  // False: a bastion is trying `host`, and another login of that bastion is under way.
+  virtual bool may_ask(const Host& host) = 0;
   // The state of a Host, or of its connection, may be another one now. Told from within: a note is all that is
   // to be made of it.
   virtual void host_changed() = 0;
@@ -69,6 +82,8 @@ class Host final : private SessionPool::Source {
   enum class Asker { kUser, kConnection, kUpkeep, kHopForUser, kHop };
   // Whether a second connection may be opened.
   enum class Lanes { kNever, kAsNeeded };
+  // As what a member is left that a bastion tried: it would not do, or another one was there first.
+  enum class Left { kUnused, kFailed };
   // After a failure that may mend itself, somebody who waits is worth another dial this long after the last;
   // without anybody, Backoff says when.
   static constexpr Duration kRetryGap = seconds(1);
@@ -84,6 +99,8 @@ class Host final : private SessionPool::Source {
   // How long a hop waits for the one that is to carry it: its dial and its login, each with a deadline of its
   // own.
   static constexpr Duration kCarrierTimeout = seconds(300);
+  // A question that has to wait for another one of the same bastion looks so often whether it may go.
+  static constexpr Duration kHeldQuestion = milliseconds(100);
 
   // `name` and `jump` are as in Route::Step.
   Host(Io& io, WindowBudget& budget, RouteFinder& routes, HostDirectory& directory, std::string name,
@@ -110,6 +127,14 @@ class Host final : private SessionPool::Source {
   void suspect();
   // Ends the connection; those who wait are refused. It stays away until somebody asks for it.
   void disconnect(const Error& reason);
+  // A bastion has tried it and does not need it: what nobody else wants of it is ended.
+  void leave_unused(const Error& reason, Left as);
+  // The race of a bastion ends without a winner.
+  void end_race();
+  // The same at the end of all hosts: the members are left as they are.
+  void drop_race() { race_.reset(); }
+  // The config file has other members for it now: the race begins anew.
+  void look_again();
 
   const std::string& name() const { return title_; }
   State state() const { return state_; }
@@ -130,6 +155,11 @@ class Host final : private SessionPool::Source {
   Host* via() const { return hop_ ? via_ : nullptr; }
   // The Host whose connection it uses, under another name; null: its own.
   Host* leader() const { return leader_; }
+  // The hosts that it may be; empty: it is no bastion.
+  const std::vector<std::string>& members() const;
+  // Of a bastion: the name of the member that serves, or did last; empty: none yet.
+  const std::string& serving() const { return serving_; }
+  BastionRace* race() const { return race_.get(); }  // null: no member is looked for
   const std::optional<Error>& last_error() const { return last_error_; }
   TimePoint error_time() const { return error_time_; }
   TimePoint since() const { return since_; }
@@ -137,11 +167,20 @@ class Host final : private SessionPool::Source {
   std::optional<TimePoint> last_heard() const;
   std::uint64_t logins() const { return logins_; }
   std::size_t waiting() const { return waiters_.size(); }
+  // Somebody other than a hop has asked for it since the last disconnect().
+  bool wanted() const { return wanted_; }
+  // Smoothed, of the connection or of the last one.
+  std::optional<Duration> round_trip() const;
+  // Whether its last successful login took a person; none: there was none.
+  std::optional<bool> took_person() const { return took_person_; }
+  // A person was asked for its last login and did not answer.
+  bool left_unanswered() const { return left_unanswered_; }
 
  private:
   class Waiter;
   class Watcher;
   class Asking;
+  class HeldQuestion;
 
   // SessionPool::Source
   Mux* first_connection() const override { return first_mux(); }
@@ -151,6 +190,13 @@ class Host final : private SessionPool::Source {
   void begin();
   void on_resolved(Result<Route> result);
   void connect();
+  void find_member();
+  void on_member(const Result<Host*>& result);
+  bool is_circle();
+  const Host* fastest() const;
+  bool has_alternative() const;
+  Error lost_member(Error error) const;
+  std::vector<BastionMember> known_members() const;
   Hop::Via carried(Asker asker);
   void follow(Host& leader);
   void on_leader_answer(const Result<Mux*>& result);
@@ -195,7 +241,7 @@ class Host final : private SessionPool::Source {
   Backoff backoff_;      // between the dials of a host that is away
   TimePoint next_dial_;  // while it is away
   Duration redial_age_ = kFreshDial;
-  bool wanted_ = false;  // somebody other than a hop has asked for it since the last disconnect()
+  bool wanted_ = false;
   bool kept_ = false;    // it was connected for such a one: it comes back by itself
   std::uint64_t logins_ = 0;
   std::uint64_t attempts_ = 0;
@@ -204,6 +250,11 @@ class Host final : private SessionPool::Source {
   Host* via_ = nullptr;  // of hop_
   std::shared_ptr<Hop> hop_;
   Host* leader_ = nullptr;
+  std::shared_ptr<BastionRace> race_;  // of a bastion, while it looks for a member
+  std::string serving_;
+  std::optional<Duration> round_trip_;  // of the last connection
+  std::optional<bool> took_person_;
+  bool left_unanswered_ = false;
   std::unique_ptr<Operation> following_;  // the leader's answer is awaited
   std::vector<Host*> followers_;          // whose leader this is
   const Lanes lanes_;

@@ -1,8 +1,17 @@
 #include "route/hosts.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "base/shell_quoted.h"
 
 namespace jump {
+
+// What one host says of another's end must not reach those that are gone already.
+Hosts::~Hosts() {
+  for (const auto& [name, host] : hosts_) host->drop_race();
+  bastions_.clear();
+}
 
 Result<Host*> Hosts::get(const std::string& name) {
   Host* known = find(name);
@@ -57,6 +66,71 @@ std::vector<Host*> Hosts::carried_by(const Host& host) const {
     if (via && (via->leader() ? via->leader() : via) == carrier) carried.push_back(each.get());
   }
   return carried;
+}
+
+// --- bastions
+// -----------------------------------------------------------------------------------------------------------
+
+void Hosts::set_bastions(Bastions bastions) {
+  const Bastions before = std::exchange(bastions_, std::move(bastions));
+  RouteFinder::Bastions names;
+  for (const auto& [name, list] : bastions_) names[name];
+  routes_.set_bastions(std::move(names));
+  for (const auto& [name, list] : before) {
+    Host* host = find(name);
+    if (host && host->race() && list != members(name)) host->look_again();
+  }
+}
+
+const std::vector<std::string>& Hosts::members(const std::string& name) const {
+  static const std::vector<std::string> none;
+  const auto found = bastions_.find(name);
+  return found == bastions_.end() ? none : found->second;
+}
+
+std::map<std::string, std::string> Hosts::serving() const {
+  std::map<std::string, std::string> serving;
+  for (const auto& [name, list] : bastions_) {
+    const auto found = hosts_.find(name);
+    const bool serves = found != hosts_.end() && found->second->leader();
+    serving[name] = serves ? found->second->serving() : list.front();
+  }
+  return serving;
+}
+
+// Nobody has asked for it by this name, so it is not what connected() tells.
+Result<Host*> Hosts::member(const std::string& name) {
+  Host* known = find(name);
+  return known ? known : make(name, {});
+}
+
+std::vector<BastionRace*> Hosts::races() const {
+  std::vector<BastionRace*> races;
+  for (const auto& [name, list] : bastions_) {
+    const auto found = hosts_.find(name);
+    if (found != hosts_.end() && found->second->race()) races.push_back(found->second->race());
+  }
+  return races;
+}
+
+std::vector<Host*> Hosts::suitors(const Host& host) const {
+  std::vector<Host*> suitors;
+  for (const auto& [name, list] : bastions_) {
+    const auto found = hosts_.find(name);
+    const BastionRace* race = found == hosts_.end() ? nullptr : found->second->race();
+    if (race && race->tries(host)) suitors.push_back(found->second.get());
+  }
+  return suitors;
+}
+
+bool Hosts::may_ask(const Host& host) {
+  const std::vector<BastionRace*> all = races();
+  return std::all_of(all.begin(), all.end(), [&host](BastionRace* race) { return race->may_ask(host); });
+}
+
+void Hosts::host_changed() {
+  for (BastionRace* race : races()) race->look_soon();
+  if (changed_) changed_();
 }
 
 Status Hosts::disconnect(const std::string& name, const Error& reason) {

@@ -1,5 +1,5 @@
 // Hosts: every host that was ever asked for, by the name the user gave it, and the jump hosts on the way to
-// them. Owns them for the life of the agent.
+// them. Owns them for the life of the agent. Some names stand for several of them (bastions).
 #pragma once
 
 #include <functional>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "route/bastion_race.h"
 #include "route/host.h"
 
 namespace jump {
@@ -26,6 +27,19 @@ class Hosts final : private HostDirectory {
         lanes_(lanes),
         prompter_(prompter),
         budget_(window_memory) {}
+
+  ~Hosts();
+  Hosts(const Hosts&) = delete;
+  Hosts& operator=(const Hosts&) = delete;
+
+  // The names that stand for several hosts, with those, as the config file has them. What is connected stays
+  // as it is; the next login goes by them.
+  using Bastions = std::map<std::string, std::vector<std::string>>;
+  void set_bastions(Bastions bastions);
+  // What a name stands for; empty: it is no bastion.
+  const std::vector<std::string>& members(const std::string& name) const override;
+  // Each bastion with the member that serves or, while none does, the first.
+  std::map<std::string, std::string> serving() const;
 
   // The host of that name, made if need be. Errors: kInvalid (no host is called so), kLimit.
   Result<Host*> get(const std::string& name);
@@ -56,9 +70,11 @@ class Hosts final : private HostDirectory {
   Host* same_connection(const Host& asking, const Route& route) override;
   Result<Host*> carrier(const Route& route) override;
   std::vector<Host*> carried_by(const Host& host) const override;
-  void host_changed() override {
-    if (changed_) changed_();
-  }
+  Result<Host*> member(const std::string& name) override;
+  std::vector<Host*> suitors(const Host& host) const override;
+  bool may_ask(const Host& host) override;
+  void host_changed() override;
+  std::vector<BastionRace*> races() const;
   Result<Host*> make(const std::string& name, const std::string& jump);
 
   Io& io_;
@@ -66,6 +82,7 @@ class Hosts final : private HostDirectory {
   const Host::Lanes lanes_;
   Prompter* const prompter_;
   std::function<void()> changed_;
+  Bastions bastions_;
   WindowBudget budget_;                                 // of all connections together
   std::map<std::string, std::unique_ptr<Host>> hosts_;  // by Host::name()
   std::set<std::string> asked_for_;                     // by get(), so not jump hosts only

@@ -21,8 +21,9 @@ std::string Route::describe_jumps() const {
 // One question at a time, from the target back to here.
 class RouteFinder::Search final : public Operation {
  public:
-  Search(SshConfig& config, const std::string& name, const std::string& jump, Found done)
-      : config_(config), done_(std::move(done)) {
+  Search(SshConfig& config, const Bastions& bastions, const std::string& name, const std::string& jump,
+         Found done)
+      : config_(config), bastions_(bastions), done_(std::move(done)) {
     ask(name, jump);
   }
 
@@ -33,11 +34,23 @@ class RouteFinder::Search final : public Operation {
     Found done = std::move(done_);
     done(std::move(result));  // may destroy this object
   }
+  Route whole() const {
+    Route route;
+    route.steps.assign(backwards_.rbegin(), backwards_.rend());
+    return route;
+  }
+  // Where it begins stands for several hosts: no configuration of ssh's is there to be asked for.
+  Route whole_from(const std::string& bastion) {
+    backwards_.push_back({bastion, {}, {}});
+    backwards_.back().spec.alias = backwards_.back().spec.host = bastion;
+    return whole();
+  }
   bool comes_again(const std::string& name, const std::string& jump) const;
   Error circle(const std::string& name) const;
   std::string path_to(const std::string& name) const;
 
   SshConfig& config_;
+  const Bastions& bastions_;
   Found done_;
   std::vector<Route::Step> backwards_;  // the target first; the last one is being asked for
   std::unique_ptr<Operation> asking_;
@@ -59,10 +72,10 @@ void RouteFinder::Search::answered(Result<HopSpec> result) {
   }
   step.spec = *std::move(result);
   std::vector<std::string> list = split_list(step.spec.proxy_jump, ',');
-  if (list.empty()) {
-    Route route;
-    route.steps.assign(backwards_.rbegin(), backwards_.rend());
-    return finish(std::move(route));
+  if (list.empty()) return finish(whole());
+  if (const auto bastion = bastions_.find(list.front()); list.size() == 1 && bastion != bastions_.end()) {
+    if (bastion->second.empty()) return finish(whole_from(bastion->first));
+    list.front() = bastion->second;
   }
   std::string next = std::move(list.back());
   list.pop_back();
@@ -101,7 +114,7 @@ std::string RouteFinder::Search::path_to(const std::string& name) const {
 }
 
 std::unique_ptr<Operation> RouteFinder::find(const std::string& name, const std::string& jump, Found done) {
-  return std::make_unique<Search>(config_, name, jump, std::move(done));
+  return std::make_unique<Search>(config_, bastions_, name, jump, std::move(done));
 }
 
 }  // namespace jump

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -50,6 +51,11 @@ class RouteFinder {
  public:
   RouteFinder(Io& io, std::string ssh_config_file) : config_(io, std::move(ssh_config_file)) {}
 
+  // Jump hosts that are names of the agent's own config, not of ssh's. A route that leads through one begins
+  // there, or goes on with the host that is named for it.
+  using Bastions = std::map<std::string, std::string>;
+  void set_bastions(Bastions bastions) { bastions_ = std::move(bastions); }
+
   // `jump` as in SshConfig::resolve(). Errors: those of SshConfig, for any host on the way; kInvalid for a
   // cycle, which the message shows; kLimit. The operation must not outlive this object.
   using Found = std::function<void(Result<Route>)>;
@@ -58,6 +64,7 @@ class RouteFinder {
  private:
   class Search;
   SshConfig config_;
+  Bastions bastions_;
 };
 
 }  // namespace jump

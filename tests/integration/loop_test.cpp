@@ -775,6 +775,18 @@ TEST_F(LoopTest, DialDoesNotWaitForADeafAddressBeforeTryingTheNext) {
   EXPECT_THAT((*result)->describe(), HasSubstr("127.0.0.1"));
 }
 
+TEST_F(LoopTest, DialNamesEveryAddressThatFailed) {
+  std::uint16_t port = 0;
+  Fd free = raw_listen("127.0.0.1", 8, &port);
+  if (!free || !raw_listen("::1", 8, &port)) GTEST_SKIP() << "needs ::1 and 127.0.0.1 on one port";
+  free.reset();
+  auto result = dial({"localhost", port, {}}, seconds(20));
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().code, Errc::kUnreachable);
+  EXPECT_THAT(result.error().message, HasSubstr("[::1]:" + std::to_string(port) + ": "));
+  EXPECT_THAT(result.error().message, HasSubstr("127.0.0.1:" + std::to_string(port) + ": "));
+}
+
 TEST_F(LoopTest, CancelledDialIsNeverReported) {
   std::uint16_t port = 0;
   Fd listening = raw_listen("127.0.0.1", 8, &port);

@@ -43,6 +43,12 @@ class SimSshd final : public StreamHandler {
   // From now on a login takes a signature; whose, and whether it is right, does not matter.
   void want_signature() { wants_signature_ = true; }
 
+  // From now on a login takes a code: any will do.
+  void want_code() { wants_code_ = true; }
+  // As when the directory of users hangs: no login is answered.
+  void ignore_logins() { ignores_logins_ = true; }
+  std::size_t logins() const { return logins_; }  // that were let in
+
   std::size_t open_channels() const { return channels_.size(); }
   std::size_t opens() const { return opens_; }  // asked for, ever
   // As targets do that close idle connections: a last word, EOF and CLOSE on every channel that has carried
@@ -171,6 +177,8 @@ class SimSshd final : public StreamHandler {
     switch (in.u8()) {
       case 50:
         return on_userauth(in);
+      case 61:
+        return let_in();
       case ssh::kGlobalRequest:
         return send(WireWriter().u8(ssh::kRequestFailure));
       case ssh::kChannelOpen:
@@ -222,15 +230,25 @@ class SimSshd final : public StreamHandler {
     }
   }
 
+  void let_in() {
+    logins_++;
+    send(WireWriter().u8(52));
+  }
+
   void on_userauth(WireReader& in) {
+    if (ignores_logins_) return;
     in.text();  // user
     in.text();  // service
-    bool by_key = in.text() == "publickey";
+    const std::string method(in.text());
+    const bool by_key = method == "publickey";
+    if (wants_code_ && method == "keyboard-interactive")
+      return send(WireWriter().u8(60).string("").string("").string("").u32(1).string("Code: ").boolean(false));
+    if (wants_code_) return send(WireWriter().u8(51).string("keyboard-interactive").boolean(false));
     bool is_signed = by_key && in.boolean();
     if (closed_to_all_ || (wants_signature_ && !by_key)) {
       return send(WireWriter().u8(51).string("publickey").boolean(false));
     }
-    if (!wants_signature_ || is_signed) return send(WireWriter().u8(52));
+    if (!wants_signature_ || is_signed) return let_in();
     std::string_view algorithm = in.text();
     send(WireWriter().u8(60).string(algorithm).string(in.string()));
   }
@@ -305,7 +323,8 @@ class SimSshd final : public StreamHandler {
   std::size_t opens_ = 0;
   std::size_t left_to_live_ = SIZE_MAX;
   bool closed_to_all_ = false;
-  bool wants_signature_ = false;
+  bool wants_signature_ = false, wants_code_ = false, ignores_logins_ = false;
+  std::size_t logins_ = 0;
   bool hanging_ = false;
   bool ended_ = false;
 };

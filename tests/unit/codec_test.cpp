@@ -121,8 +121,8 @@ TEST(Codec, WritesEveryField) {
             R"("bytes_in":18446744073709551615,"bytes_out":4,"channels":1,"channels_closing":10,)"
             R"("channels_opening":2,"error":"gone","error_age":1.5,"heard_age":20.5,"held_in":8,"host":"prod",)"
             R"("ignored":[],"lane_logins":19,"lanes":18,"largest_window":17,)"
-            R"("logins":6,"opens_refused":13,"opens_timed_out":14,"queued_out":7,)"
-            R"("rekeys":5,"replies_awaited":12,"rtt":0.25,"same_as":"","state":"ready","via":"","waiting":9,"warning":"",)"
+            R"("logins":6,"members":[],"opens_refused":13,"opens_timed_out":14,"queued_out":7,)"
+            R"("rekeys":5,"replies_awaited":12,"rtt":0.25,"same_as":"","serving":"","state":"ready","via":"","waiting":9,"warning":"",)"
             R"("window_growths":16,"window_stalls":15})");
   EXPECT_EQ(
       encode(full_forward()).dump(),

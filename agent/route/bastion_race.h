@@ -1,0 +1,104 @@
+// BastionRace: finds the member of a bastion (bastion_choice.h) that is to serve: one that is connected, or
+// the first to answer of those that it dials.
+//
+//   start() ─► one is ready: that one                                                        ─► done(member)
+//          └► the first member ─ no answer for kStagger, or failed ─► the next beside it …
+//                └► a server has answered, its login begins: the others are withdrawn ─ ready ─► done(member)
+//                     └► failed: on with the next                        all have failed ─► done(error)
+//
+// Only one login is under way at any time, on the whole way to any member: so no two members, and no two jump
+// hosts on the way to them, ask a person at the same time; nor is a second one begun because a person is
+// slow. A person who declines, or who was asked and did not answer, ends the race. A login that takes no
+// person and does not come to an end is given up for the next one after kLoginPatience.
+//
+// Invariants: done() is called once, from the loop, unless stop() comes before; after either, what was
+// dialled for the race and is wanted by nobody else is withdrawn.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "route/bastion_choice.h"
+#include "route/host.h"
+#include "stream/io.h"
+
+namespace jump {
+
+class BastionRace {
+ public:
+  // Without an answer for so long, the next member is tried beside: a TCP connection and a key exchange take
+  // some four round trips, and servers count connections that end without a login.
+  static constexpr Duration kStagger = seconds(1);
+  // A server whose user directory hangs lets nobody in, and says nothing.
+  static constexpr Duration kLoginPatience = seconds(10);
+  // A failure that is older says nothing about the next attempt.
+  static constexpr Duration kLately = seconds(300);
+
+  using Done = std::function<void(Result<Host*>)>;
+  // `asker`: kHopForUser or kHop. `changed`: another member is waited for. Both are called from the loop.
+  BastionRace(Io& io, HostDirectory& directory, std::string title, Host::Asker asker,
+              std::function<void()> changed, Done done);
+  ~BastionRace();
+  BastionRace(const BastionRace&) = delete;
+  BastionRace& operator=(const BastionRace&) = delete;
+
+  // `avoid` was lost a moment ago: it is tried last. Empty: none was.
+  void start(const std::vector<std::string>& members, const std::string& avoid);
+  // Withdraws everything; done() does not come.
+  void stop();
+
+  // Some host has changed.
+  void look_soon() { look_soon_->schedule(); }
+  // A member that is being tried, or whose connection one is to share.
+  bool tries(const Host& host) const;
+  // False: its question has to wait, as another login is under way. Whatever is not of this race may ask.
+  bool may_ask(const Host& host);
+
+  // What the choice wants to know of a host.
+  static BastionMember describe(const Host& host, TimePoint now);
+
+ private:
+  enum class State { kWaiting, kTrying, kFailed };
+  struct Contender {
+    explicit Contender(Host& member) : host(&member) {}
+    Host* host;
+    State state = State::kWaiting;
+    TimePoint since{};                 // of kTrying
+    std::unique_ptr<Operation> asked;  // in kTrying
+    std::optional<Status> answer;      // that look() has not seen
+    std::optional<Error> error;        // in kFailed
+  };
+
+  void look();
+  bool take_answers();
+  void begin(Contender& contender);
+  void withdraw(Contender& contender, State next, const Error& reason, Host::Left as);
+  void fail(Contender& contender, const Error& error);
+  const Host* login_under_way(const Host* but = nullptr) const;
+  bool hold_others(const Host& login);
+  bool give_up(const Host& login);
+  Contender* next();
+  void finish(Result<Host*> result);
+  Error failure() const;
+  std::size_t waits_of_ours(const Host& host) const;
+  bool is_slow(const Contender& contender) const;
+
+  Io& io_;
+  HostDirectory& directory_;
+  const std::string title_;
+  const Host::Asker asker_;
+  const std::function<void()> changed_;
+  Done done_;                          // null once it was called, or stop()
+  std::vector<Contender> contenders_;  // in the order of trial
+  std::vector<Error> skipped_;         // why others are not among them
+  TimePoint next_begin_;               // of the next contender that waits
+  std::unique_ptr<Deferred> look_soon_;
+  std::unique_ptr<Timer> timer_;
+};
+
+}  // namespace jump
