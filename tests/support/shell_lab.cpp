@@ -19,7 +19,7 @@ Environment ShellLab::environment() {
 }
 
 std::string ShellLab::text(Client client, const std::string& script) {
-  const char* ssh = "run() { ssh -F \"$ssh_config\" \"$@\"; }\nshell() { run \"$@\"; }\n";
+  const char* ssh = "run() { ssh -F \"${own_config:-$ssh_config}\" \"$@\"; }\nshell() { run \"$@\"; }\n";
   const char* jumpctl = "run() { \"$jumpctl\" exec \"$@\"; }\nshell() { \"$jumpctl\" shell \"$@\"; }\n";
   return std::string(client == Client::kSsh ? ssh : jumpctl) + script;
 }
