@@ -26,7 +26,8 @@ const char* environment(const char* name) {
 }
 
 // As ssh decides it: a terminal for a shell where there is one here, for a command only when it is asked for.
-bool wants_terminal(const Options& options, const SessionWish& wish, const proto::HostOptionsResult& config) {
+bool wants_terminal(const Options& options, const SessionWish& wish, const proto::HostOptionsResult& config,
+                    bool no_stdin) {
   Tty wanted = options.tty;
   if (wanted == Tty::kAuto) {
     wanted = config.request_tty == "no"      ? Tty::kNo
@@ -37,7 +38,7 @@ bool wants_terminal(const Options& options, const SessionWish& wish, const proto
   }
   if (wanted == Tty::kForce) return true;
   if (wanted == Tty::kNo) return false;
-  if (::isatty(STDIN_FILENO) == 1 && !options.no_stdin) return true;
+  if (::isatty(STDIN_FILENO) == 1 && !no_stdin) return true;
   if (options.tty == Tty::kYes || wish.command.empty())
     write_err("Pseudo-terminal will not be allocated because stdin is not a terminal.\n");
   return false;
@@ -68,12 +69,12 @@ std::string agent_socket(const Options& options, const proto::HostOptionsResult&
 }
 
 proto::SessionOpenParams params_of(const Options& options, const SessionWish& wish,
-                                   const proto::HostOptionsResult& config) {
+                                   const proto::HostOptionsResult& config, bool no_stdin) {
   proto::SessionOpenParams params;
   params.host = wish.host;
   if (wish.subsystem) params.subsystem = wish.command;
   if (!wish.subsystem && !wish.command.empty()) params.command = wish.command;
-  if (wants_terminal(options, wish, config))
+  if (wants_terminal(options, wish, config, no_stdin))
     params.tty = proto::SessionTty{environment("TERM"), {}, {}, {}, {}, config.escape_char, {}};
   params.env = environment_to_send(config);
   params.agent_socket = agent_socket(options, config);
@@ -83,12 +84,12 @@ proto::SessionOpenParams params_of(const Options& options, const SessionWish& wi
 
 // Standard descriptors that can be used as such: what the caller had closed is /dev/null now, and may be the
 // wrong way round.
-std::vector<int> standard_descriptors(const Options& options) {
+std::vector<int> standard_descriptors(bool no_stdin) {
   std::vector<int> all;
   for (int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     const int mode = ::fcntl(number, F_GETFL) & O_ACCMODE;
     const bool usable = mode == O_RDWR || mode == (number == STDIN_FILENO ? O_RDONLY : O_WRONLY);
-    const bool null = !usable || (number == STDIN_FILENO && options.no_stdin);
+    const bool null = !usable || (number == STDIN_FILENO && no_stdin);
     all.push_back(null ? ::open("/dev/null", O_RDWR | O_CLOEXEC) : number);
   }
   return all;
@@ -177,10 +178,12 @@ int run_session(const Options& options, const SessionWish& wish) {
   if (!config.ok()) return fail(options, config.error(), kExitSsh);
   SessionWish wanted = wish;
   if (wanted.command.empty()) wanted.command = config->remote_command;
+  wanted.subsystem |= config->session_type == "subsystem" && !wanted.command.empty();
+  const bool no_stdin = options.no_stdin || config->stdin_null;
 
-  const proto::SessionOpenParams params = params_of(options, wanted, *config);
+  const proto::SessionOpenParams params = params_of(options, wanted, *config, no_stdin);
   auto session =
-      client->call_passing(proto::method::kSessionOpen, params, standard_descriptors(options), timeout);
+      client->call_passing(proto::method::kSessionOpen, params, standard_descriptors(no_stdin), timeout);
   answerer.end();
   if (!session.ok()) return fail(options, session.error(), kExitSsh);
   if (params.tty && !session->tty)

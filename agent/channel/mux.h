@@ -182,6 +182,8 @@ class Mux {
   // It counts them as well (sshd: MaxSessions).
   std::size_t sessions() const { return sessions_; }
   std::size_t confirmed_sessions() const { return confirmed_sessions_; }
+  // The most that it had opened at the same time.
+  std::size_t most_sessions() const { return most_sessions_; }
   std::size_t awaited_replies() const { return global_replies_.size(); }
   const MuxCounters& counters() const { return counters_; }
   const RoundTrip& round_trip() const { return round_trip_; }
@@ -289,7 +291,7 @@ class Mux {
   std::vector<std::uint32_t> free_;
   std::size_t used_ = 0;
   std::size_t open_ = 0;
-  std::size_t sessions_ = 0, confirmed_sessions_ = 0;
+  std::size_t sessions_ = 0, confirmed_sessions_ = 0, most_sessions_ = 0;
   std::set<std::pair<TimePoint, std::uint32_t>> deadlines_;
   struct Control {
     Bytes packet;

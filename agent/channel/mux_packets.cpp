@@ -1,4 +1,5 @@
 // Mux, what the peer says: each message of RFC 4254, checked and carried out.
+#include <algorithm>
 #include <limits>
 
 #include "base/log.h"
@@ -91,6 +92,7 @@ void Mux::on_open_confirmation(WireReader& in) {
     return protocol_error("bad open confirmation");
   slot->answered = slot->confirmed = true;
   confirmed_sessions_ += slot->session ? 1 : 0;
+  most_sessions_ = std::max(most_sessions_, confirmed_sessions_);
   counters_.opened++;
   if (slot->phase == Phase::kEnded) {  // given up meanwhile: close what the peer has just made
     apply(number, slot->ends.owner_abort());

@@ -146,6 +146,7 @@ void Mux::on_raw_packet(std::uint32_t number, std::uint8_t type, ByteView rest) 
     if (in.u32() == 0) return protocol_error("bad open confirmation");  // also when it is too short
     slot->answered = slot->confirmed = true;
     confirmed_sessions_ += slot->session ? 1 : 0;
+    most_sessions_ = std::max(most_sessions_, confirmed_sessions_);
     counters_.opened++;
     if (!raw.channel) return close_raw(number);  // given up meanwhile
   } else if (type == ssh::kChannelOpenFailure) {

@@ -173,7 +173,7 @@ class ControlServer::Client final : public Peer, private StreamHandler {
       return 0;
     }
     for (Fd& fd : stream_->take_descriptors()) {
-      if (descriptors_.size() < kMaxPassed) descriptors_.push_back({fed_, std::move(fd)});
+      if (descriptors_.size() < kMaxPassed) descriptors_.push_back({fed_ + data.size() - 1, std::move(fd)});
     }
     fed_ += data.size();
     framer_.feed(data);
@@ -304,6 +304,10 @@ class ControlServer::Client final : public Peer, private StreamHandler {
   }
 
   void leave() {
+    if (eof_) {  // before it could know the answer; whom it is handed to would never hear of that
+      set_state(State::kClosed);
+      return stream_->abort();
+    }
     stream_->set_handler(nullptr);
     auto taken = std::exchange(taken_, nullptr);
     auto stream = std::move(stream_);

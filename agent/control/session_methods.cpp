@@ -110,7 +110,7 @@ class SessionMethods::ServedSession final : public Served {
     frames_ = std::make_unique<FramedStreams>(
         methods_.io_,
         [this](FramedStreams::Frame type, std::string_view text) { return on_control(type, text); },
-        [this](std::optional<Error>) { leave(); });
+        [this](const Error& error) { on_broken(error); }, [this] { leave(); });
     make(host, std::move(request), frames_->take_streams());
     start(timeout, reply, [this, reply](const SessionOpenResult& result) {
       reply.upgrade(result, [this](std::unique_ptr<ByteStream> connection) {
@@ -143,7 +143,7 @@ class SessionMethods::ServedSession final : public Served {
  private:
   void make(Host& host, SessionRequest request, SessionStreams streams) {
     session_ =
-        std::make_unique<Session>(methods_.io_, host, "session", std::move(request), std::move(streams));
+        std::make_unique<Session>(methods_.io_, host, id(), std::move(request), std::move(streams));
   }
 
   void start(Duration timeout, const Reply<SessionOpenResult>& reply,
@@ -167,6 +167,15 @@ class SessionMethods::ServedSession final : public Served {
     if (frames_) return frames_->finish(encode(told).dump());
     if (peer_) peer_->notify(encode_notification(notification::kSessionEnded, told));
     leave();
+  }
+
+  // The remote side is hung up on when the client has read why.
+  void on_broken(const Error& error) {
+    log::info("{}: {}", id(), error.message);
+    SessionEnded told;
+    told.session = id();
+    told.error = error_info(error);
+    frames_->finish(encode(told).dump());
   }
 
   Status on_control(FramedStreams::Frame type, std::string_view text) {
@@ -254,7 +263,7 @@ class SessionMethods::ServedStream final : public Served {
 
   void begin(Host& via, Endpoint target, Duration timeout, Duration open_timeout, bool detach,
              std::unique_ptr<ByteStream> client, const Reply<StreamOpenResult>& reply) {
-    relay_ = std::make_unique<StreamRelay>(methods_.io_, via, "stream", std::move(target));
+    relay_ = std::make_unique<StreamRelay>(methods_.io_, via, id(), std::move(target));
     client_stream_ = std::move(client);
     reply.keep(std::make_unique<OnDrop>([weak = std::weak_ptr<bool>(starting_), this] {
       if (!weak.expired()) leave();

@@ -43,7 +43,7 @@ Result<std::unique_ptr<ByteStream>> adopt_passed(Loop& loop, Fd fd, DescriptorUs
   struct stat info {};
   const int flags = fcntl(fd.get(), F_GETFL);
   if (flags < 0 || fstat(fd.get(), &info) != 0) return errno_error(description);
-  if (S_ISSOCK(info.st_mode) || use == DescriptorUse::kBoth)
+  if (use == DescriptorUse::kBoth)
     return PassingSocket::adopt(loop, std::move(fd), {}, std::move(description));
   if (!is_open_for(flags, use)) {
     const char* what = use == DescriptorUse::kRead ? "reading" : "writing";
@@ -51,14 +51,15 @@ Result<std::unique_ptr<ByteStream>> adopt_passed(Loop& loop, Fd fd, DescriptorUs
   }
   if (S_ISREG(info.st_mode) || S_ISBLK(info.st_mode) || S_ISDIR(info.st_mode))
     return FileStream::make(loop, std::move(fd), use, std::move(description));
-  bool waits = (flags & O_NONBLOCK) == 0;
-  if (waits && opens_as_itself(fd.get(), info)) {
+  // Its owner may clear O_NONBLOCK where it is set now.
+  auto kind = S_ISSOCK(info.st_mode) ? OneWayStream::Kind::kSocket : OneWayStream::Kind::kShared;
+  if (kind == OneWayStream::Kind::kShared && opens_as_itself(fd.get(), info)) {
     if (Fd own = open_again(fd.get(), use)) {
       fd = std::move(own);
-      waits = false;
+      kind = OneWayStream::Kind::kOwn;
     }
   }
-  auto stream = OneWayStream::make(loop, &fd, use, waits, description);
+  auto stream = OneWayStream::make(loop, &fd, use, kind, description);
   if (stream || stream.error().code != Errc::kUnsupported) return stream;
   return FileStream::make(loop, std::move(fd), use, std::move(description));
 }

@@ -2,9 +2,9 @@
 // somebody else's: a terminal is also the shell's, a pipe the next program's. So no flag of theirs is
 // changed, and nothing waits inside of a system call that could take long:
 //
-//   socket                     a PassingSocket
-//   pipe, terminal             opened again for ourselves, non-blocking (a new open file); where that cannot
-//   be,
+//   socket                     each call is told not to wait; for both directions a PassingSocket, which also
+//                              shuts it down
+//   pipe, terminal             opened again for ourselves, non-blocking (a new open file); where that cannot be,
 //                              each call is told not to wait (RWF_NOWAIT), or made only when it has not to
 //   file, and what cannot be   read and written by a pool thread, at the place where the owner's descriptor
 //   waited for                 stands, which moves on for its owner as well

@@ -1,6 +1,7 @@
 #include "loop/one_way_stream.h"
 
 #include <poll.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include <algorithm>
@@ -21,9 +22,9 @@ bool is_ready(int fd, short events) {
 
 }  // namespace
 
-Result<std::unique_ptr<ByteStream>> OneWayStream::make(Loop& loop, Fd* fd, DescriptorUse use, bool waits,
+Result<std::unique_ptr<ByteStream>> OneWayStream::make(Loop& loop, Fd* fd, DescriptorUse use, Kind kind,
                                                        std::string description) {
-  std::unique_ptr<OneWayStream> self(new OneWayStream(loop, use, waits, std::move(description)));
+  std::unique_ptr<OneWayStream> self(new OneWayStream(loop, use, kind, std::move(description)));
   auto watch = loop.readiness()->watch(fd->get(), self.get());
   if (!watch) return watch.error().context(self->description_);
   self->watch_ = *std::move(watch);
@@ -31,10 +32,10 @@ Result<std::unique_ptr<ByteStream>> OneWayStream::make(Loop& loop, Fd* fd, Descr
   return std::unique_ptr<ByteStream>(std::move(self));
 }
 
-OneWayStream::OneWayStream(Loop& loop, DescriptorUse use, bool waits, std::string description)
+OneWayStream::OneWayStream(Loop& loop, DescriptorUse use, Kind kind, std::string description)
     : loop_(loop),
       use_(use),
-      waits_(waits),
+      kind_(kind),
       description_(std::move(description)),
       work_soon_(loop.deferred_queue(), [this] { work(); }) {}
 
@@ -124,7 +125,8 @@ void OneWayStream::offer(ByteView data) {
 }
 
 ssize_t OneWayStream::read_now(void* to, std::size_t size) {
-  if (!waits_) return ::read(fd_.get(), to, size);
+  if (kind_ == Kind::kSocket) return ::recv(fd_.get(), to, size, MSG_DONTWAIT);
+  if (kind_ == Kind::kOwn) return ::read(fd_.get(), to, size);
   iovec part{to, size};
   if (nowait_works_) {
     const ssize_t count = preadv2(fd_.get(), &part, 1, -1, RWF_NOWAIT);
@@ -168,7 +170,9 @@ std::size_t OneWayStream::write_now(ByteView data) {
 }
 
 ssize_t OneWayStream::write_once(ByteView data) {
-  if (!waits_) return ::write(fd_.get(), data.data(), data.size());
+  if (kind_ == Kind::kSocket)
+    return ::send(fd_.get(), data.data(), data.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (kind_ == Kind::kOwn) return ::write(fd_.get(), data.data(), data.size());
   if (nowait_works_) {
     iovec part{const_cast<std::uint8_t*>(data.data()), data.size()};
     const ssize_t count = pwritev2(fd_.get(), &part, 1, -1, RWF_NOWAIT);

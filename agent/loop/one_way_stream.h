@@ -1,5 +1,5 @@
-// OneWayStream: a pipe, terminal or other device that can be waited for, used in one direction, as a
-// ByteStream.
+// OneWayStream: a pipe, terminal, socket or other device that can be waited for, used in one direction, as a
+// ByteStream. A socket is not shut down at its end: it may be the next program's stdout, too.
 //
 // In (kRead):   reads while the handler takes; the end, or a terminal's hang-up, is on_eof() and on_closed().
 // Out (kWrite): hands bytes to the system at once, queues what it does not take, up to kQueueMax;
@@ -32,9 +32,10 @@ class OneWayStream final : public ByteStream, private Readiness::Watcher {
   // Written in one call where the open file would wait, and the system promises no more room than this.
   static constexpr std::size_t kSmallWrite = 512;
 
-  // `waits`: the open file is not non-blocking. Takes `*fd` unless it fails.
-  // Errors: kUnsupported (it cannot be waited for), kLimit.
-  static Result<std::unique_ptr<ByteStream>> make(Loop& loop, Fd* fd, DescriptorUse use, bool waits,
+  // kOwn: an open file of our own, non-blocking. kShared: one that its owner may have make calls wait.
+  enum class Kind { kOwn, kShared, kSocket };
+  // Takes `*fd` unless it fails. Errors: kUnsupported (it cannot be waited for), kLimit.
+  static Result<std::unique_ptr<ByteStream>> make(Loop& loop, Fd* fd, DescriptorUse use, Kind kind,
                                                   std::string description);
 
   void set_handler(StreamHandler* handler) override;
@@ -53,7 +54,7 @@ class OneWayStream final : public ByteStream, private Readiness::Watcher {
     kClosed
   };  // kFinishing: the rest is written. kEnding: told soon
 
-  OneWayStream(Loop& loop, DescriptorUse use, bool waits, std::string description);
+  OneWayStream(Loop& loop, DescriptorUse use, Kind kind, std::string description);
 
   void on_ready(Readiness::Ready ready) override;
   void work();
@@ -69,7 +70,7 @@ class OneWayStream final : public ByteStream, private Readiness::Watcher {
   Loop& loop_;
   Fd fd_;
   const DescriptorUse use_;
-  const bool waits_;
+  const Kind kind_;
   bool nowait_works_ = true;  // RWF_NOWAIT, as far as we know
   const std::string description_;
   StreamHandler* handler_ = nullptr;

@@ -84,6 +84,10 @@ void PassingSocket::work() {
     write_was_short_ = false;
     handler_->on_writable();
   }
+  if (handler_ && peer_gone_ && !gone_told_ && state_ == State::kOpen) {
+    gone_told_ = true;
+    handler_->on_peer_gone();
+  }
   read_some();
   step_end();
 }

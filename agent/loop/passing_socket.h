@@ -88,7 +88,7 @@ class PassingSocket final : public ByteStream, private Readiness::Watcher {
   Input input_ = Input::kFlowing;
   Output output_ = Output::kOpen;
   bool readable_ = true, writable_ = true;  // until the system says otherwise
-  bool peer_gone_ = false;
+  bool peer_gone_ = false, gone_told_ = false;
   bool write_was_short_ = false;  // on_writable() is owed
   Bytes held_;                    // read, not taken
   std::vector<Fd> passed_;        // with the bytes that are being offered

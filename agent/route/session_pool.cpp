@@ -61,6 +61,8 @@ std::unique_ptr<Operation> SessionPool::ask(const std::string& agent_socket, Mak
 
 bool SessionPool::fits(const Mux& mux, const std::string& agent_socket) {
   if (mux.ended() || (limit_ && mux.sessions() >= *limit_)) return false;
+  std::erase_if(full_, [now = io_.now()](const Full& full) { return now >= full.until; });
+  if (std::any_of(full_.begin(), full_.end(), [&](const Full& full) { return full.mux == &mux; })) return false;
   if (agent_socket.empty()) return true;
   std::erase_if(uses_, [](const Use& use) { return use.claim.expired(); });
   return std::none_of(uses_.begin(), uses_.end(),
@@ -159,13 +161,15 @@ void SessionPool::update() {
   if (!source_.first_connection()) serve_soon_->schedule();
 }
 
-Status SessionPool::refused(const Mux& mux) {
+Status SessionPool::refused(Mux& mux) {
   const std::size_t allowed = mux.confirmed_sessions();
-  if (allowed == 0)
+  if (mux.most_sessions() == 0)
     return Error{Errc::kRefused, "the server allows no sessions (MaxSessions 0?)",
                  "forwards may work all the same: jumpctl forward"};
-  if (!limit_ || allowed < *limit_) log::info("the server allows {} sessions on one connection", allowed);
-  limit_ = std::min(limit_.value_or(allowed), allowed);
+  full_.push_back({&mux, io_.now() + kFullTime});
+  const std::size_t limit = std::max({limit_.value_or(1), allowed, mux.most_sessions()});
+  if (limit_ != limit) log::info("the server allows {} sessions on one connection", limit);
+  limit_ = limit;
   return {};
 }
 
@@ -176,6 +180,7 @@ void SessionPool::refuse_all(const Error& error) {
 
 void SessionPool::allow() {
   limit_.reset();
+  full_.clear();
   for (const auto& lane : further_) lane->allow();
 }
 

@@ -32,6 +32,9 @@ class SessionPool {
   // Further connections of one host. With MaxSessions 1 that is as many sessions; each is a login and a
   // process on the server.
   static constexpr std::size_t kMaxFurther = 32;
+  // A connection that has refused a session is not asked for one again so long: the server may still count
+  // sessions there that have ended for us.
+  static constexpr Duration kFullTime = seconds(2);
 
   // What the pool needs of its host.
   class Source {
@@ -64,8 +67,8 @@ class SessionPool {
   // connected), kLimit, those of a login.
   using Placed = std::function<void(Result<Place>)>;
   std::unique_ptr<Operation> ask(const std::string& agent_socket, MakeClaim make_claim, Placed done);
-  // The server has refused a session on `mux`. Error: it would refuse the next one too (it allows none).
-  Status refused(const Mux& mux);
+  // The server has refused a session on `mux`. Error: it would refuse the next one too (it has never allowed one).
+  Status refused(Mux& mux);
 
   // The host has logged in anew.
   void allow();
@@ -85,6 +88,10 @@ class SessionPool {
 
  private:
   class Waiter;
+  struct Full {
+    Mux* mux;
+    TimePoint until;
+  };
   struct Use {
     Mux* mux;
     std::string agent_socket;
@@ -104,9 +111,11 @@ class SessionPool {
   const std::shared_ptr<Contention> contention_;
   Source& source_;
   const std::function<void()> changed_;
-  std::optional<std::size_t> limit_;  // sessions of one connection, once the server has refused one more
+  // Sessions of one connection, once the server has refused one more: as many as there were at most then.
+  std::optional<std::size_t> limit_;
   std::vector<std::unique_ptr<Lane>> further_;
   std::uint64_t past_logins_ = 0;  // of those that have gone
+  std::vector<Full> full_;
   std::vector<Use> uses_;
   std::list<Waiter*> waiters_;  // each belongs to its asker
   std::unique_ptr<Deferred> serve_soon_;

@@ -99,8 +99,12 @@ class FramedStreams::Out final : public ByteStream {
   bool wants_room_ = false, ended_ = false;
 };
 
-FramedStreams::FramedStreams(Io& io, Control on_control, Gone gone)
-    : io_(io), on_control_(std::move(on_control)), gone_(std::move(gone)) {}
+FramedStreams::FramedStreams(Io& io, Control on_control, Broken broken, Gone gone)
+    : io_(io),
+      on_control_(std::move(on_control)),
+      broken_(std::move(broken)),
+      gone_(std::move(gone)),
+      room_soon_(io.deferred([this] { offer_room(); })) {}
 
 FramedStreams::~FramedStreams() = default;
 
@@ -118,6 +122,7 @@ void FramedStreams::attach(std::unique_ptr<ByteStream> connection) {
   connection_ = std::move(connection);
   connection_->set_handler(this);
   flush();
+  room_soon_->schedule();  // the connection has not been short of room yet
 }
 
 void FramedStreams::finish(std::string_view end_json) {
@@ -133,7 +138,7 @@ void FramedStreams::finish(std::string_view end_json) {
 std::size_t FramedStreams::on_data(ByteView data) {
   std::size_t done = 0;
   while (done < data.size()) {
-    if (finishing_ || error_) return data.size();
+    if (finishing_ || !broken_) return data.size();
     const std::size_t count = take(data.subspan(done));
     if (count == 0) break;
     done += count;
@@ -185,16 +190,19 @@ void FramedStreams::end_frame() {
 }
 
 void FramedStreams::break_off(std::string message) {
-  error_ = Error{Errc::kProtocol, "the client broke the framing: " + std::move(message), {}};
   left_ = 0;
-  if (connection_) connection_->abort();
+  const Error error{Errc::kProtocol, "the client broke the framing: " + std::move(message), {}};
+  if (Broken broken = std::exchange(broken_, nullptr)) broken(error);
 }
 
 // Without the frame that says so it is not the end of stdin; the session may still end and say how.
 void FramedStreams::on_eof() {}
 
+// What it sent for a session that does not read is of no use: nobody is left to hear what comes of it.
+void FramedStreams::on_peer_gone() { connection_->abort(); }
+
 void FramedStreams::on_closed(const Error*) {
-  if (Gone gone = std::exchange(gone_, nullptr)) gone(std::move(error_));
+  if (Gone gone = std::exchange(gone_, nullptr)) gone();
 }
 
 // --- to the client
@@ -222,6 +230,10 @@ void FramedStreams::flush() {
 
 void FramedStreams::on_writable() {
   flush();
+  offer_room();
+}
+
+void FramedStreams::offer_room() {
   if (output_.size() > kQueueMax / 2) return;
   if (out_) out_->on_room();
   if (err_) err_->on_room();

@@ -33,10 +33,12 @@ class FramedStreams final : private StreamHandler {
 
   // `on_control` hears of kResize and kSignal; an error is a protocol error of the client's.
   using Control = std::function<Status(Frame type, std::string_view json)>;
-  // `gone` hears once when the connection has ended, with the client's protocol error if that was why. It may
-  // hand this object to Io::dispose().
-  using Gone = std::function<void(std::optional<Error> error)>;
-  FramedStreams(Io& io, Control on_control, Gone gone);
+  // `broken` hears once of a client that breaks the framing; nothing more is read from it, and finish() is to
+  // follow.
+  using Broken = std::function<void(const Error& error)>;
+  // `gone` hears once when the connection has ended. It may hand this object to Io::dispose().
+  using Gone = std::function<void()>;
+  FramedStreams(Io& io, Control on_control, Broken broken, Gone gone);
   ~FramedStreams();
 
   // The session's ends; to be taken once, and to be destroyed before this.
@@ -53,6 +55,7 @@ class FramedStreams final : private StreamHandler {
   std::size_t on_data(ByteView data) override;
   void on_eof() override;
   void on_writable() override;
+  void on_peer_gone() override;
   void on_closed(const Error* error) override;
 
   std::size_t take(ByteView data);
@@ -62,9 +65,11 @@ class FramedStreams final : private StreamHandler {
   void break_off(std::string message);
   void put(Frame type, ByteView data);
   void flush();
+  void offer_room();
 
   Io& io_;
   const Control on_control_;
+  Broken broken_;
   Gone gone_;
   In* in_ = nullptr;  // the session owns them
   Out* out_ = nullptr;
@@ -75,8 +80,8 @@ class FramedStreams final : private StreamHandler {
   std::size_t left_ = 0;  // of the payload
   std::string control_;   // payload of a control frame so far
   bool finishing_ = false;
-  std::optional<Error> error_;
   ByteQueue output_;
+  std::unique_ptr<Deferred> room_soon_;
 };
 
 }  // namespace jump

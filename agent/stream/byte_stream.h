@@ -47,6 +47,9 @@ class StreamHandler {
   virtual void on_eof() = 0;
   // There is room to write again after a short write().
   virtual void on_writable() = 0;
+  // Nobody is there to receive anything any more, although bytes may wait that were sent before. Streams that
+  // cannot tell that from on_eof() never call it; on_closed() still follows.
+  virtual void on_peer_gone() {}
   // The stream has ended: nullptr after an orderly end of both directions, else why. Last call.
   virtual void on_closed(const Error* error) = 0;
 
@@ -88,8 +91,9 @@ class ByteStream {
   // Ends it now, so that the peer can tell that it is incomplete (TCP: RST). on_closed() follows.
   virtual void abort() = 0;
 
-  // Descriptors that the other side passed with the first of the bytes that are being offered (SCM_RIGHTS); to
-  // be asked for from within on_data(). Those that nobody takes are closed.
+  // Descriptors that the other side passed with the last of the bytes that are being offered (SCM_RIGHTS: a read
+  // ends with the message that brought some, and may begin with others that did not); to be asked for from within
+  // on_data(). Those that nobody takes are closed.
   virtual std::vector<Fd> take_descriptors() { return {}; }
 
   // The process that connected or was connected to, of a Unix socket that takes descriptors; 0: not known.

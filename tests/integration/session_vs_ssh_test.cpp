@@ -1,0 +1,153 @@
+// Commands, case by case as stock ssh runs them: the same script is run by `ssh` and by `jumpctl exec` on the
+// same server, and has to print the same on stdout and stderr and to end in the same way. What both programs say
+// about themselves is left out.
+#include <gtest/gtest.h>
+
+#include "support/build_kind.h"
+#include "support/shell_lab.h"
+
+namespace jump::test {
+namespace {
+
+using Client = ShellLab::Client;
+
+struct Case {
+  const char* name;
+  const char* script;
+  const char* must_say = "";  // on stdout, so that two failures do not count as the same
+};
+
+// `s` ends a script with the statuses of its pipe.
+constexpr const char* kPrelude = "set -o pipefail\ns() { echo \"status ${1:-$?}\"; }\n";
+
+const Case kCases[] = {
+    {"Exit0", "run bastion true; s", "status 0"},
+    {"Exit1", "run bastion false; s", "status 1"},
+    {"Exit4", "run bastion exit 4; s", "status 4"},
+    {"Exit5", "run bastion 'exit 5'; s", "status 5"},
+    {"Exit44", "run bastion 'exit 44'; s", "status 44"},
+    {"Exit255", "run bastion 'exit 255'; s", "status 255"},
+    {"DeathBySignal", "run bastion 'kill -TERM $$'; s", "status 255"},
+    {"DeathByKill", "run bastion 'kill -KILL $$'; s", "status 255"},
+    {"NoSuchCommand", "run bastion no_such_command_at_all 2>/dev/null; s", "status 127"},
+    {"ArgumentsAreJoined", "run bastion echo 'a  b' \"'c  d'\" '$((1+1))'; s", "a b c  d 2"},
+    {"OptionsOfTheCommand", "run bastion printf '%s' -t -n --version; s", "-t-n--version"},
+    {"BinaryOutput", "run bastion \"printf '\\\\000\\\\377\\\\r\\\\n\\\\003'\" | od -An -tx1; s", "00 ff 0d 0a 03"},
+    {"BinaryInput", "printf '\\000\\377\\r\\n\\003\\004' | run bastion od -An -tx1; s", "00 ff 0d 0a 03 04"},
+    {"StdinsEnd", "printf 'a\\nb\\n' | run bastion 'cat; echo end'; s", "end"},
+    {"StderrApart", "run bastion 'echo out; echo err >&2'; s", "out"},
+    {"StderrAfterStdoutsEnd", "run bastion 'exec >&-; echo late >&2'; s", "status 0"},
+    {"StdoutAfterStderrsEnd", "run bastion 'exec 2>&-; echo late'; s", "late"},
+    {"StatusAfterTheOutputsEnd", "run bastion 'exec >&- 2>&-; sleep 0.3; exit 7'; s", "status 7"},
+    {"InputAfterTheOutputsEnd", "(sleep 0.3; echo x) | run bastion 'exec >&- 2>&-; read a; [ $a = x ] && exit 9'; s",
+     "status 9"},
+    {"NobodyReadsInput", "head -c 3000000 /dev/zero | run bastion 'exec <&-; sleep 0.2; echo done'; s ${PIPESTATUS[1]}",
+     "done"},
+    {"CommandEndsBeforeItsInput", "(sleep 1.5; echo x) | run bastion 'echo quick'; s ${PIPESTATUS[1]}", "quick"},
+    {"YesHeadLocally", "run bastion yes | head -1; s ${PIPESTATUS[1]}", "y"},
+    {"YesHeadLocallyEndsTheCommand",
+     "run bastion 'yes; echo $? > '$dir/yes_status | head -1; for i in $(seq 100); do [ -s $dir/yes_status ] && break; "
+     "sleep 0.05; done; cat $dir/yes_status; rm -f $dir/yes_status",
+     "y"},
+    {"YesHeadRemotely", "run bastion 'yes | head -1'; s", "y\nstatus 0"},
+    {"StderrsReaderGoes", "run bastion 'head -c 300000 /dev/zero | tr \"\\\\0\" e >&2; echo end' 2> >(head -c 1 >/dev/null); s",
+     "end"},
+    {"StdinIsNull", "run bastion cat < /dev/null; s", "status 0"},
+    {"DashN", "echo no | run -n bastion cat; s ${PIPESTATUS[1]}", "status 0"},
+    {"StdinClosed", "run bastion 'cat; echo end' <&-; s", "end"},
+    {"StdoutClosed", "run bastion 'echo lost; echo err >&2; exit 3' >&-; s", "status 3"},
+    {"StderrClosed", "run bastion 'echo out; echo lost >&2; exit 3' 2>&-; s", "status 3"},
+    {"AllClosed", "run bastion 'cat; exit 6' <&- >&- 2>&-; s", "status 6"},
+    {"StdinIsADirectory", "run bastion 'cat; exit 3' < /; s", "status 3"},
+    {"StdinIsWriteOnly", "run bastion 'cat; exit 3' 0> $dir/wo; s", "status 3"},
+    {"StdoutIsAFile", "run bastion 'seq 100000' > $dir/out; s; md5sum < $dir/out", "status 0"},
+    {"StdoutIsAppended", "{ run bastion echo a; echo b; run bastion echo c; } > $dir/ab; cat $dir/ab", "a\nb\nc"},
+    {"StdoutIsADeletedFile", "exec 7> $dir/gone 8< $dir/gone; rm $dir/gone; run bastion echo kept >&7; s; cat <&8", "kept"},
+    {"StdinIsRead", "printf '1\\n2\\n' > $dir/two; { run bastion cat; cat; } < $dir/two", "1\n2"},
+    {"StdinIsADevice", "run bastion 'head -c 1000000 | wc -c' < /dev/zero; s ${PIPESTATUS[0]}", "1000000"},
+    {"StdoutIsFull", "run bastion 'seq 1000' > /dev/full; s 0", "status 0"},
+    {"StdoutAndStderrTogether", "run bastion 'for i in 1 2 3; do echo o$i; sleep 0.05; echo e$i >&2; sleep 0.05; done' 2>&1; s",
+     "o1\ne1\no2\ne2\no3\ne3"},
+    {"BackgroundChildRedirected", "run bastion 'sleep 30 >/dev/null 2>&1 </dev/null & echo started'; s", "started"},
+    {"BackgroundChildWithTheOutput", "run bastion '(sleep 0.5; echo late) & echo started'; s", "late"},
+    {"ATerminalIsNotGivenForAPipe", "run -t bastion 'tty; exit 3' < /dev/null; s", "status 3"},
+    {"ForcedTerminal", "own_config= run -tt bastion 'test -t 0 && test -t 1 && echo terminal; exit 3' < /dev/null; s", "terminal"},
+    {"NoTerminal", "run -T bastion 'test -t 0 || echo none'; s", "none"},
+    {"ShellOnAPipe", "echo 'echo $((40+2)); exit 12' | shell bastion; s", "42"},
+    {"SubsystemOfSftp", "(printf '\\0\\0\\0\\5\\1\\0\\0\\0\\3'; sleep 0.3) | run -s bastion sftp | head -c 9 | od -An -tx1; s 0",
+     "02 00 00 00 03"},
+    {"UnknownSubsystem", "run -s bastion none < /dev/null; s", "status 255"},
+    {"UnknownHost", "run no-such-host.invalid true 2>/dev/null; s", "status 255"},
+    {"Environment", "SENT_A=1 SENT_B='x y' OTHER=3 run env 'echo $SENT_A/$SENT_B/$OTHER/$SET_C'; s", "1/x y//c d"},
+    {"RemoteCommand", "shell remote-command < /dev/null; s", "from the config"},
+    {"StdinNull", "echo no | run stdin-null 'cat; echo end'; s", "end"},
+    {"RequestTtyForce", "run tty-force 'test -t 0 && echo terminal' < /dev/null; s", "terminal"},
+    {"ManyLines", "run bastion 'seq 200000' | md5sum; s", "status 0"},
+    {"LongCommand", "run bastion \"echo $(head -c 100000 /dev/zero | tr '\\0' x)\" | md5sum; s", "status 0"},
+    {"EmptyLinesAndNoNewline", "printf '\\n\\nlast' | run bastion cat | od -An -c; s", "l   a   s   t"},
+};
+
+LabOptions options() {
+  LabOptions lab;
+  lab.sshd.config = {"AcceptEnv SENT_* SET_*", "Subsystem sftp internal-sftp"};
+  return lab;
+}
+
+// Aliases of the same server with more options.
+void add_hosts(ShellLab& scene) {
+  const std::string same = "\nHost env remote-command stdin-null tty-force agent-yes\n  HostName 127.0.0.1\n  Port " +
+                           std::to_string(scene.lab().sshd().port()) + "\n";
+  const std::string path = scene.lab().ssh_config();
+  const std::string text = read_file(path);
+  const std::string blocks =
+      "Host env\n  SendEnv SENT_*\n  SetEnv SET_C=\"c d\"\n"
+      "Host remote-command\n  RemoteCommand echo from the config\n"
+      "Host stdin-null\n  StdinNull yes\n"
+      "Host tty-force\n  RequestTTY force\n"
+      "Host agent-yes\n  ForwardAgent yes\n";
+  std::string hosts = text;
+  const std::string alias = "Host bastion";
+  const std::size_t at = hosts.find(alias);
+  ASSERT_NE(at, std::string::npos) << text;
+  hosts.replace(at, alias.size(), "Host bastion env remote-command stdin-null tty-force agent-yes");
+  scene.lab().directory().write("ssh_config", blocks + hosts);
+}
+
+class SessionLikeSsh : public testing::TestWithParam<Case> {
+ protected:
+  static void SetUpTestSuite() {
+    scene_ = new ShellLab(options());
+    add_hosts(*scene_);
+    // Logins take most of the time: where a master does not change what ssh does, there is one.
+    scene_->set_env("own_config", scene_->lab().directory().write(
+                                      "own_config", "Host bastion\n  ControlMaster auto\n  ControlPersist 60\n"
+                                                    "  ControlPath " + scene_->lab().directory().file("master") +
+                                                    "\nHost *\nInclude " + scene_->lab().ssh_config() + "\n"));
+  }
+  static void TearDownTestSuite() {
+    scene_->run(Client::kSsh, "run -O exit bastion");
+    delete scene_;
+    scene_ = nullptr;
+  }
+  static ShellLab* scene_;
+};
+ShellLab* SessionLikeSsh::scene_ = nullptr;
+
+TEST_P(SessionLikeSsh, EndsAndPrintsTheSame) {
+  const Case& given = GetParam();
+  const std::string script = std::string(kPrelude) + given.script;
+  const ProcessResult ssh = scene_->run(Client::kSsh, script, seconds(30));
+  const ProcessResult ours = scene_->run(Client::kJumpctl, script, seconds(30));
+  ASSERT_FALSE(ssh.timed_out) << ssh.describe();
+  EXPECT_FALSE(ours.timed_out) << ours.describe();
+  EXPECT_NE(ssh.out.find(given.must_say), std::string::npos) << ssh.describe();
+  EXPECT_EQ(ours.out, ssh.out) << ours.err;
+  EXPECT_EQ(ours.exit_status, ssh.exit_status);
+  EXPECT_EQ(without_own_messages(ours.err), without_own_messages(ssh.err));
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, SessionLikeSsh, testing::ValuesIn(kCases),
+                         [](const auto& each) { return std::string(each.param.name); });
+
+}  // namespace
+}  // namespace jump::test
