@@ -282,6 +282,7 @@ class FakePeer final : public Peer {
   bool all_sent() const override { return unread_.empty(); }
   void on_all_sent(std::function<void()> call) override { all_sent_ = std::move(call); }
   void keep(std::unique_ptr<Operation> operation) override { kept.push_back(std::move(operation)); }
+  std::unique_ptr<Operation> stay(std::function<void()>) override { return nullptr; }
 
   void set_stuck(bool stuck) {
     stuck_ = stuck;
