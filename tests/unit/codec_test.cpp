@@ -109,6 +109,8 @@ AgentStatus full_agent() {
   m.accept_pauses = 14;
   m.window_budget = 15;
   m.window_held = 16;
+  m.sessions_total = 17;
+  m.sessions_refused = 18;
   m.state_file = "/st";
   m.state_problem = "bad";
   return m;
@@ -135,7 +137,7 @@ TEST(Codec, WritesEveryField) {
             R"({"accept_pauses":14,"build":"","clients":3,"clients_cut_off":9,"clients_over_limit":10,)"
             R"("clients_refused":4,"clients_total":8,"config":"","descriptor_limit":13,"descriptors":7,)"
             R"("instance":"i","log_lost":0,"loop_lag_max":0.5,"loop_lag_mean":0.25,"memory":6,"options":[],"peers_turned_away":11,"pid":1,)"
-            R"("protocol_errors":5,"requests_paused":12,"socket":"/s","ssh_config":"",)"
+            R"("protocol_errors":5,"requests_paused":12,"sessions_refused":18,"sessions_total":17,"socket":"/s","ssh_config":"",)"
             R"("state":"running","state_file":"/st","state_problem":"bad","supervised":false,"uptime":2.0,)"
             R"("version":"0.1.0","watchers":0,"watchers_lagged":0,"window_budget":15,"window_held":16})");
   EXPECT_EQ(encode(HelloParams{"me 1", 1, 3}).dump(), R"({"capabilities":[],"client":"me 1","protocol":[1,3]})");
@@ -213,6 +215,9 @@ TEST(Codec, ReadsWhatItWrites) {
   expect_round_trip(InteractionEnded{"i1", "timeout"});
   expect_round_trip(Notice{"prod", "p", "hi"});
   expect_round_trip(InteractionStatus{"i1", "password", "prod", "p", 1.5, true});
+  expect_round_trip(RouteListResult{{{{"*.prod", "!db.prod"}, "bastion"}}, "other"});
+  expect_round_trip(HostWayResult{{"gate", "bastion"}});
+  expect_round_trip(SshConfigResult{"Host *\n", "/config", false});
   expect_round_trip(StatusResult{full_agent(), {}, {}, {{"i1", "password", "prod", "p", 1.5, true}}});
   expect_round_trip(RpcError{-1, "m", "auth", "h"});
 }
