@@ -73,9 +73,9 @@ constexpr auto kVerbs = std::to_array<Verb>({
      "RATE is what has moved per second lately, IN is what came from the far side. On a terminal that is too\n"
      "narrow the less telling columns are left out. With --json it is all there.\n",
      0, 0, 0, list_forwards},
-    {"status", "", "show the agent, its hosts and its forwards", "", 0, 0, 0, show_status},
-    {"watch", "", "show the hosts and forwards, then each change as it comes",
-     "A line for each host, forward and open question, and then one for each that changes, until Ctrl-C. With\n"
+    {"status", "", "show the agent, its hosts, forwards and sessions", "", 0, 0, 0, show_status},
+    {"watch", "", "show the hosts, forwards and sessions, then each change as it comes",
+     "A line for each host, forward, session and open question, and then one for each that changes, until Ctrl-C. With\n"
      "--json the first line is the snapshot, and each further one a notification as the agent sent it. The exit\n"
      "status is 0 after Ctrl-C, and 1 when the agent has ended.\n",
      0, 0, 0, watch_events},
@@ -94,7 +94,7 @@ constexpr auto kVerbs = std::to_array<Verb>({
      "  -s          COMMAND is the name of a subsystem: exec -s HOST sftp\n"
      "Without a terminal Ctrl-C is sent on as a signal, the second one ends this program. SendEnv and SetEnv of\n"
      "ssh_config hold. --timeout is for the login and the start, and defaults to 3 minutes.\n",
-     2, kAny, kSession | kSubsystem | kCommandFollows, run_command, Takes::kHosts},
+     2, kAny, kSession | kSubsystem | kCommandFollows, run_command, Takes::kHostFirst},
     {"shell", "[-tTAa] HOST", "a shell on a host, as 'ssh HOST' gives it",
      "Options and exit status are those of exec. RemoteCommand of ssh_config is run instead, where it is set.\n",
      1, 1, kSession, run_shell, Takes::kHosts},
@@ -106,12 +106,15 @@ constexpr auto kVerbs = std::to_array<Verb>({
      "              ProxyJump of HOST in ssh_config, then the only connected host\n"
      "  --fdpass    hand the connection to ssh and end; no process stays in between\n"
      "Exit status: 0 when the connection has ended in good order, 255 when there was none or it broke.\n",
-     2, 2, kVia | kFdpass, open_proxy},
+     2, 2, kVia | kFdpass, open_proxy, Takes::kHostFirst},
     {"ssh-config", "[--via HOST] [--install] [PATTERN...]",
      "print the lines for ~/.ssh/config that send hosts through the agent",
      "PATTERNs are names as in a Host line (*.prod.example), reached through the host of --via. Without any, the\n"
-     "routes of the agent's config file say which hosts go which way.\n"
-     "  --install   write them into ~/.ssh/config, between two marks; what stood between these goes\n",
+     "routes of the agent's config file say which hosts go which way; then run it again when these change. ssh,\n"
+     "scp, rsync and git then reach the hosts over the agent's connection, and log in to them as they always do.\n"
+     "  --via HOST  leads there; else default_via of the agent's config file\n"
+     "  --install   write them into ~/.ssh/config (or the file of jumpagent's -F), at its top, between two marks;\n"
+     "              what stood between these goes, all else stays\n",
      0, kAny, kVia | kInstall, print_ssh_config},
     {"completion", "bash|zsh|fish", "print what makes a shell complete jumpctl's command lines",
      "For this shell:            eval \"$(jumpctl completion bash)\"        (in fish: | source)\n"
@@ -131,7 +134,8 @@ constexpr const char* kGlobalOptions =
     "  --version          print the version\n";
 
 constexpr const char* kExitCodes =
-    "exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no agent is running\n";
+    "exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no agent is running; exec and shell: the remote\n"
+    "command's, or 255 when SSH failed\n";
 
 }  // namespace
 
