@@ -106,7 +106,9 @@ Status set_value(CommandLine& line, std::string_view name, const std::string& va
 
 Error unknown_long_option(std::string_view name) {
   std::vector<std::string_view> names;
-  for (const OptionRow& row : kOptions) names.push_back(row.name.substr(2));
+  for (const OptionRow& row : kOptions) {
+    if (row.name.starts_with("--")) names.push_back(row.name.substr(2));
+  }
   const std::string_view near = nearest_name(name.substr(2), names);
   return usage_error(fmt::format("there is no option '{}'", name),
                      near.empty() ? "try 'jumpctl help'" : fmt::format("did you mean '--{}'?", near));
@@ -234,6 +236,9 @@ Error unknown_verb(const std::string& name) {
   const std::string_view near = of_agent ? std::string_view() : other_word_for(name);
   if (of_agent) error.hint = fmt::format("did you mean 'jumpagent {}'?", name);
   if (!near.empty()) error.hint = fmt::format("did you mean '{}'?", near);
+  if (name == "ssh") error.hint = "did you mean 'shell', or 'exec' for a command?";
+  if (name == "scp" || name == "sftp" || name == "rsync")
+    error.hint = fmt::format("{} itself goes through the agent by ssh_config: try 'jumpctl help ssh-config'", name);
   return error;
 }
 

@@ -45,6 +45,8 @@ Place place_of(std::span<const std::string> before) {
       if (word.starts_with("--socket=")) place.socket = word.substr(word.find('=') + 1);
     } else if (place.verb != nullptr || place.help) {
       place.arguments.push_back(word);
+      const bool command = place.verb != nullptr && (place.verb->own_options & kCommandFollows) != 0;
+      if (command && place.arguments.size() > 1) place.only_words = true;
     } else {
       place.verb = find_verb(word);
       place.help = word == "help";
@@ -91,6 +93,8 @@ std::vector<Candidate> argument_candidates(const Place& place, const std::string
   switch (place.verb->takes) {
     case Takes::kHosts:
       return with_user(source.hosts(), current);
+    case Takes::kHostFirst:
+      return place.arguments.empty() ? with_user(source.hosts(), current) : std::vector<Candidate>{};
     case Takes::kConnectedHosts:
       return source.connected_hosts();
     case Takes::kForwards:

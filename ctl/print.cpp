@@ -18,6 +18,7 @@ namespace {
 constexpr std::string_view kAnyTarget = "any target";
 // One long name would put every row's other columns out of sight.
 constexpr std::size_t kLongestName = 64;
+constexpr std::size_t kLongestCommand = 60;
 constexpr std::string_view kReplacement = "\xef\xbf\xbd";  // U+FFFD
 
 struct CodePoint {
@@ -51,7 +52,7 @@ bool is_harmless(char32_t c) {
 }
 
 Colour colour_of(std::string_view state) {
-  if (state == "ready" || state == "active") return Colour::kGreen;
+  if (state == "ready" || state == "active" || state == "running") return Colour::kGreen;
   if (state == "idle") return Colour::kNone;
   if (state == "down" || state == "failed") return Colour::kRed;
   return Colour::kYellow;
@@ -130,6 +131,7 @@ std::string render_agent_bounds(const proto::AgentStatus& agent) {
   past.add("clients too many", agent.clients_over_limit);
   past.add("clients that did not read", agent.clients_cut_off);
   past.add("clients paused", agent.requests_paused);
+  past.add("sessions too many", agent.sessions_refused);
   past.add("peers of other users", agent.peers_turned_away);
   past.add("malformed requests", agent.protocol_errors);
   past.add("lines missing in the log", agent.log_lost);
@@ -306,7 +308,8 @@ std::string render_hosts(const std::vector<proto::HostStatus>& hosts, Style styl
                    std::to_string(host.logins)});
     note_error(table, host.error, host.error_age, !ready);
     if (!host.via.empty()) table.add_note("through " + host.via);
-    if (host.lanes > 0) table.add_note("a second connection carries part of it");
+    if (host.lanes == 1) table.add_note("a second connection carries part of it");
+    if (host.lanes > 1) table.add_note(fmt::format("{} further connections carry part of it", host.lanes));
     note_members(table, host);
     if (!host.warning.empty()) table.add_note(host.warning);
     for (const std::string& line : host.ignored) table.add_note("ssh_config: " + line);
@@ -333,6 +336,16 @@ std::string render_forwards(const std::vector<proto::ForwardStatus>& forwards, S
   return table.render(style.colour, style.line);
 }
 
+std::string render_sessions(const std::vector<proto::SessionStatus>& sessions, Style style) {
+  Table table({"SESSION", "KIND", "HOST", "WHAT", "STATE", "FOR", "IN", "OUT"}, {"OUT", "IN", "FOR", "KIND"});
+  for (const proto::SessionStatus& each : sessions) {
+    table.add_row({each.id, each.kind, shortened(each.host, kLongestName),
+                   shortened(sanitized(each.what), kLongestCommand), Cell(each.state, colour_of(each.state)),
+                   format_duration(each.age), format_bytes(each.bytes_in), format_bytes(each.bytes_out)});
+  }
+  return sessions.empty() ? std::string() : "\n" + table.render(style.colour, style.line);
+}
+
 std::string render_interactions(const std::vector<proto::InteractionStatus>& interactions, Style style) {
   Table table({"QUESTION", "KIND", "HOST", "ASKED BY", "FOR", "TAKEN"});
   for (const proto::InteractionStatus& each : interactions) {
@@ -342,8 +355,9 @@ std::string render_interactions(const std::vector<proto::InteractionStatus>& int
 }
 
 std::string render_status(const proto::StatusResult& status, Style style) {
-  return fmt::format("{}\n{}\n{}{}", render_agent(status.agent, style), render_hosts(status.hosts, style),
-                     render_forwards(status.forwards, style), render_interactions(status.interactions, style));
+  return fmt::format("{}\n{}\n{}{}{}", render_agent(status.agent, style), render_hosts(status.hosts, style),
+                     render_forwards(status.forwards, style), render_sessions(status.sessions, style),
+                     render_interactions(status.interactions, style));
 }
 
 }  // namespace jump::ctl

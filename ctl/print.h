@@ -40,7 +40,8 @@ std::string format_marks(const proto::ForwardStatus& forward);
 // Complete texts, each line ending in '\n'.
 std::string render_hosts(const std::vector<proto::HostStatus>& hosts, Style style);
 std::string render_forwards(const std::vector<proto::ForwardStatus>& forwards, Style style);
-// Begins with an empty line; empty when nothing is asked.
+// These two begin with an empty line, and are empty when there is none.
+std::string render_sessions(const std::vector<proto::SessionStatus>& sessions, Style style);
 std::string render_interactions(const std::vector<proto::InteractionStatus>& interactions, Style style);
 std::string render_status(const proto::StatusResult& status, Style style);
 

@@ -10,7 +10,7 @@
 namespace jump::ctl {
 
 // What a verb's arguments are, for completion.
-enum class Takes { kNothing, kHosts, kConnectedHosts, kForwards, kVerbs, kShells };
+enum class Takes { kNothing, kHosts, kHostFirst, kConnectedHosts, kForwards, kVerbs, kShells };
 
 struct Verb {
   std::string_view name;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ctl/print.h"
+#include "ctl/table.h"
 
 namespace jump::ctl {
 namespace {
@@ -13,9 +14,14 @@ namespace {
 using proto::ForwardStatus;
 using proto::HostStatus;
 using proto::InteractionStatus;
+using proto::SessionStatus;
+
+// A line is for one glance.
+constexpr std::size_t kLongestCommand = 60;
 
 const std::string& id_of(const HostStatus& host) { return host.host; }
 const std::string& id_of(const ForwardStatus& forward) { return forward.id; }
+const std::string& id_of(const SessionStatus& session) { return session.id; }
 const std::string& id_of(const InteractionStatus& question) { return question.id; }
 
 std::string name_of(const HostStatus& host) { return "host " + host.host; }
@@ -25,6 +31,11 @@ std::string name_of(const ForwardStatus& forward) {
   const std::string listen = there ? fmt::format("{} on {}", forward.listen, forward.via) : forward.listen;
   return fmt::format("forward {} ({} -> {})", name, listen,
                      forward.target.empty() ? "any target" : forward.target);
+}
+// "session s1 (command on prod: uname -a)"
+std::string name_of(const SessionStatus& session) {
+  const std::string what = session.what.empty() ? std::string() : ": " + shortened(sanitized(session.what), kLongestCommand);
+  return fmt::format("session {} ({} on {}{})", session.id, session.kind, session.host, what);
 }
 std::string name_of(const InteractionStatus& question) {
   return fmt::format("question {} ({}, for {})", question.id, question.kind, question.host);
@@ -42,10 +53,12 @@ template <class Status>
 std::string error_of(const Status& status) {
   return status.error;
 }
+std::string error_of(const SessionStatus&) { return {}; }
 std::string error_of(const InteractionStatus&) { return {}; }
 
 std::string end_of(const HostStatus&) { return "gone"; }
 std::string end_of(const ForwardStatus&) { return "closed"; }
+std::string end_of(const SessionStatus&) { return "over"; }
 std::string end_of(const InteractionStatus&) { return "over"; }
 
 std::string line(std::string_view at, std::string_view text) {
@@ -115,6 +128,7 @@ std::string WatchText::replace(Known<Status>& known, const std::vector<Status>& 
 
 std::string WatchText::begin(const proto::EventsSnapshot& snapshot, std::string_view at) {
   const std::string out = replace(hosts_, snapshot.hosts, at) + replace(forwards_, snapshot.forwards, at) +
+                          replace(sessions_, snapshot.sessions, at) +
                           replace(interactions_, snapshot.interactions, at);
   return out.empty() ? line(at, "no hosts and no forwards yet") : out;
 }
@@ -122,10 +136,12 @@ std::string WatchText::begin(const proto::EventsSnapshot& snapshot, std::string_
 std::string WatchText::tell(const proto::Event& event, std::string_view at) {
   if (event.host) return update(hosts_, *event.host, at);
   if (event.forward) return update(forwards_, *event.forward, at);
+  if (event.session) return update(sessions_, *event.session, at);
   if (event.interaction) return update(interactions_, *event.interaction, at);
   if (event.action != "removed") return {};  // of a kind that is not known here
   if (event.kind == "host") return remove(hosts_, event.id, at);
   if (event.kind == "forward") return remove(forwards_, event.id, at);
+  if (event.kind == "session") return remove(sessions_, event.id, at);
   if (event.kind == "interaction") return remove(interactions_, event.id, at);
   return {};
 }
@@ -133,7 +149,7 @@ std::string WatchText::tell(const proto::Event& event, std::string_view at) {
 std::string WatchText::tell(const proto::EventsLagged& lagged, std::string_view at) {
   return line(at, fmt::format("{} changes were missed; what is different now:", lagged.missed)) +
          replace(hosts_, lagged.snapshot.hosts, at) + replace(forwards_, lagged.snapshot.forwards, at) +
-         replace(interactions_, lagged.snapshot.interactions, at);
+         replace(sessions_, lagged.snapshot.sessions, at) + replace(interactions_, lagged.snapshot.interactions, at);
 }
 
 }  // namespace jump::ctl

@@ -1,5 +1,5 @@
 // What `watch` prints for people: how everything is, then a line for each change. Remembers what it has said
-// of each host, forward and question, so that a line can name what was before, and so that after a gap only
+// of each host, forward, session and question, so that a line can name what was before, and so that after a gap only
 // the differences are told. Pure: the time of day is a parameter.
 //
 //   12:03:11 host prod: connecting -> ready
@@ -34,6 +34,7 @@ class WatchText {
 
   Known<proto::HostStatus> hosts_;
   Known<proto::ForwardStatus> forwards_;
+  Known<proto::SessionStatus> sessions_;
   Known<proto::InteractionStatus> interactions_;
 };
 

@@ -307,6 +307,7 @@ Result<T> decode(const Json& value, std::string_view name) {
 JUMP_MESSAGE(HelloParams);
 JUMP_MESSAGE(HelloResult);
 JUMP_MESSAGE(UpResult);
+JUMP_MESSAGE(SshConfigResult);
 JUMP_MESSAGE(SavedState);
 JUMP_MESSAGE(TargetStatus);
 JUMP_MESSAGE(HostConnectParams);
@@ -332,6 +333,9 @@ JUMP_MESSAGE(MuxOpenResult);
 JUMP_MESSAGE(HandedMux);
 JUMP_MESSAGE(HostOptionsParams);
 JUMP_MESSAGE(HostOptionsResult);
+JUMP_MESSAGE(HostWayParams);
+JUMP_MESSAGE(HostWayResult);
+JUMP_MESSAGE(RouteListResult);
 JUMP_MESSAGE(SessionOpenParams);
 JUMP_MESSAGE(SessionOpenResult);
 JUMP_MESSAGE(SessionResizeParams);

@@ -227,6 +227,35 @@ void fields(V& v, typename V::template Of<HostOptionsResult>& m) {
 }
 
 template <class V>
+void fields(V& v, typename V::template Of<SshConfigResult>& m) {
+  v.required("block", m.block);
+  v.optional("file", m.file);
+  v.optional("changed", m.changed);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<HostWayParams>& m) {
+  v.required("host", m.host);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<HostWayResult>& m) {
+  v.required("way", m.way);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<RouteInfo>& m) {
+  v.required("to", m.to);
+  v.required("via", m.via);
+}
+
+template <class V>
+void fields(V& v, typename V::template Of<RouteListResult>& m) {
+  v.required("routes", m.routes);
+  v.optional("default_via", m.default_via);
+}
+
+template <class V>
 void fields(V& v, typename V::template Of<SessionTty>& m) {
   v.optional("term", m.term);
   v.optional("columns", m.columns);

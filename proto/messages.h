@@ -335,6 +335,24 @@ struct InteractionStatus {
   bool operator==(const InteractionStatus&) const = default;
 };
 
+// --- routes: which host is for which targets ---
+struct RouteInfo {
+  std::vector<std::string> to;  // patterns of the config file, as written: "*.prod.example", "!db.prod.example"
+  std::string via;
+};
+struct RouteListResult {
+  std::vector<RouteInfo> routes;  // in their order: the first that fits is taken
+  std::string default_via;        // empty: none
+};
+struct HostWayParams {
+  std::string host;
+};
+struct HostWayResult {
+  // The jump hosts in their order, then the host itself: as `ssh` would be given their names, without user and
+  // port.
+  std::vector<std::string> way;
+};
+
 // --- agent ---
 struct AgentStatus {
   std::string version;
@@ -472,6 +490,12 @@ struct SavedForward {
 struct SavedState {
   std::uint64_t generation = 0;
   std::vector<SavedForward> forwards;
+};
+// Not a method's: what `jumpctl --json ssh-config` prints.
+struct SshConfigResult {
+  std::string block;
+  std::optional<std::string> file;  // that it was installed in
+  std::optional<bool> changed;      // false: the file had it already
 };
 // Not a method's: what `jumpagent --json up` prints.
 struct UpResult {

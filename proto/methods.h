@@ -23,6 +23,8 @@ inline constexpr Method<ForwardOpenParams, ForwardOpenResult> kForwardOpen{"forw
 inline constexpr Method<ForwardCloseParams, ForwardCloseResult> kForwardClose{"forward.close"};
 inline constexpr Method<Empty, ForwardListResult> kForwardList{"forward.list"};
 inline constexpr Method<HostOptionsParams, HostOptionsResult> kHostOptions{"host.options"};
+inline constexpr Method<HostWayParams, HostWayResult> kHostWay{"host.way"};
+inline constexpr Method<Empty, RouteListResult> kRouteList{"route.list"};
 inline constexpr Method<SessionOpenParams, SessionOpenResult> kSessionOpen{"session.open"};
 inline constexpr Method<SessionResizeParams, Empty> kSessionResize{"session.resize"};
 inline constexpr Method<SessionSignalParams, Empty> kSessionSignal{"session.signal"};

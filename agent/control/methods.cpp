@@ -214,6 +214,29 @@ void reload(const MethodContext& context, const Reply<AgentReloadResult>& reply)
   });
 }
 
+RouteListResult routes(const AgentConfig& config) {
+  RouteListResult list;
+  list.default_via = config.default_via;
+  for (const RouteRule& rule : config.routes.routes()) {
+    RouteInfo& route = list.routes.emplace_back();
+    route.via = rule.via;
+    for (const RouteRule::To& to : rule.to) route.to.push_back(to.pattern.text());
+  }
+  return list;
+}
+
+void find_way(const MethodContext& context, const HostWayParams& params, const Reply<HostWayResult>& reply) {
+  reply.keep(context.hosts.resolve(params.host, [reply](const Result<Route>& route) {
+    if (!route) return reply(route.error());
+    HostWayResult result;
+    for (const Route::Step& step : route->steps) {
+      const Result<HostName> name = HostName::parse(step.name);
+      result.way.push_back(name ? name->host : step.name);
+    }
+    reply(std::move(result));
+  }));
+}
+
 StatusResult status(const MethodContext& context) {
   EventsSnapshot now = observe(context.hosts, context.forwards, context.interactions, context.sessions,
                                context.io.now());
@@ -277,6 +300,13 @@ void bind_methods(Dispatcher& dispatcher, const MethodContext& context) {
                   [context](const HostDisconnectParams& params, const Reply<Empty>& reply) {
                     disconnect_host(context, params, reply);
                   });
+  dispatcher.bind(method::kHostWay,
+                  [context](const HostWayParams& params, const Reply<HostWayResult>& reply) {
+                    find_way(context, params, reply);
+                  });
+  dispatcher.bind(method::kRouteList, [context](const Empty&, const Reply<RouteListResult>& reply) {
+    reply(routes(context.config));
+  });
   dispatcher.bind(method::kForwardOpen,
                   [context](const ForwardOpenParams& params, const Reply<ForwardOpenResult>& reply) {
                     open_forward(context, params, reply);

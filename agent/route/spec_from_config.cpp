@@ -11,6 +11,7 @@
 
 #include "base/shell_quoted.h"
 #include "route/config_tokens.h"
+#include "route/own_proxy.h"
 
 namespace jump {
 namespace {
@@ -49,6 +50,7 @@ class Reader {
  private:
   void set_tokens();
   Status read_way();
+  Status read_own_proxy();
   void read_algorithms();
   void read_host_keys();
   void read_login();
@@ -116,6 +118,33 @@ std::optional<int> traffic_class(std::string_view name) {
   return whole && value >= 0 && value <= 255 ? std::optional(value) : std::nullopt;
 }
 
+// A ProxyCommand that asks us is the way that we would go: as if it were ProxyJump.
+Status Reader::read_own_proxy() {
+  const bool passes = !spec_.proxy_command.empty() && dump_.flag("proxyusefdpass", false);
+  const std::optional<OwnProxy> own = own_proxy(spec_.proxy_command);
+  const bool to_here = own && own->host == spec_.host && own->port == std::to_string(spec_.port);
+  if (to_here && !own->via.empty()) {
+    spec_.proxy_jump = own->via;
+    spec_.proxy_command.clear();
+    return {};
+  }
+  if (!passes) return {};
+  if (own && own->via.empty()) {
+    return Error{Errc::kUnsupported,
+                 spec_.alias + ": its ProxyCommand asks this agent for the way, and does not say which",
+                 "add --via HOST: " + spec_.proxy_command + " (jumpctl ssh-config prints such lines)"};
+  }
+  if (own) {
+    return Error{Errc::kUnsupported,
+                 spec_.alias + ": ProxyUseFdpass with a ProxyCommand that leads to " + own->host + ":" +
+                     own->port + ", not to " + spec_.host + ":" + std::to_string(spec_.port),
+                 "end it with %h %p"};
+  }
+  return Error{Errc::kUnsupported,
+               spec_.alias + ": ProxyUseFdpass is not supported but with 'jumpctl proxy --fdpass --via HOST'",
+               "use a ProxyCommand that carries the bytes itself"};
+}
+
 Status Reader::read_way() {
   spec_.proxy_jump = tokens_.command(dump_.some("proxyjump"));
   spec_.proxy_command = tokens_.command(dump_.some("proxycommand"));
@@ -124,10 +153,7 @@ Status Reader::read_way() {
                  spec_.alias + ": ProxyCommand - means the terminal's own input, and there is none",
                  {}};
   }
-  if (!spec_.proxy_command.empty() && dump_.flag("proxyusefdpass", false)) {
-    return Error{Errc::kUnsupported, spec_.alias + ": ProxyUseFdpass is not supported",
-                 "use a ProxyCommand that carries the bytes itself"};
-  }
+  if (Status own = read_own_proxy(); !own) return own;
   std::string family = dump_.one("addressfamily");
   if (family == "inet") spec_.address_family = AddressFamily::kIpv4;
   if (family == "inet6") spec_.address_family = AddressFamily::kIpv6;

@@ -92,4 +92,27 @@ void commands(const std::string& name, const Settings& settings, Report& report)
   report.add({name, "close / ssh -O cancel", "ms", medians[0].close, medians[1].close});
 }
 
+void sessions(const std::string& name, const Settings& settings, Report& report) {
+  const int times = settings.quick ? 15 : 50;  // a round
+  const Scene scene;
+  std::unique_ptr<Contender> contenders[2];
+  for (int i = 0; i < 2; ++i) contenders[i] = scene.start(kBoth[i]);
+  std::vector<double> medians[2], slow[2];
+  for (int round = 0; round < settings.rounds; ++round) {
+    std::vector<double> samples[2];
+    for (int k = 0; k < times; ++k) {
+      for (int i = 0; i < 2; ++i) {
+        const Contender& c = *contenders[i];
+        samples[i].push_back(Runner(c.environment()).time(c.run_command("true")));
+      }
+    }
+    for (int i = 0; i < 2; ++i) {
+      medians[i].push_back(median(samples[i]));
+      slow[i].push_back(percentile(samples[i], 90));
+    }
+  }
+  report.add({name, "exec true / ssh -S true", "ms", medians[0], medians[1], Target::ratio_at_most(1)});
+  report.add({name, "the same, p90", "ms", slow[0], slow[1]});
+}
+
 }  // namespace jump::bench

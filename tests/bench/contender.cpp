@@ -51,6 +51,9 @@ class Jumpagent : public Contender {
   CommandLine close_command(const std::string& spec) const override {
     return {test::ctl_program(), "close", spec};
   }
+  CommandLine run_command(const std::string& command) const override {
+    return {test::ctl_program(), "exec", kBastion, "--", command};
+  }
   const test::Environment& environment() const override { return agent_.environment(); }
 
  private:
@@ -83,6 +86,9 @@ class Openssh : public Contender {
   }
   CommandLine close_command(const std::string& spec) const override {
     return control({"cancel", "-L", spec});
+  }
+  CommandLine run_command(const std::string& command) const override {
+    return {"ssh", "-F", ssh_config_, "-S", socket(), kBastion, command};
   }
   const test::Environment& environment() const override { return environment_; }
 

@@ -40,6 +40,7 @@ class Contender {
   virtual CommandLine list_command() const = 0;
   virtual CommandLine forward_command(const std::string& spec) const = 0;
   virtual CommandLine close_command(const std::string& spec) const = 0;
+  virtual CommandLine run_command(const std::string& command) const = 0;  // on kBastion
   virtual const test::Environment& environment() const = 0;
 };
 

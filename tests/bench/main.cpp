@@ -38,6 +38,7 @@ constexpr Scenario kScenarios[] = {
     {"echo", "a small channel under saturating bulk on one shared path", echo_under_bulk},
     {"lanes", "a second connection: jumpagent with it and without", with_and_without_lanes},
     {"ctl", "wall time of the commands", commands},
+    {"exec", "a command on a warm connection", sessions},
     {"size", "size and libraries of jumpctl", size},
     {"rss", "memory of the idle programs", memory},
     {"equipment", "what the bench itself carries, without SSH", equipment},

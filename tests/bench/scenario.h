@@ -29,6 +29,7 @@ void open_at_once(const std::string&, const Settings&, Report&);  // "open-COUNT
 void open_far(const std::string&, const Settings&, Report&);
 void idle_connections(const std::string&, const Settings&, Report&);  // "idle-COUNT"
 void commands(const std::string&, const Settings&, Report&);
+void sessions(const std::string&, const Settings&, Report&);
 void size(const std::string&, const Settings&, Report&);
 void equipment(const std::string&, const Settings&, Report&);
 void memory(const std::string&, const Settings&, Report&);

@@ -71,9 +71,9 @@ void EventReplica::begin(const json& result) {
 }
 
 void EventReplica::replace(const json& snapshot) {
-  if (!snapshot.at("sessions").is_array()) problem("no sessions", snapshot);
   hosts_ = by_id(snapshot.at("hosts"), "host");
   forwards_ = by_id(snapshot.at("forwards"), "id");
+  sessions_ = by_id(snapshot.at("sessions"), "id");
   interactions_ = by_id(snapshot.at("interactions"), "id");
 }
 
@@ -101,8 +101,10 @@ void EventReplica::apply(const json& notification) {
 void EventReplica::on_event(const json& event) {
   events_++;
   const std::string kind = event.at("kind"), action = event.at("action"), id = event.at("id");
-  if (kind != "host" && kind != "forward" && kind != "interaction") return problem("unknown kind", event);
-  Entities& all = kind == "host" ? hosts_ : kind == "forward" ? forwards_ : interactions_;
+  const std::map<std::string, Entities*> kinds = {
+      {"host", &hosts_}, {"forward", &forwards_}, {"session", &sessions_}, {"interaction", &interactions_}};
+  if (!kinds.contains(kind)) return problem("unknown kind", event);
+  Entities& all = *kinds.at(kind);
   if (all.contains(id) == (action == "added")) problem("it is otherwise", event);
   if (action == "removed") {
     all.erase(id);
@@ -125,6 +127,7 @@ std::string EventReplica::state_of(const Entities& all, const std::string& id) {
 std::string EventReplica::difference(const json& status) const {
   for (const std::string& found : {difference_of(hosts_, by_id(status.at("hosts"), "host")),
                                    difference_of(forwards_, by_id(status.at("forwards"), "id")),
+                                   difference_of(sessions_, by_id(status.at("sessions"), "id")),
                                    difference_of(interactions_, by_id(status.at("interactions"), "id"))}) {
     if (!found.empty()) return found;
   }

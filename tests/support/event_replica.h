@@ -22,6 +22,7 @@ class EventReplica {
 
   const Entities& hosts() const { return hosts_; }
   const Entities& forwards() const { return forwards_; }
+  const Entities& sessions() const { return sessions_; }
   const Entities& interactions() const { return interactions_; }
   // "" when there is none.
   std::string host_state(const std::string& name) const { return state_of(hosts_, name); }
@@ -47,7 +48,7 @@ class EventReplica {
     problems_.push_back(what + ": " + where.dump().substr(0, 300));
   }
 
-  Entities hosts_, forwards_, interactions_;
+  Entities hosts_, forwards_, sessions_, interactions_;
   std::uint64_t seq_ = 0, events_ = 0, lagged_ = 0, missed_ = 0;
   std::vector<std::string> problems_, history_;
 };

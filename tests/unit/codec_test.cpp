@@ -215,6 +215,9 @@ TEST(Codec, ReadsWhatItWrites) {
   expect_round_trip(InteractionEnded{"i1", "timeout"});
   expect_round_trip(Notice{"prod", "p", "hi"});
   expect_round_trip(InteractionStatus{"i1", "password", "prod", "p", 1.5, true});
+  expect_round_trip(RouteListResult{{{{"*.prod", "!db.prod"}, "bastion"}}, "other"});
+  expect_round_trip(HostWayResult{{"gate", "bastion"}});
+  expect_round_trip(SshConfigResult{"Host *\n", "/config", false});
   expect_round_trip(StatusResult{full_agent(), {}, {}, {{"i1", "password", "prod", "p", 1.5, true}}});
   expect_round_trip(RpcError{-1, "m", "auth", "h"});
 }

@@ -57,6 +57,26 @@ TEST(Completion, OffersHosts) {
   EXPECT_EQ(offered({"doctor", "prod", ""}), Words{}) << "it takes one";
 }
 
+TEST(Completion, OffersTheHostOfASessionAndNothingBehindIt) {
+  for (const char* verb : {"exec", "shell", "proxy"}) {
+    EXPECT_EQ(offered({verb, "b"}), (Words{"bastion", "build"})) << verb;
+    EXPECT_EQ(offered({verb, "bastion", ""}), Words{}) << verb;
+  }
+  EXPECT_EQ(offered({"exec", "bastion", "ls", "-"}), Words{}) << "options of ls";
+  EXPECT_EQ(offered({"exec", "bastion", "ls", "--via", ""}), Words{});
+  EXPECT_EQ(offered({"exec", "bastion", "--", "--ti"}), Words{});
+  EXPECT_EQ(offered({"exec", "bastion", "--ti"}), Words{"--timeout"});
+  EXPECT_EQ(offered({"exec", "-tA", "me@p"}), Words{"me@prod"});
+}
+
+TEST(Completion, OffersLettersToTheVerbsThatHaveThem) {
+  const Words exec = offered({"exec", "-"}), list = offered({"list", "-"});
+  EXPECT_NE(std::find(exec.begin(), exec.end(), "-t"), exec.end());
+  EXPECT_EQ(std::find(list.begin(), list.end(), "-t"), list.end());
+  EXPECT_EQ(offered({"shell", "-s"}), Words{}) << "that is exec's";
+  EXPECT_EQ(offered({"ssh-config", "--in"}), Words{"--install"});
+}
+
 TEST(Completion, OffersForwards) {
   EXPECT_EQ(offered({"close", ""}), (Words{"f1", "f12", "web"}));
   EXPECT_EQ(offered({"close", "f1", "f"}), Words{"f12"});

@@ -403,5 +403,26 @@ TEST(Usage, HelpNamesEveryVerb) {
   EXPECT_EQ(find_verb("nothing"), nullptr);
 }
 
+TEST(RenderStatus, HasATableOfSessionsWhereThereAreAny) {
+  proto::StatusResult status;
+  EXPECT_EQ(render_status(status, Style{}).find("SESSION"), std::string::npos);
+  status.sessions = {{"s1", "command", "prod", "printf '\\a\n\x1b[31m'; " + std::string(200, 'x'), "running", false, 2,
+                      2048, 5, 61},
+                     {"s2", "shell", "prod", "", "opening", true, 2, 0, 0, 1}};
+  const std::string text = render_status(status, Style{});
+  EXPECT_NE(text.find("SESSION  KIND"), std::string::npos) << text;
+  EXPECT_NE(text.find("running  1 min  2.0 KiB  5 B"), std::string::npos) << text;
+  EXPECT_EQ(text.find('\x1b'), std::string::npos);
+  EXPECT_EQ(text.find(std::string(61, 'x')), std::string::npos) << "cut";
+  status.agent.sessions_refused = 3;
+  EXPECT_NE(render_status(status, Style{}).find("sessions too many 3"), std::string::npos);
+}
+
+TEST(RenderHosts, CountsFurtherConnections) {
+  proto::HostStatus one = host("prod", "ready");
+  one.lanes = 3;
+  EXPECT_NE(render_hosts({one}, Style{}).find("3 further connections carry part of it"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace jump::ctl

@@ -72,6 +72,27 @@ TEST(WatchText, SaysWhatComesAndGoes) {
             "- question i1 (password, for prod): over\n");
 }
 
+TEST(WatchText, TellsOfSessions) {
+  WatchText text;
+  proto::SessionStatus session{"s1", "command", "prod", "", "waiting", false, 3, 0, 0, 0};
+  session.what = "tail \x1b[31m" + std::string(100, 'x') + " the end";
+  proto::Event event{1, "session", "added", "s1", {}, {}, {}, session};
+  const std::string added = text.tell(event, "-");
+  EXPECT_EQ(added.find('\x1b'), std::string::npos) << added;
+  EXPECT_LT(added.size(), 120u) << added;
+  EXPECT_NE(added.find("the end): waiting\n"), std::string::npos) << added;
+  session.what.clear();
+  session.kind = "shell";
+  session.state = "running";
+  event.session = session;
+  EXPECT_EQ(text.tell(event, "-"), "- session s1 (shell on prod): waiting -> running\n");
+  EXPECT_EQ(text.tell(proto::Event{2, "session", "removed", "s1", {}, {}, {}}, "-"),
+            "- session s1 (shell on prod): over\n");
+  proto::EventsSnapshot snapshot;
+  snapshot.sessions = {session};
+  EXPECT_EQ(WatchText{}.begin(snapshot, "-"), "- session s1 (shell on prod): running\n");
+}
+
 TEST(WatchText, NamesTheEndsOfEachKindOfForward) {
   WatchText text;
   text.begin({}, "-");

@@ -186,6 +186,38 @@ TEST(SshConfigDump, WhatWouldChangeTheWayThereIsRefusedNotIgnored) {
   }
 }
 
+TEST(SshConfigDump, AProxyCommandThatAsksThisAgentIsAProxyJump) {
+  for (const char* line :
+       {"proxycommand jumpctl proxy --fdpass --via bastion %h %p\nproxyusefdpass yes\n",
+        "proxycommand jumpctl proxy --via=bastion %h %p\n",
+        "proxycommand exec '/opt/my %% tools/jumpctl' --socket \"/run/a b.sock\" proxy --via bastion 'h' 22\n"}) {
+    auto spec = parse_ssh_config_dump(std::string("hostname h\n") + line, "web", alice());
+    ASSERT_TRUE(spec) << line << spec.error().message;
+    EXPECT_EQ(spec->proxy_jump, "bastion") << line;
+    EXPECT_EQ(spec->proxy_command, "") << line;
+  }
+}
+
+TEST(SshConfigDump, OtherProxyCommandsStay) {
+  for (const char* command : {"jumpctl proxy h 22", "jumpctl proxy --via b other 22", "jumpctl proxy --via b h 23",
+                              "jumpctl proxy --via b h 22 | tee log", "jumpctl proxy --via $B h 22",
+                              "myjumpctl proxy --via b h 22", "jumpctl --verbose proxy --via b h 22",
+                              "jumpctl proxy --via b h 22 '", "jumpctl proxy h 22 --via", "jumpctl forward 1 2"}) {
+    auto spec = parse_ssh_config_dump(std::string("hostname h\nproxycommand ") + command + "\n", "h", alice());
+    ASSERT_TRUE(spec) << command;
+    EXPECT_EQ(spec->proxy_command, command);
+    EXPECT_EQ(spec->proxy_jump, "");
+  }
+}
+
+TEST(SshConfigDump, SaysWhatIsMissingOfAProxyCommandThatAsksThisAgent) {
+  auto spec = parse_ssh_config_dump(
+      "hostname h\nproxycommand jumpctl proxy --fdpass %h %p\nproxyusefdpass yes\n", "web", alice());
+  ASSERT_FALSE(spec);
+  EXPECT_EQ(spec.error().code, Errc::kUnsupported);
+  EXPECT_NE(spec.error().hint.find("add --via HOST"), std::string::npos) << spec.error().hint;
+}
+
 TEST(HopSpec, NamesDoNotMakeAnotherConnectionButAnythingElseDoes) {
   auto one = parse_ssh_config_dump("hostname h\nuser u\n", "a", alice());
   auto two = parse_ssh_config_dump("hostname h\nuser u\n", "b", alice());

@@ -1,0 +1,139 @@
+// jumpctl ssh-config: stock ssh and the agent itself follow the lines that it writes, over one login at the
+// bastion.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "support/eventually.h"
+#include "support/lab.h"
+#include "support/proc_info.h"
+
+namespace jump::test {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+std::size_t count(const std::string& text, const std::string& part) {
+  std::size_t times = 0;
+  for (std::size_t at = 0; (at = text.find(part, at)) != std::string::npos; at += part.size()) ++times;
+  return times;
+}
+
+// A bastion, and two names for a server behind it.
+class SshConfigTest : public ::testing::Test {
+ protected:
+  SshConfigTest() {
+    web_.authorize(user_key(KeyKind::kEd25519));
+    known_hosts_ = directory_.write("known", web_.known_hosts());
+  }
+
+  // `route` is what the config file's [[route]] says.
+  AgentProcess& start(const std::string& route) {
+    LabOptions options;
+    for (const char* name : {"web1", "web2"})
+      options.other_hosts.push_back(host_for(name, web_, user_key(KeyKind::kEd25519), known_hosts_));
+    lab_ = std::make_unique<Lab>(options);
+    lab_->cold_agent().run({"-c", directory_.write("agent.toml", "[[route]]\n" + route)});
+    return lab_->cold_agent();
+  }
+  ProcessResult ssh(std::vector<std::string> more) {
+    more.insert(more.begin(), {"ssh", "-F", lab_->ssh_config(), "-o", "BatchMode=yes"});
+    return run_process(std::move(more), seconds(30), lab_->cold_agent().environment());
+  }
+  std::size_t logins(const Sshd& server) { return count(server.log(), "Accepted publickey"); }
+
+  TempDir directory_;
+  Sshd web_;
+  std::string known_hosts_;
+  std::unique_ptr<Lab> lab_;
+};
+
+TEST_F(SshConfigTest, SshAndTheAgentGoOverOneLoginAtTheBastion) {
+  AgentProcess& agent = start("to = [\"*\", \"!other.example\", \"10.0.0.0/17\"]\nvia = \"bastion\"\n");
+  const std::string before = read_file(lab_->ssh_config());
+  ProcessResult installed = agent.ctl({"ssh-config", "--install"});
+  ASSERT_TRUE(installed.ok()) << installed.describe();
+  EXPECT_EQ(installed.out, lab_->ssh_config() + ": written\n");
+  const std::string after = read_file(lab_->ssh_config());
+  EXPECT_THAT(after, StartsWith("# >>> jumpagent >>>"));
+  EXPECT_THAT(after, HasSubstr("Host * !other.example !bastion\n"));
+  EXPECT_THAT(after, HasSubstr("# left out: 10.0.0.0/17"));
+  EXPECT_TRUE(after.ends_with("\n" + before)) << after;
+
+  const ProcessResult own = agent.ctl({"exec", "web1", "--", "echo", "own"});
+  EXPECT_EQ(own.out, "own\n") << own.describe();
+  EXPECT_TRUE(eventually([&] { return process_descendants(agent.pid()).empty(); })) << "no child carries it";
+  EXPECT_EQ(agent.host_status("web1").at("via"), "bastion");
+  for (const char* host : {"web1", "web2"}) {
+    const ProcessResult stock = ssh({host, "echo", "stock"});
+    EXPECT_EQ(stock.out, "stock\n") << stock.describe();
+  }
+  EXPECT_EQ(logins(lab_->sshd()), 1u) << lab_->sshd().log();
+  EXPECT_EQ(logins(web_), 3u);
+  EXPECT_EQ(ssh({"bastion", "echo", "direct"}).out, "direct\n")
+      << "the bastion itself is not sent through itself";
+  EXPECT_EQ(logins(lab_->sshd()), 2u);
+
+  EXPECT_EQ(agent.ctl({"ssh-config", "--install"}).out, lab_->ssh_config() + ": as it was\n");
+  EXPECT_EQ(read_file(lab_->ssh_config()), after);
+}
+
+TEST_F(SshConfigTest, NamedHostsNeedNoRoute) {
+  AgentProcess& agent = start("to = [\"10.1.0.0/16\"]\nvia = \"bastion\"\n");
+  const ProcessResult printed = agent.ctl({"ssh-config", "--via", "bastion", "web*", "!web9"});
+  EXPECT_THAT(printed.out, HasSubstr("Host web* !web9 !bastion\n  ProxyCommand ")) << printed.describe();
+  EXPECT_THAT(printed.out, HasSubstr(" proxy --fdpass --via bastion %h %p\n  ProxyUseFdpass yes\n"));
+  EXPECT_THAT(agent.ctl({"ssh-config"}).out, HasSubstr("Host 10.1.* !bastion\n"));
+  EXPECT_EQ(agent.ctl_json({"ssh-config", "--via", "bastion", "web*", "!web9"}).at("block"), printed.out);
+  EXPECT_THAT(agent.ctl({"ssh-config", "--via", "me@bastion:2222", "x"}).out, HasSubstr("Host x !bastion\n"));
+
+  const ProcessResult nobody = agent.ctl({"ssh-config", "web*"});
+  EXPECT_EQ(nobody.exit_status, 1);
+  EXPECT_THAT(nobody.err, HasSubstr("--via HOST"));
+  EXPECT_EQ(agent.ctl({"ssh-config", "--via", "bastion"}).exit_status, 2);
+  EXPECT_EQ(agent.ctl({"ssh-config", "--via", "bastion", "a b"}).exit_status, 1);
+}
+
+TEST_F(SshConfigTest, TheSocketThatIsNamedGoesIntoTheLines) {
+  AgentProcess& agent = start("to = [\"web*\"]\nvia = \"bastion\"\n");
+  const ProcessResult printed = agent.ctl({"--socket", agent.socket_path(), "ssh-config"});
+  EXPECT_THAT(printed.out,
+              HasSubstr("jumpctl --socket " + agent.socket_path() + " proxy --fdpass --via bastion"));
+  ASSERT_TRUE(agent.ctl({"--socket", agent.socket_path(), "ssh-config", "--install"}).ok());
+  EXPECT_EQ(agent.ctl({"exec", "web1", "--", "echo", "own"}).out, "own\n");
+  EXPECT_EQ(ssh({"web2", "echo", "stock"}).out, "stock\n");
+  EXPECT_EQ(logins(lab_->sshd()), 1u);
+}
+
+TEST_F(SshConfigTest, JumpHostsOfTheWayAreExceptedAndDamagedMarksAreRefused) {
+  LabOptions options;
+  SshConfigHost inner{"inner", 22};
+  inner.lines = {"ProxyJump bastion"};
+  options.other_hosts = {inner};
+  lab_ = std::make_unique<Lab>(options);
+  AgentProcess& agent = lab_->agent();
+  EXPECT_THAT(agent.ctl({"ssh-config", "--via", "inner", "*"}).out, HasSubstr("Host * !bastion !inner\n"));
+  EXPECT_THAT(agent.ctl({"ssh-config"}).err, HasSubstr("no routes"));
+
+  const std::string damaged = "# >>> jumpagent >>> begun\n" + read_file(lab_->ssh_config());
+  lab_->directory().write("ssh_config", damaged);
+  const ProcessResult refused = agent.ctl({"ssh-config", "--install", "--via", "inner", "*"});
+  EXPECT_EQ(refused.exit_status, 1);
+  EXPECT_THAT(refused.err, HasSubstr("begins and has no end"));
+  EXPECT_EQ(read_file(lab_->ssh_config()), damaged);
+}
+
+TEST_F(SshConfigTest, AProxyCommandWithoutViaIsRefusedWithTheCure) {
+  LabOptions options;
+  SshConfigHost web = host_for("web1", web_, user_key(KeyKind::kEd25519), known_hosts_);
+  web.lines = {"ProxyCommand jumpctl proxy --fdpass %h %p", "ProxyUseFdpass yes"};
+  options.other_hosts = {web};
+  lab_ = std::make_unique<Lab>(options);
+  const ProcessResult refused = lab_->agent().ctl({"connect", "web1"});
+  EXPECT_EQ(refused.exit_status, 1);
+  EXPECT_THAT(refused.err, HasSubstr("add --via HOST"));
+}
+
+}  // namespace
+}  // namespace jump::test
