@@ -40,8 +40,14 @@ class SimSshd final : public StreamHandler {
   using Reach = std::function<std::unique_ptr<ByteStream>(const std::string& host, std::uint32_t port)>;
   void reach(Reach reach) { reach_ = std::move(reach); }
 
+  // The hosts that it hears nothing of when it connects to them.
+  void loses(std::function<bool(const std::string& host)> lost) { lost_ = std::move(lost); }
+
   // From now on a login takes a signature; whose, and whether it is right, does not matter.
   void want_signature() { wants_signature_ = true; }
+
+  // From now on a login takes a password; which, does not matter.
+  void want_password() { wants_password_ = true; }
 
   std::size_t open_channels() const { return channels_.size(); }
   std::size_t opens() const { return opens_; }  // asked for, ever
@@ -70,10 +76,19 @@ class SimSshd final : public StreamHandler {
   void die_after(std::size_t bytes) { left_to_live_ = bytes; }
   // As a server that hangs: bytes are taken and nothing is answered.
   void hang() { hanging_ = true; }
+  // It takes up what it was sent meanwhile.
+  void go_on() {
+    hanging_ = false;
+    server_.feed(std::exchange(unheard_, {}));
+    answer();
+  }
   bool ended() const { return ended_; }
 
   std::size_t on_data(ByteView data) override {
-    if (hanging_) return data.size();
+    if (hanging_) {
+      unheard_.insert(unheard_.end(), data.begin(), data.end());
+      return data.size();
+    }
     if (left_to_live_ != SIZE_MAX) {
       std::size_t part = std::min(left_to_live_, data.size());
       left_to_live_ -= part;
@@ -225,7 +240,11 @@ class SimSshd final : public StreamHandler {
   void on_userauth(WireReader& in) {
     in.text();  // user
     in.text();  // service
-    bool by_key = in.text() == "publickey";
+    const std::string method(in.text());
+    if (wants_password_)
+      return method == "password" ? send(WireWriter().u8(52))
+                                  : send(WireWriter().u8(51).string("password").boolean(false));
+    bool by_key = method == "publickey";
     bool is_signed = by_key && in.boolean();
     if (closed_to_all_ || (wants_signature_ && !by_key)) {
       return send(WireWriter().u8(51).string("publickey").boolean(false));
@@ -244,7 +263,7 @@ class SimSshd final : public StreamHandler {
     in.u32();
     std::string host(in.text());
     channel.port = in.u32();
-    if (channel.port == kHole) return;
+    if (channel.port == kHole || (lost_ && lost_(host))) return;
     const bool beyond = channel.port > kRefuse;
     std::unique_ptr<ByteStream> stream = beyond && reach_ ? reach_(host, channel.port) : nullptr;
     if (channel.port == kRefuse || (beyond && reach_ && !stream)) {
@@ -298,6 +317,7 @@ class SimSshd final : public StreamHandler {
 
   TestServer server_;
   Reach reach_;
+  std::function<bool(const std::string&)> lost_;
   std::unique_ptr<ByteStream> stream_;
   ByteQueue output_;
   std::map<std::uint32_t, Channel> channels_;
@@ -306,7 +326,9 @@ class SimSshd final : public StreamHandler {
   std::size_t left_to_live_ = SIZE_MAX;
   bool closed_to_all_ = false;
   bool wants_signature_ = false;
+  bool wants_password_ = false;
   bool hanging_ = false;
+  Bytes unheard_;  // while it hangs
   bool ended_ = false;
 };
 

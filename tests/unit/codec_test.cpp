@@ -31,6 +31,7 @@ HostStatus full_host() {
   m.algorithms = "a b";
   m.rtt = 0.25;
   m.heard_age = 20.5;
+  m.unanswered = 21.5;
   m.channels = 1;
   m.channels_opening = 2;
   m.bytes_in = std::numeric_limits<std::uint64_t>::max();
@@ -116,14 +117,15 @@ AgentStatus full_agent() {
 
 // Each message as it is on the wire: a field that is forgotten, renamed or swapped shows here.
 TEST(Codec, WritesEveryField) {
-  EXPECT_EQ(encode(full_host()).dump(),
-            R"({"address":"deploy@10.0.0.5:22","age":2.5,"algorithms":"a b","answers_owed":11,)"
-            R"("bytes_in":18446744073709551615,"bytes_out":4,"channels":1,"channels_closing":10,)"
-            R"("channels_opening":2,"error":"gone","error_age":1.5,"heard_age":20.5,"held_in":8,"host":"prod",)"
-            R"("ignored":[],"lane_logins":19,"lanes":18,"largest_window":17,)"
-            R"("logins":6,"opens_refused":13,"opens_timed_out":14,"queued_out":7,)"
-            R"("rekeys":5,"replies_awaited":12,"rtt":0.25,"same_as":"","state":"ready","via":"","waiting":9,"warning":"",)"
-            R"("window_growths":16,"window_stalls":15})");
+  EXPECT_EQ(
+      encode(full_host()).dump(),
+      R"({"address":"deploy@10.0.0.5:22","age":2.5,"algorithms":"a b","answers_owed":11,)"
+      R"("bytes_in":18446744073709551615,"bytes_out":4,"channels":1,"channels_closing":10,)"
+      R"("channels_opening":2,"error":"gone","error_age":1.5,"heard_age":20.5,"held_in":8,"host":"prod",)"
+      R"("ignored":[],"lane_logins":19,"lanes":18,"largest_window":17,)"
+      R"("logins":6,"opens_refused":13,"opens_timed_out":14,"queued_out":7,)"
+      R"("rekeys":5,"replies_awaited":12,"rtt":0.25,"same_as":"","state":"ready","unanswered":21.5,"via":"","waiting":9,"warning":"",)"
+      R"("window_growths":16,"window_stalls":15})");
   EXPECT_EQ(
       encode(full_forward()).dump(),
       R"({"accept_pauses":8,"age":7.0,"bytes_in":5,"bytes_out":6,"connections":2,"connections_total":3,)"
