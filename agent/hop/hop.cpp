@@ -314,6 +314,8 @@ void Hop::check_alive() {
     case Liveness::Verdict::kWell:
       break;
     case Liveness::Verdict::kAsk:
+      log::debug("{}: asked for a sign of life, {:.1f} s after the last", id_,
+                 to_seconds(now - liveness_.last_heard()));
       mux_->probe(now);
       break;
     case Liveness::Verdict::kDead:

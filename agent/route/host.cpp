@@ -221,7 +221,8 @@ void Host::nudge() {
   if (hop_ && ready()) {
     hop_->suspect();
     if (Hop* lane = lane_.ready()) lane->suspect();
-    for (const auto& other : rescue_.hops()) other->suspect();
+    rescue_.nudge();
+    on_heard();
     return;
   }
   if (state_ == State::kConnecting) return redial();

@@ -42,6 +42,15 @@ void Rescue::close(const Error& reason) {
   for (std::shared_ptr<Hop>& hop : hops) io_.dispose(std::move(hop));
 }
 
+void Rescue::nudge() {
+  const bool stale = dialling_ && dialling_->state() == Hop::State::kConnecting &&
+                     io_.now() - dialling_->since() >= kFreshDial;
+  if (stale) dialling_->close(Error{Errc::kUnreachable, "the network has changed", {}});
+  for (const auto& hop : hops_) hop->suspect();
+  update();
+  next_try_ = kLongAgo;
+}
+
 void Rescue::update() {
   if (dialling_ && dialling_->state() == Hop::State::kReady) {
     dialling_.reset();

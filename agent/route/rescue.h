@@ -26,6 +26,8 @@ class Rescue {
   // Beside the first: a path that is cut every few seconds leaves one each time, until it has no channels or
   // is found dead.
   static constexpr std::size_t kMax = 3;
+  // A dial that is younger is not begun anew when the network changes.
+  static constexpr Duration kFreshDial = milliseconds(500);
   // How often it is looked whether one may go, or is tried again.
   static constexpr Duration kLookGap = seconds(1);
 
@@ -41,6 +43,8 @@ class Rescue {
   bool busy() const { return dialling_ || io_.now() < next_try_; }
   // Begins to log in. False: there are too many.
   bool open(const HopSpec& spec, const std::string& id, Hop::Via via);
+  // The network has changed: the next login may be tried at once, and a dial over the one that was is given up.
+  void nudge();
   // Ends them, with the reason for those who use them.
   void close(const Error& reason);
   // The same from the owner's destructor: nothing of them calls `changed` any more.

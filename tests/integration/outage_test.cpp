@@ -203,7 +203,7 @@ class RoutedOutage : public testing::Test {
   std::string path() const { return network_->directory().file("target.sock"); }
   void start(const Environment& environment = {}) {
     agent_ = std::make_unique<AgentProcess>(network_->ssh_config(), environment);
-    agent_->run();
+    agent_->run({"--log-level", "debug"});
     for (const char* name : RoutedNetwork::kNames) {
       doors_.push_back(Door{port_of(agent_->open_forward(name, "0:" + path()).at("listen")), {}});
       ASSERT_TRUE(doors_.back().serves(seconds(20))) << name;
@@ -219,6 +219,16 @@ class RoutedOutage : public testing::Test {
   }
   // The way is gone, and when it is there again the server knows nothing of us.
   void lose_server() {
+    // Nothing may be under way, or TCP's own tries would tell.
+    EXPECT_TRUE(eventually([this] {
+      const json status = agent_->status();
+      std::uint64_t busy = 0;
+      for (const auto& host : status.at("hosts"))
+        for (const char* what : {"channels_closing", "replies_awaited", "channels_opening"})
+          busy += host.at(what).get<std::uint64_t>();
+      return busy == 0 && status.at("forwards")[0].at("connections") == 0 &&
+             status.at("forwards")[1].at("connections") == 0;
+    }));
     network_->cut(0);
     const std::vector<pid_t> sessions = process_descendants(network_->sshd(0).pid());
     network_->forget_us();

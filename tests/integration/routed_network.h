@@ -3,7 +3,7 @@
 //
 //   here ──── router 0 ──── "bastion" ──── router 1 ──── "inner" (ProxyJump bastion)
 //
-// A router that does not forward loses packets as the middle of a network does: without a word to either end,
+// A router with a black hole loses packets as the middle of a network does: without a word to either end,
 // so that TCP's own timers are what they are outside. Unix sockets know no network namespaces, so forwards
 // lead to services of the test by their paths. Root's.
 #pragma once
@@ -49,6 +49,8 @@ class RoutedNetwork {
     }
     link_ = "jrh" + tag_;
     must({"ip", "link", "add", link_, "type", "veth", "peer", "name", "left", "netns", space("r0")});
+    // IPv6 gives it an address of its own a second or two later, and a cut would be no silent one.
+    run_process({"ip", "link", "set", link_, "addrgenmode", "none"}, seconds(20));
     must({"ip", "addr", "add", here() + "/29", "dev", link_});
     must({"ip", "link", "set", link_, "up"});
     must({"ip", "-n", space("r0"), "addr", "add", at_[2] + "/29", "dev", "left"});
@@ -60,8 +62,8 @@ class RoutedNetwork {
     must({"ip", "-n", space("b"), "route", "add", at_[0] + "/29", "via", at_[9]});
     must({"ip", "-n", space("b"), "route", "add", at_[16] + "/30", "via", at_[14]});
     must({"ip", "-n", space("i"), "route", "add", "default", "via", at_[17]});
-    mend(0);
-    mend(1);
+    forward("r0");
+    forward("r1");
     prepare_sshds(lines);
     for (int hop : {0, 1}) start_sshd(hop);
   }
@@ -77,14 +79,8 @@ class RoutedNetwork {
   const TempDir& directory() const { return directory_; }
 
   // The router before bastion number `hop` loses what it gets.
-  void cut(int hop, Direction direction = Direction::kBoth) {
-    if (direction == Direction::kBoth) return forward(hop, false);
-    must({"ip", "-n", router(hop), "route", "add", "blackhole", lost(hop, direction) + "/32"});
-  }
-  void mend(int hop, Direction direction = Direction::kBoth) {
-    if (direction == Direction::kBoth) return forward(hop, true);
-    must({"ip", "-n", router(hop), "route", "del", "blackhole", lost(hop, direction) + "/32"});
-  }
+  void cut(int hop, Direction direction = Direction::kBoth) { black_holes(hop, direction, "add"); }
+  void mend(int hop, Direction direction = Direction::kBoth) { black_holes(hop, direction, "del"); }
   // Our own end of the first cable, as netlink tells it.
   void link_down() { must({"ip", "link", "set", link_, "down"}); }
   void link_up() {
@@ -153,9 +149,15 @@ class RoutedNetwork {
     return hop == 0 ? here() : at_[13];
   }
   void add_route() { must({"ip", "route", "replace", at_[8] + "/30", "via", at_[2]}); }
-  void forward(int hop, bool on) {
-    must({"ip", "netns", "exec", router(hop), "sh", "-c",
-          std::string("echo ") + (on ? "1" : "0") + " >/proc/sys/net/ipv4/ip_forward"});
+  // Not by switching forwarding off: that reaches the other ends of a router's cables, and netlink tells of it.
+  void black_holes(int hop, Direction direction, const char* verb) {
+    for (Direction each : {Direction::kThere, Direction::kBack}) {
+      if (direction != Direction::kBoth && direction != each) continue;
+      must({"ip", "-n", router(hop), "route", verb, "blackhole", lost(hop, each) + "/32"});
+    }
+  }
+  void forward(const std::string& node) {
+    must({"ip", "netns", "exec", space(node), "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"});
   }
 
   void prepare_sshds(const std::vector<std::string>& lines) {
