@@ -76,7 +76,7 @@ class CutCycles : public testing::Test {
     network_ = std::make_unique<RoutedNetwork>(lines);
     target_ = std::make_unique<SoakTarget>(path());
     agent_ = std::make_unique<AgentProcess>(network_->ssh_config());
-    agent_->run({"--log-level", "debug"});
+    agent_->run();
     for (const char* name : RoutedNetwork::kNames) {
       const auto forward = agent_->open_forward(name, "0:" + path());
       doors_.push_back(Door{port_of(forward.at("listen")), {}});

@@ -203,7 +203,7 @@ class RoutedOutage : public testing::Test {
   std::string path() const { return network_->directory().file("target.sock"); }
   void start(const Environment& environment = {}) {
     agent_ = std::make_unique<AgentProcess>(network_->ssh_config(), environment);
-    agent_->run({"--log-level", "debug"});
+    agent_->run();
     for (const char* name : RoutedNetwork::kNames) {
       doors_.push_back(Door{port_of(agent_->open_forward(name, "0:" + path()).at("listen")), {}});
       ASSERT_TRUE(doors_.back().serves(seconds(20))) << name;

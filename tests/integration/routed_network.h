@@ -49,6 +49,8 @@ class RoutedNetwork {
     }
     link_ = "jrh" + tag_;
     must({"ip", "link", "add", link_, "type", "veth", "peer", "name", "left", "netns", space("r0")});
+    // While the link is down, nothing of ours goes out of this machine.
+    must({"ip", "route", "add", "unreachable", at_[0] + "/27", "metric", "9999"});
     // IPv6 gives it an address of its own a second or two later, and a cut would be no silent one.
     run_process({"ip", "link", "set", link_, "addrgenmode", "none"}, seconds(20));
     must({"ip", "addr", "add", here() + "/29", "dev", link_});
@@ -69,6 +71,7 @@ class RoutedNetwork {
   }
   ~RoutedNetwork() {
     for (int hop : {0, 1}) kill_sshd(hop);
+    run_process({"ip", "route", "del", "unreachable", at_[0] + "/27", "metric", "9999"}, seconds(20));
     for (const char* node : {"r0", "b", "r1", "i"})
       run_process({"ip", "netns", "del", space(node)}, seconds(20));
   }
