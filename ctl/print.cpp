@@ -251,6 +251,7 @@ std::string format_host(const proto::HostStatus& host) {
   std::string out = fmt::format("{}: {}", host.host, host.state);
   if (!host.address.empty()) out += fmt::format(" ({})", host.address);
   if (host.state != "ready" && !host.error.empty()) out += ": " + host.error;
+  if (host.unanswered) out += ": it has not answered for " + format_duration(*host.unanswered);
   return sanitized(out);
 }
 
@@ -307,6 +308,7 @@ std::string render_hosts(const std::vector<proto::HostStatus>& hosts, Style styl
                    host.queued_out == 0 ? std::string() : format_bytes(host.queued_out),
                    std::to_string(host.logins)});
     note_error(table, host.error, host.error_age, !ready);
+    if (host.unanswered) table.add_note("has not answered for " + format_duration(*host.unanswered));
     if (!host.via.empty()) table.add_note("through " + host.via);
     if (host.lanes == 1) table.add_note("a second connection carries part of it");
     if (host.lanes > 1) table.add_note(fmt::format("{} further connections carry part of it", host.lanes));

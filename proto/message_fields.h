@@ -47,6 +47,7 @@ void fields(V& v, typename V::template Of<HostStatus>& m) {
   v.optional("algorithms", m.algorithms);
   v.optional("rtt", m.rtt);
   v.optional("heard_age", m.heard_age);
+  v.optional("unanswered", m.unanswered);
   v.optional("channels", m.channels);
   v.optional("channels_opening", m.channels_opening);
   v.optional("bytes_in", m.bytes_in);

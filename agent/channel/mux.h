@@ -150,6 +150,8 @@ class Mux {
   // Measures the round trip: asks keepalive@openssh.com, which every server answers, if only with a refusal.
   // One such question at a time; asked again meanwhile, it does nothing.
   void probe(TimePoint now);
+  // When the question was asked that has no answer yet; TimePoint::max(): there is none.
+  TimePoint asked_since() const { return probing_ ? probe_sent_ : TimePoint::max(); }
 
   // --- input ---
   // More::kYes: the caller has further packets at once, and this one stays good until end_packets(). Data that

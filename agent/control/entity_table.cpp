@@ -25,6 +25,7 @@ const std::string& id_of(const InteractionStatus& status) { return status.id; }
 HostStatus without_ages(HostStatus status) {
   status.age = status.error_age = 0;
   status.heard_age.reset();
+  status.unanswered.reset();
   return status;
 }
 ForwardStatus without_ages(ForwardStatus status) {

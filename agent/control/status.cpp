@@ -124,12 +124,13 @@ proto::HostStatus host_status(const Host& host, TimePoint now) {
   status.logins = host.logins();
   status.waiting = host.waiting();
   const Lane& lane = host.lane();
-  status.lane_logins = lane.logins();
+  status.lane_logins = lane.logins() + host.rescue().logins();
   const Hop* hop = host.hop();
   if (!hop) return status;
   status.algorithms = hop->algorithms();
   if (auto rtt = hop->round_trip()) status.rtt = to_seconds(*rtt);
   if (hop->state() == Hop::State::kReady) status.heard_age = to_seconds(now - hop->last_heard());
+  if (hop->in_doubt()) status.unanswered = to_seconds(hop->owed());
   status.warning = hop->host_key_unrecorded();
   add_traffic(*hop, status);
   status.lanes = lane.ready() ? 1 : 0;
@@ -141,6 +142,11 @@ proto::HostStatus host_status(const Host& host, TimePoint now) {
       status.lanes++;
       add_traffic(*further, status);
     }
+  }
+  for (const auto& other : host.rescue().hops()) {
+    if (other->state() != Hop::State::kReady) continue;
+    ++status.lanes;
+    add_traffic(*other, status);
   }
   return status;
 }

@@ -23,6 +23,11 @@
 namespace jump {
 namespace {
 
+Error of_jump_host(Error error) {
+  error.message = "jump host " + error.message;
+  return error;
+}
+
 constexpr std::size_t kMaxAddresses = 8;             // named
 constexpr std::size_t kMaxConfigFile = 1024 * 1024;  // more of ssh_config is not looked through
 constexpr Duration kSshTimeout = seconds(10);        // a Match exec may be slow
@@ -284,7 +289,7 @@ std::unique_ptr<Operation> Diagnosis::dial_through(Io::DialResult done) {
     return io_.in_pool([] {},
                        [this, error = jump_host.error(), done = std::move(done)] {
                          note_carried(&error);
-                         done(error);
+                         done(of_jump_host(error));
                        });
   }
   const ChannelOpen request = ChannelOpen::direct_tcpip(spec().host, spec().port, kLoopback, 0);
@@ -292,7 +297,7 @@ std::unique_ptr<Operation> Diagnosis::dial_through(Io::DialResult done) {
       io_, jump_host.mux(), request, spec().connect_timeout,
       [this, done = std::move(done)](Result<std::unique_ptr<ByteStream>> channel) {
         note_carried(channel ? nullptr : &channel.error());
-        done(std::move(channel));
+        channel ? done(std::move(channel)) : done(of_jump_host(channel.error()));
       });
 }
 

@@ -99,11 +99,7 @@ void Hop::dial() {
   if (via_.dial) {
     connect_timer_->stop();  // the jump host's own login may take its time, which it bounds itself
     operation_ = via_.dial([this](Result<std::unique_ptr<ByteStream>> result) {
-      if (!result) {
-        Error error = result.error();
-        error.message = "jump host " + error.message;
-        return fail(std::move(error));
-      }
+      if (!result) return fail(result.error());
       connect_timer_->start(spec_.connect_timeout);
       on_dialed(std::move(result));
     });
@@ -318,6 +314,8 @@ void Hop::check_alive() {
     case Liveness::Verdict::kWell:
       break;
     case Liveness::Verdict::kAsk:
+      log::debug("{}: asked for a sign of life, {:.1f} s after the last", id_,
+                 to_seconds(now - liveness_.last_heard()));
       mux_->probe(now);
       break;
     case Liveness::Verdict::kDead:
@@ -327,6 +325,18 @@ void Hop::check_alive() {
           {}});
   }
   watch_over();
+}
+
+Duration Hop::question_doubt() {
+  if (!in_doubt()) return Duration::zero();
+  const TimePoint now = io_.now();
+  doubted_ = true;
+  mux_->probe(now);
+  drive_soon_->schedule();
+  const Duration patience =
+      std::max(kDoubtPatience, kDoubtRoundTrips * round_trip().value_or(Duration::zero()));
+  const TimePoint asked = std::min(mux_->asked_since(), now);
+  return std::max(asked + patience - now, Duration::zero());
 }
 
 void Hop::suspect() {
@@ -341,6 +351,7 @@ void Hop::suspect() {
 std::size_t Hop::on_data(ByteView data) {
   if (state_ == State::kClosed) return data.size();
   liveness_.heard(io_.now());
+  if (std::exchange(doubted_, false)) changed_soon_->schedule();
   transport_->advance(data);
   drive();
   return data.size();
@@ -368,7 +379,7 @@ void Hop::on_closed(const Error* error) {
     // Whoever carried the bytes knows more than the bytes do.
     drive();
     const bool login = state_ == State::kAuthenticating && login_;
-    return fail(login ? login_->cut_off(through(*error)) : through(*error));
+    return fail(login ? login_->cut_off(by_carrier(*error)) : by_carrier(*error));
   }
   // What came before the break may tell more ("Too many authentication failures") than the break itself.
   transport_->feed_eof();
@@ -441,14 +452,17 @@ void Hop::end(Error error) {
 }
 
 // What the carrier of our bytes says of the end: its own end, or that it could not connect us.
-Error Hop::through(const Error& error) const {
-  if (!via_.dial) return error;
-  if (std::string own = via_.description + ": "; error.message.starts_with(own)) {
+Error Hop::by_carrier(const Error& error) const {
+  return via_.dial ? through(via_.description, error) : error;
+}
+
+Error Hop::through(const std::string& description, const Error& error) {
+  if (std::string own = description + ": "; error.message.starts_with(own)) {
     return Error{error.code,
-                 "the connection through " + via_.description + " ended: " + error.message.substr(own.size()),
+                 "the connection through " + description + " ended: " + error.message.substr(own.size()),
                  error.hint};
   }
-  return error.context("through " + via_.description);
+  return error.context("through " + description);
 }
 
 Error Hop::with_context(const Error& error) const { return error.context(spec_.describe()); }

@@ -61,6 +61,19 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   // `changed` later.
   void close(Error reason);
 
+  // What is owed for longer than usual puts the connection in doubt: TCP's next try may be seconds away, even
+  // if the path is well again.
+  static constexpr Duration kDoubt = seconds(1);
+  // For the answer to a question about that; a path that is slower gets so many of its own round trips.
+  static constexpr Duration kDoubtPatience = milliseconds(500);
+  static constexpr int kDoubtRoundTrips = 3;
+  // For how long the server has owed us a sign of life; zero: it owes none.
+  Duration owed() const { return state_ == State::kReady ? liveness_.owed(io_.now()) : Duration::zero(); }
+  bool in_doubt() const { return owed() >= kDoubt; }
+  // In doubt: asks, unless it was asked. How much longer the answer may take; zero: it should be here.
+  // `changed` is called when anything comes.
+  Duration question_doubt();
+
   // The way to the server may have gone: the network has changed, or the machine has slept. A ready one asks
   // at once, and is dead or alive within Liveness::kSuspectPatience.
   void suspect();
@@ -81,6 +94,9 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   // A person has a part in the login that is under way.
   bool attended() const { return login_ && (login_->waits_for_person() || login_->needed_person()); }
   std::uint64_t rekeys() const { return transport_ ? transport_->rekeys() : 0; }
+  // The error of a connection that could not be had, or kept, through the hop that `description` names.
+  static Error through(const std::string& description, const Error& error);
+
   // Good in every state, kClosed too.
   HopReport report() const;
   std::size_t output_size() const { return transport_ ? transport_->output().size() : 0; }
@@ -102,7 +118,7 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   void dial();
   // Not over a TCP connection of our own.
   bool is_carried() const { return via_.dial || !spec_.proxy_command.empty(); }
-  Error through(const Error& error) const;
+  Error by_carrier(const Error& error) const;
   void on_dialed(Result<std::unique_ptr<ByteStream>> result);
   void drive();
   bool step();
@@ -156,6 +172,7 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   std::unique_ptr<Timer> channel_timer_;
   std::unique_ptr<Timer> alive_timer_;
   TimePoint alive_due_;  // when alive_timer_ fires
+  bool doubted_ = false;  // somebody wants to know when anything comes
   Liveness liveness_;
 };
 

@@ -82,6 +82,8 @@ class Liveness {
   TimePoint last_heard() const { return last_heard_; }
   // spoke() was called since heard().
   bool waiting() const { return waits_since_ != TimePoint::max(); }
+  // For how long the server has had something to say.
+  Duration owed(TimePoint now) const { return waiting() ? now - waits_since_ : Duration::zero(); }
   // From the last byte that was heard to kDead, at most.
   Duration bound() const { return interval_ + patience_; }
 

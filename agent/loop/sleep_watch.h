@@ -1,12 +1,14 @@
 // SleepWatch: says when the machine, or this process, has slept: a suspended laptop (CLOCK_BOOTTIME runs on
 // then, CLOCK_MONOTONIC does not), or a stopped process (SIGSTOP, a frozen virtual machine). It looks once
-// every kPeriod, so it tells at most that long after the wake-up; a timer that is due fires right then.
+// every kPeriod, and right after a wake-up: on Linux its timer runs by CLOCK_BOOTTIME, so that it is overdue
+// then. Elsewhere it tells at most kPeriod after a machine's wake-up.
 #pragma once
 
 #include <functional>
 #include <memory>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "loop/loop.h"
 #include "stream/io.h"
 
@@ -38,7 +40,7 @@ class SleepGauge {
 
 class SleepWatch {
  public:
-  static constexpr Duration kPeriod = seconds(1);
+  static constexpr seconds kPeriod{1};
 
   SleepWatch(Loop& loop, std::function<void(Duration slept)> woke_up);
   ~SleepWatch();
@@ -49,13 +51,18 @@ class SleepWatch {
   void pretend(Duration slept);
 
  private:
+  struct Block;
+
+  bool start_boot_timer();
   void look();
 
   Loop& loop_;
   std::function<void(Duration)> woke_up_;
   SleepGauge gauge_;
   Duration pretended_{};
-  std::unique_ptr<Timer> timer_;
+  Fd boot_timer_;
+  std::shared_ptr<Block> block_;
+  std::unique_ptr<Timer> timer_;  // where there is no such clock
 };
 
 }  // namespace jump

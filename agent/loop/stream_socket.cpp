@@ -47,7 +47,16 @@ StreamSocket::StreamSocket(Loop& loop, std::shared_ptr<SocketHandle> handle, std
     int on = 1;
     setsockopt(fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     coalescer_.emplace(loop_, fd());
+    reset_if_killed(true);
   }
+}
+
+// Whatever becomes of this process, an end that is none must not look like one: without this, the kernel ends
+// the connections of a process that is killed in good order, half an answer or not.
+void StreamSocket::reset_if_killed(bool on) {
+  if (handle_->kind() != SocketHandle::Kind::kTcp) return;
+  const linger now{on ? 1 : 0, 0};
+  setsockopt(fd(), SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 }
 
 StreamSocket::~StreamSocket() {
@@ -55,6 +64,7 @@ StreamSocket::~StreamSocket() {
   coalescer_.reset();
   handle_->owner = nullptr;
   if (state_ == State::kLingering && queued() == 0) {
+    reset_if_killed(false);
     handle_->close();  // all is with the kernel, which delivers it
   } else {
     handle_->close_with_reset();
@@ -367,6 +377,7 @@ void StreamSocket::end(std::optional<Error> why, bool reset) {
   if (reset) {
     handle_->close_with_reset();
   } else {
+    reset_if_killed(false);
     handle_->close();
   }
   deliver_.schedule();

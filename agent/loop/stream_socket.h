@@ -77,6 +77,7 @@ class StreamSocket final : public ByteStream {
   void discard(std::size_t count);
   // Offers `data`; how many were taken, or nothing when the handler destroyed this object.
   std::optional<std::size_t> offer(ByteView data);
+  void reset_if_killed(bool on);
   void update_reading();
   // What is due to the handler and did not come from libuv just now. Runs deferred.
   void deliver();

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/shell_quoted.h"
 #include "route/bastion_race.h"
+#include "route/carried_dial.h"
 #include "route/failure.h"
 
 namespace jump {
@@ -164,10 +165,13 @@ Host::Host(Io& io, WindowBudget& budget, RouteFinder& routes, HostDirectory& dir
       backoff_(static_cast<std::uint_fast32_t>(std::random_device()())),
       lanes_(lanes),
       lane_(io, budget, contention_, [this] { on_hop_changed(); }),
-      sessions_(io, budget, contention_, *this, [this] { on_hop_changed(); }) {
+      sessions_(io, budget, contention_, *this, [this] { on_hop_changed(); }),
+      rescue_(
+          io, budget, contention_, [this] { on_hop_changed(); }, [this] { return in_doubt(); }) {
   answer_soon_ = io_.deferred([this] { answer_pending(); });
   retry_timer_ = io_.timer([this] { retry(); });
   lane_timer_ = io_.timer([this] { open_lane(); });
+  doubt_timer_ = io_.timer([this] { on_doubt_timer(); });
   contention_->on_met([this] { on_contention(); });
 }
 
@@ -177,7 +181,8 @@ Host::~Host() {
   Error ending{Errc::kClosed, "the agent is shutting down", {}};
   if (leader_) lose_leader(ending, State::kIdle);
   release_followers(ending, State::kIdle);
-  lane_.end(ending);  // before the other, whose place it would take
+  rescue_.end(ending);  // before the other, whose place it would take
+  lane_.end(ending);
   sessions_.end(ending);
   if (hop_) hop_->close(ending);
   answer_all(nullptr);
@@ -218,6 +223,7 @@ std::unique_ptr<Operation> Host::watch(std::function<void()> connected) {
 // Answers those whose answer is known already.
 void Host::answer_pending() {
   if (hop_ && hop_->state() == Hop::State::kClosed) on_hop_changed();
+  if (state_ == State::kReady && !waiters_.empty() && question_doubt()) return;
   if (state_ == State::kReady) return answer_all(nullptr);
   if ((state_ == State::kDown || state_ == State::kIdle) && needs_person()) {
     Error error = *last_error_;
@@ -247,6 +253,8 @@ void Host::nudge() {
     hop_->suspect();
     if (Hop* lane = lane_.ready()) lane->suspect();
     sessions_.suspect();
+    rescue_.nudge();
+    on_heard();
     return;
   }
   if (state_ == State::kConnecting) return redial();
@@ -325,6 +333,7 @@ void Host::on_hop_changed() {
   directory_.host_changed();
   lane_.update();
   sessions_.update();
+  rescue_.update();
   if (!hop_) return;
   if (hop_->state() == Hop::State::kClosed) {
     Error error = break_of_login(hop_->error());
@@ -344,6 +353,7 @@ void Host::on_hop_changed() {
     set_state(State::kReady);
     answer_all(nullptr);
   }
+  if (ready()) on_heard();
 }
 
 void Host::disconnect(const Error& reason) {
@@ -353,8 +363,9 @@ void Host::disconnect(const Error& reason) {
     return leader.disconnect(reason);
   }
   end_race();
-  lane_.close(reason);  // before the other, whose place it would take
   sessions_.close(reason);
+  rescue_.close(reason);  // before the other, whose place it would take
+  lane_.close(reason);
   if (hop_) {
     hop_->close(reason);
     io_.dispose(std::move(hop_));
@@ -370,7 +381,9 @@ void Host::disconnect(const Error& reason) {
 }
 
 void Host::go_down(Error error) {
+  error = break_of_login(std::move(error));
   lane_.close(error);  // it was still logging in
+  rescue_.close(error);
   error_time_ = io_.now();
   const bool was_ready = state_ == State::kReady;
   if (was_ready && error_time_ - since_ >= kStable) backoff_.reset();
@@ -393,7 +406,7 @@ void Host::go_down(Error error) {
 
 // A login that took a person is not begun again without one: it would be a code that nobody asked for.
 Error Host::break_of_login(Error error) const {
-  if (!hop_ || state_ != State::kReady || !hop_->needed_person() || !mends_itself(error)) return error;
+  if (!took_person_.value_or(false) || !mends_itself(error)) return error;
   return Error{Errc::kNeedsPerson, error.message + "; its login takes a person",
                "log in again: jumpctl connect " + shell_quoted(title_)};
 }
@@ -438,18 +451,16 @@ void Host::answer_all(const Error* error) {
 Hop::Via Host::carried(Asker asker) {
   if (!via_) return {};
   Endpoint target{spec()->host, spec()->port, {}};
-  auto dial = [this, asker, target, limit = spec()->connect_timeout](Io::DialResult done) {
-    return via_->acquire(asker, kCarrierTimeout,
-                         [this, target, limit, done = std::move(done)](const Result<Mux*>& mux) {
-                           if (!mux) return done(mux.error());
-                           auto request = ChannelOpen::direct_tcpip(target.host, target.port, "127.0.0.1", 0);
-                           auto channel = (*mux)->open(request, io_.now() + limit, nullptr);
-                           if (!channel) return done(channel.error());
-                           done(std::unique_ptr<ByteStream>(*std::move(channel)));
-                         });
-  };
   std::size_t jumps = route_->steps.size() - 1;
-  return Hop::Via{route_->steps[jumps - 1].spec.describe(), std::move(dial)};
+  std::string description = route_->steps[jumps - 1].spec.describe();
+  auto dial = [this, asker, target, description,
+               limit = spec()->connect_timeout](Io::DialResult done) -> std::unique_ptr<Operation> {
+    auto acquire = [via = via_, asker](Acquired acquired) {
+      return via->acquire(asker, kCarrierTimeout, std::move(acquired));
+    };
+    return std::make_unique<CarriedDial>(io_, acquire, description, target, limit, std::move(done));
+  };
+  return Hop::Via{description, std::move(dial)};
 }
 
 // What this host asks another one for.
@@ -522,6 +533,40 @@ void Host::release_followers(const Error& error, State next) {
   }
 }
 
+// --- a connection in doubt
+// ---------------------------------------------------------------------------------------------------
+
+// Nothing that is connected has answered lately.
+bool Host::in_doubt() const {
+  if (leader_) return ready() && leader_->in_doubt();
+  if (!ready() || !hop_ || !hop_->in_doubt()) return false;
+  const Hop* lane = lane_.ready();
+  return !(lane && !lane->in_doubt()) && !rescue_.ready();
+}
+
+// True: those who wait now are answered when something is heard, or another connection is there.
+bool Host::question_doubt() {
+  if (leader_) return ready() && leader_->question_doubt();
+  if (!in_doubt() || lanes_ == Lanes::kNever || hop_->needed_person()) return false;
+  const Duration patience = hop_->question_doubt();
+  if (patience > Duration::zero()) {
+    doubt_timer_->start(patience);
+    return true;
+  }
+  if (rescue_.busy()) return true;
+  return rescue_.open(*spec(), title_ + "#" + std::to_string(++attempts_), carried(as_a_hop()));
+}
+
+void Host::on_doubt_timer() {
+  if (in_doubt() && !question_doubt()) on_heard();
+}
+
+// Who waits though the host is ready may be answered now.
+void Host::on_heard() {
+  if (!waiters_.empty()) answer_soon_->schedule();
+  for (Host* follower : followers_) follower->on_heard();
+}
+
 // --- the lane
 // ---------------------------------------------------------------------------------------------------
 
@@ -535,7 +580,11 @@ Mux* Host::mux() const {
   if (leader_) return ready() ? fastest()->mux() : nullptr;
   if (!ready() || !hop_ || hop_->state() != Hop::State::kReady) return nullptr;
   Hop* lane = lane_.ready();
-  if (!lane) return &hop_->mux();
+  if (hop_->in_doubt()) {
+    if (lane && !lane->in_doubt()) return &lane->mux();
+    if (Hop* rescue = rescue_.ready()) return &rescue->mux();
+  }
+  if (!lane || lane->in_doubt()) return &hop_->mux();
   TimePoint now = io_.now();
   bool evade = lane->mux().bulk_channels(now) < hop_->mux().bulk_channels(now);
   return evade ? &lane->mux() : &hop_->mux();
@@ -585,10 +634,12 @@ void Host::dial_further(Lane& lane) {
 // Its channels go on, the next ones need no login. If the break was the network's, the lane's own end
 // follows.
 bool Host::promote_lane(const Error& error) {
-  hop_ = lane_.take();
+  Hop* lane = lane_.ready();
+  Hop* rescue = rescue_.ready();
+  hop_ = rescue && (!lane || lane->in_doubt()) ? rescue_.take() : lane_.take();
   if (!hop_) return false;
   log::info("{}: {}; its second connection takes over", title_, error.message);
-  hop_->mux().probe(io_.now());  // finds out now, not at the next sign of life
+  hop_->suspect();  // finds out now, not at the next sign of life
   return true;
 }
 

@@ -5,7 +5,8 @@
 //
 // While bulk fills the connection and others want to use it, a second one, the Lane, is opened in the
 // background if the login needed no person, and new channels go to whichever carries less bulk. When the
-// first one breaks, a lane that is ready takes its place.
+// first one breaks, a lane that is ready takes its place. While the connection is in doubt (it owes an
+// answer), who asks waits until it answers, or until a further one does, which is dialled then: see Rescue.
 //
 // Behind a jump host it goes through the Host of that one, as a channel of it; so whatever is behind one
 // bastion shares its connection. When another name means the same server by the same way, and is connected or
@@ -22,8 +23,8 @@
 // acquire() is answered once, within its timeout, or cancelled; nobody waits for a lane. A user's request
 // hears of the first failure; a connection waits on while the host is away, and makes it dial again. A failed
 // login that a person has to mend (wrong key, unknown host key, a question that nobody answered) is tried
-// again for a user only. A user who came to a login too late to be asked what it had asked in vain gets
-// another.
+// again for a user only, and so is one that took a person the last time, whatever failed since. A user who
+// came to a login too late to be asked what it had asked in vain gets another.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +40,7 @@
 #include "base/result.h"
 #include "hop/hop.h"
 #include "route/lane.h"
+#include "route/rescue.h"
 #include "route/route.h"
 #include "route/session_pool.h"
 #include "stream/io.h"
@@ -141,6 +143,7 @@ class Host final : private SessionPool::Source {
   bool ready() const { return state_ == State::kReady; }
   const Hop* hop() const { return hop_.get(); }
   const Lane& lane() const { return lane_; }
+  const Rescue& rescue() const { return rescue_; }
   // Where the next channel is best opened: of the connections that are ready, the one with the fewest bulk
   // channels. Null unless connected.
   Mux* mux() const;
@@ -211,6 +214,10 @@ class Host final : private SessionPool::Source {
   void on_hop_changed();
   void answer_all(const Error* error);
   void answer_pending();
+  bool in_doubt() const;
+  bool question_doubt();
+  void on_doubt_timer();
+  void on_heard();
   void go_down(Error error);
   void retry();
   void retry_at(TimePoint when);
@@ -243,6 +250,7 @@ class Host final : private SessionPool::Source {
   Duration redial_age_ = kFreshDial;
   bool wanted_ = false;
   bool kept_ = false;    // it was connected for such a one: it comes back by itself
+  std::optional<bool> took_person_;  // its last successful login; none: there was none
   std::uint64_t logins_ = 0;
   std::uint64_t attempts_ = 0;
   std::unique_ptr<Operation> resolving_;
@@ -253,7 +261,6 @@ class Host final : private SessionPool::Source {
   std::shared_ptr<BastionRace> race_;  // of a bastion, while it looks for a member
   std::string serving_;
   std::optional<Duration> round_trip_;  // of the last connection
-  std::optional<bool> took_person_;
   bool left_unanswered_ = false;
   std::unique_ptr<Operation> following_;  // the leader's answer is awaited
   std::vector<Host*> followers_;          // whose leader this is
@@ -266,6 +273,8 @@ class Host final : private SessionPool::Source {
   std::list<Watcher*> watchers_;  // each belongs to whoever watches
   std::unique_ptr<Deferred> answer_soon_;
   std::unique_ptr<Timer> retry_timer_;
+  Rescue rescue_;
+  std::unique_ptr<Timer> doubt_timer_;
   std::unique_ptr<Timer> lane_timer_;
   TimePoint lane_decision_ = TimePoint::max();  // contention has to last until then
 };

@@ -16,6 +16,9 @@
 namespace jump {
 namespace {
 
+// Debian's ssh takes it for ServerAliveInterval where BatchMode is on: nobody has chosen it, and it is far longer
+// than our own.
+constexpr long kBatchModeInterval = 300;
 // ConnectTimeout, ServerAliveInterval and such: what is longer is a mistake, and no sum of these may
 // overflow.
 constexpr long kMaxSeconds = 365L * 24 * 3600;
@@ -166,7 +169,9 @@ Status Reader::read_way() {
     spec_.traffic_class = traffic_class(values.front());
   }
   if (long limit = dump_.number("connecttimeout", 0, 1, kMaxSeconds)) spec_.connect_timeout = seconds(limit);
-  spec_.alive_interval = seconds(dump_.number("serveraliveinterval", 0, 0, kMaxSeconds));
+  const long interval = dump_.number("serveraliveinterval", 0, 0, kMaxSeconds);
+  const bool by_batch_mode = interval == kBatchModeInterval && dump_.flag("batchmode", false);
+  spec_.alive_interval = seconds(by_batch_mode ? 0 : interval);
   spec_.alive_count_max =
       static_cast<int>(std::max(1L, dump_.number("serveralivecountmax", 3, -kMaxCount, kMaxCount)));
   return {};

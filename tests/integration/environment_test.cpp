@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
+#include <functional>
 #include <thread>
 
 #include "support/eventually.h"
@@ -186,6 +188,85 @@ TEST(Environment, ADirectoryThatOthersCanWriteIsWaitedFor) {
   EXPECT_FALSE(fs::exists(agent.socket_path()));
   ASSERT_EQ(::chmod(agent.socket_dir().c_str(), 0700), 0);
   EXPECT_TRUE(eventually([&] { return agent.serving(); }, seconds(20)));
+}
+
+// `up` fails with a message that names the directory and what is wrong with it, and works when that is mended.
+void expect_refused_until(AgentProcess& agent, const std::string& what, const std::function<void()>& mend) {
+  const ProcessResult refused = agent.up();
+  EXPECT_EQ(refused.exit_status, 1) << refused.describe();
+  EXPECT_TRUE(contains(refused.err + refused.out, agent.socket_dir())) << refused.describe();
+  EXPECT_TRUE(contains(refused.err + refused.out, what)) << refused.describe();
+  EXPECT_FALSE(agent.serving());
+  mend();
+  EXPECT_TRUE(agent.up().ok());
+  EXPECT_TRUE(agent.down().ok());
+}
+
+TEST(Environment, ARuntimeDirectoryThatOthersCanEnterIsRefusedWithTheCure) {
+  Lab lab;
+  AgentProcess& agent = lab.cold_agent();
+  fs::create_directory(agent.socket_dir());
+  ASSERT_EQ(::chmod(agent.socket_dir().c_str(), 0755), 0);
+  expect_refused_until(agent, "chmod 700", [&] { ::chmod(agent.socket_dir().c_str(), 0700); });
+}
+
+TEST(Environment, ARuntimeDirectoryOfSomebodyElseIsRefused) {
+  if (getuid() != 0) GTEST_SKIP() << "giving a directory away is root's";
+  constexpr uid_t kNobody = 65534;
+  Lab lab;
+  AgentProcess& agent = lab.cold_agent();
+  fs::create_directory(agent.socket_dir());
+  ASSERT_EQ(::chmod(agent.socket_dir().c_str(), 0700), 0);
+  ASSERT_EQ(::chown(agent.socket_dir().c_str(), kNobody, kNobody), 0);
+  expect_refused_until(agent, "it belongs to uid 65534",
+                       [&] { EXPECT_EQ(::chown(agent.socket_dir().c_str(), 0, 0), 0); });
+}
+
+TEST(Environment, AFileInPlaceOfTheRuntimeDirectoryIsRefused) {
+  Lab lab;
+  AgentProcess& agent = lab.cold_agent();
+  std::ofstream(agent.socket_dir()) << "not a directory";
+  expect_refused_until(agent, "not a directory", [&] { fs::remove(agent.socket_dir()); });
+}
+
+// The directory changes hands while the agent runs: what it carries goes on, and the socket comes back.
+TEST(Environment, ARuntimeDirectoryThatIsGivenAwayIsWaitedFor) {
+  if (getuid() != 0) GTEST_SKIP() << "giving a directory away is root's";
+  Lab lab;
+  TcpService echo(TcpService::echo());
+  AgentProcess& agent = lab.agent();
+  const std::uint16_t port = agent.forward_port(Lab::kBastion, echo.port());
+  fs::remove(agent.socket_path());
+  ASSERT_EQ(::chown(agent.socket_dir().c_str(), 65534, 65534), 0);
+  EXPECT_TRUE(eventually([&] { return contains(agent.log(), "it belongs to uid 65534"); }, seconds(20)));
+  EXPECT_TRUE(echoes(port));
+  ASSERT_EQ(::chown(agent.socket_dir().c_str(), 0, 0), 0);
+  EXPECT_TRUE(eventually([&] { return agent.serving(); }, seconds(20)));
+}
+
+// No part of the agent wants /tmp: in a mount namespace where that cannot be written to, all is as ever.
+TEST(Environment, WithoutTmpAllIsAsEver) {
+  if (getuid() != 0) GTEST_SKIP() << "mounting is root's";
+  Lab lab;
+  TcpService echo(TcpService::echo());
+  AgentProcess& agent = lab.cold_agent();
+  // What the test has there is seen at another place, and what is there is seen by nobody.
+  const std::string hide = "mount --bind /tmp /mnt && mount -t tmpfs -o ro,size=4k none /tmp && exec ";
+  const auto moved = [](const std::string& path) { return "/mnt" + path.substr(std::string("/tmp").size()); };
+  Environment environment = agent.environment();
+  for (auto& [name, value] : environment) {
+    if (value.starts_with("/tmp/")) value = moved(value);
+  }
+  std::string config = read_file(lab.ssh_config());
+  for (std::size_t at = 0; (at = config.find("/tmp/", at)) != std::string::npos;) config.replace(at, 5, "/mnt/");
+  const std::string file = lab.directory().write("config_without_tmp", config);
+  if (!file.starts_with("/tmp/")) GTEST_SKIP() << "the tests' own files are not in /tmp";
+  Process process({"unshare", "-m", "sh", "-c", hide + agent_program() + " run -F " + moved(file)}, environment);
+  if (!eventually([&] { return agent.serving() || !process.running(); }, seconds(20)) || !process.running())
+    GTEST_SKIP() << "no mount namespaces here: " << process.err();
+  EXPECT_TRUE(echoes(agent.forward_port(Lab::kBastion, echo.port()))) << process.err();
+  EXPECT_TRUE(agent.jumpagent({"down"}).ok());
+  EXPECT_EQ(process.wait(seconds(20)), 0);
 }
 
 TEST(Environment, AMissingRuntimeDirectoryIsMade) {

@@ -50,6 +50,8 @@ class FarNetwork {
     here_ = net + std::to_string(first + 1);
     must({"ip", "link", "add", here, "type", "veth", "peer", "name", "eth0", "netns", name_});
     must({"ip", "addr", "add", net + std::to_string(first + 1) + "/30", "dev", here});
+    // While the link is down, nothing of ours goes out of this machine.
+    must({"ip", "route", "add", "unreachable", bastion_ + "/32", "metric", "9999"});
     must({"ip", "link", "set", here, "up"});
     must({"ip", "-n", name_, "addr", "add", bastion_ + "/30", "dev", "eth0"});
     must({"ip", "-n", name_, "link", "set", "eth0", "up"});
@@ -61,6 +63,7 @@ class FarNetwork {
       for (pid_t pid : process_descendants((*each)->pid())) ::kill(pid, SIGKILL);
       each->reset();
     }
+    run_process({"ip", "route", "del", "unreachable", bastion_ + "/32", "metric", "9999"}, seconds(20));
     run_process({"ip", "netns", "del", name_}, seconds(20));
     std::error_code ignored;
     std::filesystem::remove_all("/etc/netns/" + name_, ignored);

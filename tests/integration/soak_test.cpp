@@ -19,6 +19,7 @@
 #include "support/lab.h"
 #include "support/proc_info.h"
 #include "support/reserved_port.h"
+#include "support/soak_client.h"
 #include "support/soak_target.h"
 
 namespace jump::test {
@@ -26,7 +27,6 @@ namespace {
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
 constexpr std::size_t kClients = 24;
-constexpr std::size_t kMaxComplaints = 10;
 constexpr int kPrewarm = 4;
 constexpr const char* kOther = "other";
 constexpr Duration kSettleDeadline = seconds(60);
@@ -34,98 +34,6 @@ constexpr Duration kSettleDeadline = seconds(60);
 // windows that happened to be full together. AddressSanitizer keeps 256 MiB of freed memory on top of that;
 // its build finds leaks by its own means.
 constexpr std::size_t kMemoryMargin = (kSanitized ? 384 : 24) * kMiB;
-
-// Where a client may connect.
-struct Door {
-  std::uint16_t port = 0;
-  std::string path;
-
-  std::optional<Socket> connect() const {
-    return path.empty() ? Socket::connect_tcp(port, seconds(60)) : Socket::connect_unix(path);
-  }
-};
-
-struct Tally {
-  std::uint64_t connections = 0, complete = 0, cut = 0, broken = 0, abandoned = 0, refused = 0;
-  std::uint64_t bytes = 0;
-  std::vector<std::string> complaints;
-
-  void complain(const std::string& text) {
-    if (complaints.size() < kMaxComplaints) complaints.push_back(text);
-  }
-  void operator+=(const Tally& other) {
-    connections += other.connections;
-    complete += other.complete;
-    cut += other.cut;
-    broken += other.broken;
-    abandoned += other.abandoned;
-    refused += other.refused;
-    bytes += other.bytes;
-    for (const std::string& text : other.complaints) complain(text);
-  }
-};
-
-// One thread's life: a connection after the other until the time is over.
-class SoakClient {
- public:
-  SoakClient(std::uint64_t seed, const std::vector<Door>& doors, const Door& closed)
-      : random_(seed), doors_(doors), closed_(closed) {}
-
-  Tally run(TimePoint until) {
-    while (Clock::now() < until) {
-      const std::uint64_t kind = random_() % 100;
-      const Door& door = kind < 5 ? closed_ : doors_[random_() % doors_.size()];
-      std::optional<Socket> socket = door.connect();
-      if (!socket) {
-        tally_.complain("a forward's door refused a connection");
-        continue;
-      }
-      tally_.connections++;
-      if (kind < 5) {
-        be_refused(*socket);
-      } else if (kind < 10) {
-        abandon(*socket);
-      } else {
-        carry_out(*socket, SoakPlan::draw(random_));
-      }
-    }
-    return std::move(tally_);
-  }
-
- private:
-  void be_refused(Socket& socket) {
-    const Received received = socket.receive_all();
-    tally_.refused++;
-    if (!received.ended() || !received.bytes.empty()) tally_.complain("a target that refuses was heard");
-  }
-
-  // Leaves in the middle of the plan, or without a word.
-  void abandon(Socket& socket) {
-    const Bytes some(random_() % 2 ? 7 : 0);
-    socket.send_all(some);
-    if (random_() % 2) socket.reset();
-    tally_.abandoned++;
-  }
-
-  void carry_out(Socket& socket, const SoakPlan& plan) {
-    std::uint64_t moved = 0;
-    SoakEnd end = SoakEnd::kBroken;
-    if (socket.send_all(plan.encode())) end = play(socket, plan.client, &moved);
-    tally_.bytes += moved;
-    if (end == SoakEnd::kComplete) tally_.complete++;
-    if (end == SoakEnd::kCut) tally_.cut++;
-    if (end == SoakEnd::kBroken) tally_.broken++;
-    if (plan.orderly() ? end == SoakEnd::kComplete : end < SoakEnd::kWrong) return;
-    std::ostringstream text;
-    text << soak_end_name(end) << " at the client after " << moved << " bytes: " << plan;
-    tally_.complain(text.str());
-  }
-
-  std::mt19937_64 random_;
-  const std::vector<Door>& doors_;
-  const Door& closed_;
-  Tally tally_;
-};
 
 // Two bastions; targets on TCP and on a Unix socket; forwards of each kind between them.
 class Scene {
@@ -239,7 +147,7 @@ Tally soak(Scene& scene, std::uint64_t seed, Duration duration, Memory& memory) 
   std::vector<std::future<Tally>> clients;
   for (std::size_t i = 0; i < kClients; ++i) {
     clients.push_back(std::async(std::launch::async, [&scene, seed, i, end] {
-      return SoakClient(seed + i, scene.doors(), scene.closed()).run(end);
+      return SoakClient(seed + i, scene.doors(), &scene.closed()).run(end);
     }));
   }
   watch(scene, duration / 10, memory);
@@ -276,11 +184,9 @@ void expect_nothing_left(Scene& scene, std::size_t descriptors) {
 
 std::string report(const Tally& tally, const Memory& memory, const nlohmann::json& status) {
   std::ostringstream out;
-  out << "soak: " << tally.connections << " connections: " << tally.complete << " complete, " << tally.cut
-      << " cut here, " << tally.broken << " there, " << tally.abandoned << " abandoned, " << tally.refused
-      << " refused; " << tally.bytes / kMiB << " MiB\nsoak: memory " << memory.at_first / 1024
-      << " KiB, after a tenth " << memory.early / 1024 << " KiB, at the end " << memory.at_last / 1024
-      << " KiB; at most " << memory.most_held / 1024 << " KiB held for clients\n";
+  out << "soak: " << tally.describe() << "\nsoak: memory " << memory.at_first / 1024 << " KiB, after a tenth "
+      << memory.early / 1024 << " KiB, at the end " << memory.at_last / 1024 << " KiB; at most "
+      << memory.most_held / 1024 << " KiB held for clients\n";
   for (const auto& host : status.at("hosts")) out << "soak: " << host << "\n";
   return std::move(out).str();
 }

@@ -68,7 +68,9 @@ class AskingSim : public testing::Test {
       return output;
     });
     io.on_dial("10.0.0.5:22", [this](std::unique_ptr<ByteStream> stream) {
+      if (away) return stream->abort();
       sshds.push_back(std::make_unique<SimSshd>());
+      if (want_password) sshds.back()->want_password();
       sshds.back()->serve(std::move(stream), false);
     });
   }
@@ -95,6 +97,8 @@ class AskingSim : public testing::Test {
   SimIo io;
   Person person{io};
   const std::string known_hosts = testing::TempDir() + "/jump_asking_known_hosts." + std::to_string(getpid());
+  bool away = false;  // the server's machine resets every connection
+  bool want_password = false;
   std::vector<std::unique_ptr<SimSshd>> sshds;
   std::unique_ptr<Hosts> hosts =
       std::make_unique<Hosts>(io, "", Host::Lanes::kNever, WindowBudget::kDefaultCap, &person);
@@ -118,6 +122,28 @@ TEST_F(AskingSim, WhatAPersonDeclinedIsTriedAgainForAUserOnly) {
   for (Asker asker : {Asker::kConnection, Asker::kUpkeep, Asker::kHop})
     EXPECT_EQ(settled(acquire("door", asker)), "cancelled");
   EXPECT_EQ(person.asked.size(), 1U);
+  EXPECT_EQ(settled(acquire("door", Asker::kUser)), "ready");
+}
+
+// Whatever fails after the break: the way that is back is no reason to log in, nor is somebody who asked
+// before.
+TEST_F(AskingSim, ALoginThatTookAPersonIsTriedAgainForAUserOnly) {
+  want_password = true;
+  person.answers = {"yes", "code"};
+  EXPECT_EQ(settled(acquire("door", Asker::kUser)), "ready");
+  away = true;
+  sshds[0]->die();
+  io.settle();
+  EXPECT_EQ(settled(acquire("door", Asker::kConnection)), "needs_person");
+  EXPECT_EQ(settled(acquire("door", Asker::kUser)), "needs_person");  // it cannot be reached
+  away = false;
+  (*hosts->get("door"))->nudge();
+  io.advance(seconds(120));
+  EXPECT_EQ(settled(acquire("door", Asker::kConnection)), "needs_person");
+  EXPECT_EQ(sshds.size(), 1U);
+  EXPECT_EQ(person.asked.size(), 2U);
+  std::remove(known_hosts.c_str());  // each of these servers has a key of its own
+  person.answers = {"yes", "code"};
   EXPECT_EQ(settled(acquire("door", Asker::kUser)), "ready");
 }
 

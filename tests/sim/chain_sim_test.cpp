@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "auth/base64.h"
+#include "route/carried_dial.h"
 #include "route/hosts.h"
 #include "sim/sim_sshd.h"
 #include "support/sim_io.h"
@@ -59,6 +60,7 @@ class ChainSim : public testing::Test {
     SimSshd& sshd = *sshds[name].back();
     keys_ += name + ".example ssh-ed25519 " + base64_encode(sshd.host_key_blob()) + "\n";
     write_known_hosts();
+    sshd.loses([this](const std::string& host) { return host.substr(0, host.find('.')) == unanswered; });
     sshd.reach([this](const std::string& host, std::uint32_t) -> std::unique_ptr<ByteStream> {
       const std::string target = host.substr(0, host.find('.'));
       if (away == target || !next_.contains(target)) return nullptr;
@@ -98,6 +100,7 @@ class ChainSim : public testing::Test {
 
   SimIo io;
   std::string away;           // a server that cannot be reached from its bastion
+  std::string unanswered;     // a server of which its bastion hears nothing
   std::string closed_to_all;  // a server that refuses every login
   std::map<std::string, std::vector<std::unique_ptr<SimSshd>>> sshds;
   std::unique_ptr<Hosts> hosts = std::make_unique<Hosts>(io, "");
@@ -180,6 +183,36 @@ TEST_F(ChainSim, WhereTheChainBreaksIsNamed) {
   EXPECT_THAT(closed.error->message, HasSubstr("jump host b (alice@b.example:22): authentication failed"));
   EXPECT_EQ(closed.error->code, Errc::kAuth);
   EXPECT_EQ(dials("c"), 0u);
+}
+
+// The path behind a jump host was cut and is back; that one's own TCP would try again much later.
+TEST_F(ChainSim, AnOpenWithoutAnAnswerIsAskedForAgain) {
+  ask("a");
+  io.settle();
+  unanswered = "b";
+  Request& b = ask("b");
+  io.advance(seconds(1));
+  EXPECT_EQ(b.answers, 0);
+  EXPECT_EQ(sshds["a"][0]->opens(), 1u);
+  unanswered.clear();
+  io.advance(CarriedDial::kAnew);
+  EXPECT_TRUE(b.ready());
+  EXPECT_EQ(sshds["a"][0]->opens(), 2u);
+  EXPECT_EQ(dials("b"), 1u);
+}
+
+TEST_F(ChainSim, AnOpenThatIsNeverAnsweredIsGivenUpInTimeAndHoldsFewChannels) {
+  ask("a");
+  io.settle();
+  unanswered = "b";
+  Request& b = ask("b");
+  io.advance(milliseconds(9900));
+  EXPECT_EQ(b.answers, 0);
+  EXPECT_GE(sshds["a"][0]->opens(), 4u);
+  io.advance(milliseconds(200));
+  ASSERT_TRUE(b.error);
+  EXPECT_THAT(b.error->message, HasSubstr("through a (alice@a.example:22)"));
+  EXPECT_EQ(b.error->code, Errc::kTimeout);
 }
 
 // Whichever server hangs, and whoever has lost interest: its deadline ends it, and only it.

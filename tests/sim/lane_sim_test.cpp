@@ -318,6 +318,99 @@ TEST_F(LaneSim, ALaneTakesThePlaceOfAConnectionThatBreaks) {
   EXPECT_TRUE(next.got->closed && next.got->error);
 }
 
+// --- a connection in doubt
+
+// One that has owed an answer for long enough.
+class DoubtSim : public LaneSim {
+ protected:
+  Line doubted() {
+    Line line = open();
+    sshds[0]->hang();
+    line.channel->write(as_bytes("k"));
+    io.advance(Hop::kDoubt + milliseconds(1));
+    return line;
+  }
+  // Somebody who asks, until there is an answer.
+  struct Request {
+    std::unique_ptr<Operation> operation;
+    std::optional<Result<Mux*>> answer;
+  };
+  std::unique_ptr<Request> ask() {
+    auto request = std::make_unique<Request>();
+    request->operation =
+        host().acquire(Host::Asker::kConnection, seconds(10),
+                       [at = request.get()](Result<Mux*> mux) { at->answer = std::move(mux); });
+    io.settle();
+    return request;
+  }
+};
+
+TEST_F(DoubtSim, WhoAsksIsServedByAnotherConnectionAndTheFirstIsLeftAlone) {
+  Line line = doubted();
+  auto request = ask();
+  EXPECT_FALSE(request->answer) << "not given to the one in doubt";
+  EXPECT_EQ(dials, 1);
+  io.advance(Hop::kDoubtPatience);
+  ASSERT_TRUE(request->answer && *request->answer);
+  EXPECT_EQ(dials, 2);
+  EXPECT_NE(**request->answer, host().first_mux());
+  Line next = open();
+  EXPECT_TRUE(echoes(next));
+  EXPECT_EQ(dials, 2);
+  EXPECT_FALSE(line.got->closed);
+  // When the first one is found dead, the other takes its place.
+  io.advance(Liveness::kInterval + Liveness::kPatience);
+  EXPECT_TRUE(line.got->closed && line.got->error);
+  EXPECT_TRUE(host().ready());
+  EXPECT_TRUE(echoes(next));
+  EXPECT_EQ(host().logins(), 1u);
+}
+
+TEST_F(DoubtSim, AnAnswerEndsTheDoubtAndNothingIsDialled) {
+  Line line = doubted();
+  auto request = ask();
+  io.advance(Hop::kDoubtPatience / 2);
+  sshds[0]->go_on();
+  io.settle();
+  ASSERT_TRUE(request->answer && *request->answer);
+  EXPECT_EQ(**request->answer, host().first_mux());
+  io.advance(seconds(5));
+  EXPECT_EQ(dials, 1);
+}
+
+TEST_F(DoubtSim, WhatIsNoLongerNeededEnds) {
+  Line line = doubted();
+  auto request = ask();
+  io.advance(Hop::kDoubtPatience);
+  ASSERT_TRUE(request->answer);
+  sshds[0]->go_on();
+  io.advance(2 * Rescue::kLookGap);
+  EXPECT_TRUE(host().rescue().hops().empty());
+  EXPECT_TRUE(sshds[1]->ended());
+  EXPECT_TRUE(echoes(line));
+}
+
+TEST_F(DoubtSim, OneThatCannotBeDialledIsTriedOnceASecondAndThoseWhoWaitAreRefusedInTime) {
+  Line line = doubted();
+  away = true;
+  auto request = ask();
+  io.advance(seconds(4));
+  EXPECT_GE(dials, 3);
+  EXPECT_LE(dials, 6);
+  io.advance(seconds(7));
+  ASSERT_TRUE(request->answer);
+  EXPECT_FALSE(*request->answer);
+}
+
+TEST_F(DoubtSim, WithoutLanesThereIsNoOther) {
+  use(Host::Lanes::kNever);
+  Line line = doubted();
+  auto request = ask();
+  io.advance(seconds(2));
+  EXPECT_TRUE(request->answer);
+  EXPECT_EQ(dials, 1);
+}
+
 TEST_F(LaneSim, BothEndAtOnceAndTheHostComesBack) {
   Line typist;
   Line bulk = with_lane(typist);

@@ -40,6 +40,9 @@ class SimSshd final : public StreamHandler {
   using Reach = std::function<std::unique_ptr<ByteStream>(const std::string& host, std::uint32_t port)>;
   void reach(Reach reach) { reach_ = std::move(reach); }
 
+  // The hosts that it hears nothing of when it connects to them.
+  void loses(std::function<bool(const std::string& host)> lost) { lost_ = std::move(lost); }
+
   // From now on a login takes a signature; whose, and whether it is right, does not matter.
   void want_signature() { wants_signature_ = true; }
 
@@ -48,6 +51,8 @@ class SimSshd final : public StreamHandler {
   // As when the directory of users hangs: no login is answered.
   void ignore_logins() { ignores_logins_ = true; }
   std::size_t logins() const { return logins_; }  // that were let in
+  // From now on a login takes a password; which, does not matter.
+  void want_password() { wants_password_ = true; }
 
   std::size_t open_channels() const { return channels_.size(); }
   std::size_t opens() const { return opens_; }  // asked for, ever
@@ -76,10 +81,19 @@ class SimSshd final : public StreamHandler {
   void die_after(std::size_t bytes) { left_to_live_ = bytes; }
   // As a server that hangs: bytes are taken and nothing is answered.
   void hang() { hanging_ = true; }
+  // It takes up what it was sent meanwhile.
+  void go_on() {
+    hanging_ = false;
+    server_.feed(std::exchange(unheard_, {}));
+    answer();
+  }
   bool ended() const { return ended_; }
 
   std::size_t on_data(ByteView data) override {
-    if (hanging_) return data.size();
+    if (hanging_) {
+      unheard_.insert(unheard_.end(), data.begin(), data.end());
+      return data.size();
+    }
     if (left_to_live_ != SIZE_MAX) {
       std::size_t part = std::min(left_to_live_, data.size());
       left_to_live_ -= part;
@@ -244,6 +258,9 @@ class SimSshd final : public StreamHandler {
     if (wants_code_ && method == "keyboard-interactive")
       return send(WireWriter().u8(60).string("").string("").string("").u32(1).string("Code: ").boolean(false));
     if (wants_code_) return send(WireWriter().u8(51).string("keyboard-interactive").boolean(false));
+    if (wants_password_)
+      return method == "password" ? send(WireWriter().u8(52))
+                                  : send(WireWriter().u8(51).string("password").boolean(false));
     bool is_signed = by_key && in.boolean();
     if (closed_to_all_ || (wants_signature_ && !by_key)) {
       return send(WireWriter().u8(51).string("publickey").boolean(false));
@@ -262,7 +279,7 @@ class SimSshd final : public StreamHandler {
     in.u32();
     std::string host(in.text());
     channel.port = in.u32();
-    if (channel.port == kHole) return;
+    if (channel.port == kHole || (lost_ && lost_(host))) return;
     const bool beyond = channel.port > kRefuse;
     std::unique_ptr<ByteStream> stream = beyond && reach_ ? reach_(host, channel.port) : nullptr;
     if (channel.port == kRefuse || (beyond && reach_ && !stream)) {
@@ -316,6 +333,7 @@ class SimSshd final : public StreamHandler {
 
   TestServer server_;
   Reach reach_;
+  std::function<bool(const std::string&)> lost_;
   std::unique_ptr<ByteStream> stream_;
   ByteQueue output_;
   std::map<std::uint32_t, Channel> channels_;
@@ -325,7 +343,9 @@ class SimSshd final : public StreamHandler {
   bool closed_to_all_ = false;
   bool wants_signature_ = false, wants_code_ = false, ignores_logins_ = false;
   std::size_t logins_ = 0;
+  bool wants_password_ = false;
   bool hanging_ = false;
+  Bytes unheard_;  // while it hangs
   bool ended_ = false;
 };
 

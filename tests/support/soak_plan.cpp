@@ -90,7 +90,7 @@ class Player {
   SoakEnd play() {
     while (!end_ && !(got_end_ && sent_end_)) step();
     if (end_) return *end_;
-    return incoming_.left() == 0 ? SoakEnd::kComplete : SoakEnd::kBroken;
+    return incoming_.left() == 0 ? SoakEnd::kComplete : SoakEnd::kShort;
   }
 
  private:
@@ -272,7 +272,7 @@ std::ostream& operator<<(std::ostream& out, const SoakPlan& plan) {
 }
 
 const char* soak_end_name(SoakEnd end) {
-  static constexpr const char* kNames[] = {"complete", "cut", "broken", "wrong bytes", "stuck"};
+  static constexpr const char* kNames[] = {"complete", "cut", "broken", "short", "wrong bytes", "stuck"};
   return kNames[static_cast<int>(end)];
 }
 

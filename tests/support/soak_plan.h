@@ -57,7 +57,8 @@ std::ostream& operator<<(std::ostream& out, const SoakPlan& plan);
 enum class SoakEnd {
   kComplete,  // all sent, all received, both ends told
   kCut,       // by this side, as planned
-  kBroken,    // reset, or ended with bytes missing
+  kBroken,    // reset
+  kShort,     // ended in good order with bytes missing
   kWrong,     // a byte that was not the pattern's, or more bytes than there should be
   kStuck,     // nothing moved for longer than a plan explains
 };

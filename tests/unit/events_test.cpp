@@ -125,9 +125,9 @@ TEST(EntityTable, KnowsAgesAndCountersAndTakesAllElseForState) {
   std::set<std::string> ages, counters;
   proto::HostStatus with_rtt = host("a");
   with_rtt.rtt = 0.5;
-  with_rtt.heard_age = 1;
+  with_rtt.heard_age = with_rtt.unanswered = 1;
   sort_fields(with_rtt, &ages, &counters);
-  EXPECT_EQ(ages, (std::set<std::string>{"age", "error_age", "heard_age"}));
+  EXPECT_EQ(ages, (std::set<std::string>{"age", "error_age", "heard_age", "unanswered"}));
   EXPECT_EQ(counters,
             (std::set<std::string>{"answers_owed", "bytes_in", "bytes_out", "channels", "channels_closing",
                                    "channels_opening", "held_in", "lane_logins", "largest_window", "logins",

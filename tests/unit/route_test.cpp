@@ -289,6 +289,17 @@ TEST(RouteFinder, CirclesAreShownAndLengthIsBounded) {
   EXPECT_EQ(config.route("h0").find("h0: more than 16 hosts on the way: h0 → h1"), 0u) << config.route("h0");
 }
 
+// Debian's ssh: a script is to notice a dead server within a quarter of an hour. We do sooner.
+TEST(SshConfigDump, TheAliveIntervalOfBatchModeIsNobodysChoice) {
+  const auto interval = [](const std::string& lines) {
+    auto spec = parse_ssh_config_dump("hostname h\n" + lines, "h", alice());
+    return spec ? spec->alive_interval : seconds(-1);
+  };
+  EXPECT_EQ(interval("batchmode yes\nserveraliveinterval 300\n"), seconds(0));
+  EXPECT_EQ(interval("batchmode yes\nserveraliveinterval 299\n"), seconds(299));
+  EXPECT_EQ(interval("batchmode no\nserveraliveinterval 300\n"), seconds(300));
+}
+
 TEST(SshConfigDump, NonsenseIsAnErrorAndOddNumbersAreDefaults) {
   EXPECT_FALSE(parse_ssh_config_dump("", "h", alice()));
   EXPECT_FALSE(parse_ssh_config_dump("hostname\n\n \n", "h", alice()));
