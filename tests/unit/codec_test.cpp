@@ -112,6 +112,9 @@ AgentStatus full_agent() {
   m.window_held = 16;
   m.sessions_refused = 19;
   m.sessions_total = 20;
+  m.mux_clients = 21;
+  m.mux_clients_refused = 22;
+  m.mux_clients_total = 23;
   m.state_file = "/st";
   m.state_problem = "bad";
   return m;
@@ -137,7 +140,8 @@ TEST(Codec, WritesEveryField) {
   EXPECT_EQ(encode(full_agent()).dump(),
             R"({"accept_pauses":14,"build":"","clients":3,"clients_cut_off":9,"clients_over_limit":10,)"
             R"("clients_refused":4,"clients_total":8,"config":"","descriptor_limit":13,"descriptors":7,)"
-            R"("instance":"i","log_lost":0,"loop_lag_max":0.5,"loop_lag_mean":0.25,"memory":6,"options":[],"peers_turned_away":11,"pid":1,)"
+            R"("instance":"i","log_lost":0,"loop_lag_max":0.5,"loop_lag_mean":0.25,"memory":6,"mux_clients":21,"mux_clients_refused":22,)"
+            R"("mux_clients_total":23,"options":[],"peers_turned_away":11,"pid":1,)"
             R"("protocol_errors":5,"requests_paused":12,"sessions_refused":19,"sessions_total":20,"socket":"/s","ssh_config":"",)"
             R"("state":"running","state_file":"/st","state_problem":"bad","supervised":false,"uptime":2.0,)"
             R"("version":"0.1.0","watchers":0,"watchers_lagged":0,"window_budget":15,"window_held":16})");
