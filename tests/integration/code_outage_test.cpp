@@ -18,7 +18,7 @@ using ::testing::HasSubstr;
 
 constexpr const char* kHost = "vault";
 // More than the first few pauses between the dials of a host that comes back by itself.
-constexpr Duration kQuiet = seconds(3);
+constexpr Duration kQuiet = seconds(2);
 
 class CodeOutage : public PasswordLab {
  protected:

@@ -1,7 +1,7 @@
 // Servers that die, hang or stay away for a while, and machines that sleep: each heals alone, what is asked
 // meanwhile is answered in its time, and the status says what is going on.
 //
-// $JUMPAGENT_OUTAGE_SECONDS (4): how long a server is away, or an agent stopped; 60 is the full check.
+// $JUMPAGENT_OUTAGE_SECONDS (2): how long a server is away, or an agent stopped; 60 is the full check.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -29,7 +29,7 @@ constexpr Duration kWaits = seconds(10);  // a connection, for a host that is aw
 constexpr Duration kAlone = seconds(30);  // the longest pause between two dials
 constexpr const char* kInner = "inner";
 
-Duration outage() { return seconds(env_number("JUMPAGENT_OUTAGE_SECONDS", 4)); }
+Duration outage() { return seconds(env_number("JUMPAGENT_OUTAGE_SECONDS", 2)); }
 void pass(Duration time) { std::this_thread::sleep_for(time); }  // an outage has a length
 
 // A bastion, a host behind it, and a forward by way of each.
@@ -46,7 +46,7 @@ class Outage : public testing::Test {
     const KeyPair& key = user_key(KeyKind::kEd25519);
     inner_.authorize(key);
     LabOptions options;
-    options.config_lines = {"ServerAliveInterval 3", "ServerAliveCountMax 2"};
+    options.config_lines = {"ServerAliveInterval 2", "ServerAliveCountMax 2"};
     options.other_hosts = {
         host_for(kInner, inner_, key, directory_.write("known_hosts", inner_.known_hosts()))};
     options.other_hosts[0].lines = {"ProxyJump bastion"};
@@ -173,7 +173,7 @@ TEST_F(Outage, AHungServerIsGivenUpAndServesWhenItGoesOn) {
   for (pid_t pid : all) ::kill(pid, SIGSTOP);
   std::optional<Socket> unlucky = doors_[0].connect();
   ASSERT_TRUE(unlucky && unlucky->send_all(std::string_view("x")));
-  EXPECT_TRUE(unlucky->wait_end(seconds(9) + kSlack)) << "as ServerAliveInterval says";
+  EXPECT_TRUE(unlucky->wait_end(seconds(6) + kSlack)) << "as ServerAliveInterval says";
   EXPECT_NE(state(Lab::kBastion), "ready");
   EXPECT_THAT(agent().host_status(Lab::kBastion).at("error").get<std::string>(),
               HasSubstr("has not answered"));
