@@ -217,9 +217,8 @@ class RoutedOutage : public testing::Test {
         },
         within);
   }
-  // The way is gone, and when it is there again the server knows nothing of us.
-  void lose_server() {
-    // Nothing may be under way, or TCP's own tries would tell.
+  // Nothing is under way: TCP's own tries would tell that the server is gone.
+  void settle() {
     EXPECT_TRUE(eventually([this] {
       const json status = agent_->status();
       std::uint64_t busy = 0;
@@ -229,6 +228,9 @@ class RoutedOutage : public testing::Test {
       return busy == 0 && status.at("forwards")[0].at("connections") == 0 &&
              status.at("forwards")[1].at("connections") == 0;
     }));
+  }
+  // The way is gone, and when it is there again the server knows nothing of us.
+  void lose_server() {
     network_->cut(0);
     const std::vector<pid_t> sessions = process_descendants(network_->sshd(0).pid());
     network_->forget_us();
@@ -252,6 +254,7 @@ TEST_F(RoutedOutage, AnotherAddressOfOursHealsAloneForAllHops) {
 
 TEST_F(RoutedOutage, AnAgentThatWasStoppedWhileTheWayDiedHealsWithoutAnybodyAsking) {
   start();
+  settle();
   const pid_t pid = agent_->pid();
   ::kill(pid, SIGSTOP);
   lose_server();
@@ -269,6 +272,7 @@ TEST_F(RoutedOutage, AMachineThatWasSuspendedHealsWithoutAnybodyAsking) {
   const std::string later = directory.write("later", "0\n");
   const auto tests = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   start({{"LD_PRELOAD", tests.parent_path() / "lib" / "later_clock.so"}, {"JUMPTEST_LATER", later}});
+  settle();
   lose_server();
   network_->mend(0);
   EXPECT_TRUE(always([&] { return logged_in(1, Duration::zero()); }, seconds(2))) << "nobody has noticed";
