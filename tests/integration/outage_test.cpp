@@ -9,6 +9,7 @@
 #include <csignal>
 #include <thread>
 
+#include "loop/sleep_watch.h"
 #include "routed_network.h"
 #include "support/build_kind.h"
 #include "support/env_number.h"
@@ -258,7 +259,7 @@ TEST_F(RoutedOutage, AnAgentThatWasStoppedWhileTheWayDiedHealsWithoutAnybodyAski
   const pid_t pid = agent_->pid();
   ::kill(pid, SIGSTOP);
   lose_server();
-  pass(outage());
+  pass(std::max<Duration>(outage(), SleepGauge::kSleep + seconds(1)));
   network_->mend(0);
   ::kill(pid, SIGCONT);
   EXPECT_TRUE(logged_in(2, seconds(3) + kSlack)) << agent_->log();
