@@ -1,5 +1,7 @@
 #include "route/carried_dial.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -86,7 +88,11 @@ void CarriedDial::look() {
   }
   // The jump host has an answer; what waits on would get the same one.
   for (Attempt& each : attempts_) {
-    if (each.error()) return finish(Hop::through(jump_host_, *each.error()));
+    if (!each.error()) continue;
+    if (io_.now() < deadline_) return finish(Hop::through(jump_host_, *each.error()));
+    return finish(Error{Errc::kTimeout,
+                        fmt::format("no SSH connection within {:.0f} s through {}", to_seconds(limit_), jump_host_),
+                        {}});
   }
 }
 

@@ -3,7 +3,7 @@
 // byte is checked. What ended in good order has to be whole, nothing may hang, and in the end nothing is
 // left.
 //
-// $JUMPAGENT_CHAOS_SECONDS (15): how long (contrib/soak.sh chaos: half an hour). $JUMPAGENT_CHAOS_SEED: the
+// $JUMPAGENT_CHAOS_SECONDS (10): how long (contrib/soak.sh chaos: half an hour). $JUMPAGENT_CHAOS_SEED: the
 // run's seed, which decides what happens when, and what each client does; how they meet is up to the machine.
 // Agents are killed in the first half only, so that the last one is old enough for its memory to be compared.
 #include <gtest/gtest.h>
@@ -211,7 +211,7 @@ void strike_all(Scene& scene, const std::vector<Blow>& blows, std::string& done)
 
 TEST(Chaos, WhatEndsInGoodOrderIsWholeAndNothingIsLeft) {
   const std::uint64_t seed = env_number("JUMPAGENT_CHAOS_SEED", std::random_device()());
-  const seconds duration(env_number("JUMPAGENT_CHAOS_SECONDS", 15));
+  const seconds duration(env_number("JUMPAGENT_CHAOS_SECONDS", 10));
   std::cout << "chaos: " << duration.count() << " s, JUMPAGENT_CHAOS_SEED=" << seed << std::endl;
   Scene scene;
   for (const Door& door : scene.doors()) ASSERT_TRUE(door.serves(seconds(20)));

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <thread>
 
 #include "password_lab.h"
 #include "support/env_number.h"
@@ -18,7 +19,7 @@ using ::testing::HasSubstr;
 
 constexpr const char* kHost = "vault";
 // More than the first few pauses between the dials of a host that comes back by itself.
-constexpr Duration kQuiet = seconds(3);
+constexpr Duration kQuiet = seconds(2);
 
 class CodeOutage : public PasswordLab {
  protected:
@@ -67,6 +68,7 @@ TEST_F(CodeOutage, LeadsToOneNewPromptWhenSomebodyAsks) {
     sshd.kill_all();
     ASSERT_TRUE(eventually([&] { return forward_state() == "waiting_user"; })) << agent().status().dump(2);
     connect_in_vain(2);
+    std::this_thread::sleep_for(seconds(env_number("JUMPAGENT_OUTAGE_SECONDS", 0)));  // an outage has a length
     if (asked_meanwhile) {
       // Whoever asks while it is away hears that, and that does not make the agent log in later.
       const ProcessResult result = agent().ctl({"connect", kHost});

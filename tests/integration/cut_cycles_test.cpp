@@ -72,7 +72,7 @@ class CutCycles : public testing::Test {
     if (!RoutedNetwork::possible()) GTEST_SKIP() << "network namespaces are root's";
     const bool brief = env_number("JUMPAGENT_CUT_CYCLES", 0) == 0;
     std::vector<std::string> lines;
-    if (brief) lines = {"ServerAliveInterval 3", "ServerAliveCountMax 1"};
+    if (brief) lines = {"ServerAliveInterval 2", "ServerAliveCountMax 1"};
     network_ = std::make_unique<RoutedNetwork>(lines);
     target_ = std::make_unique<SoakTarget>(path());
     agent_ = std::make_unique<AgentProcess>(network_->ssh_config());

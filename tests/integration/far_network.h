@@ -51,7 +51,10 @@ class FarNetwork {
     must({"ip", "link", "add", here, "type", "veth", "peer", "name", "eth0", "netns", name_});
     must({"ip", "addr", "add", net + std::to_string(first + 1) + "/30", "dev", here});
     // While the link is down, nothing of ours goes out of this machine.
-    must({"ip", "route", "add", "unreachable", bastion_ + "/32", "metric", "9999"});
+    // (Wider than the cable's own network, which a test may widen; each by its own metric, as two may be neighbours.)
+    unreachable_ = {"unreachable", net + std::to_string(first / 8 * 8) + "/29", "metric",
+                    std::to_string(9000 + first)};
+    route("add");
     must({"ip", "link", "set", here, "up"});
     must({"ip", "-n", name_, "addr", "add", bastion_ + "/30", "dev", "eth0"});
     must({"ip", "-n", name_, "link", "set", "eth0", "up"});
@@ -63,7 +66,7 @@ class FarNetwork {
       for (pid_t pid : process_descendants((*each)->pid())) ::kill(pid, SIGKILL);
       each->reset();
     }
-    run_process({"ip", "route", "del", "unreachable", bastion_ + "/32", "metric", "9999"}, seconds(20));
+    route("del");
     run_process({"ip", "netns", "del", name_}, seconds(20));
     std::error_code ignored;
     std::filesystem::remove_all("/etc/netns/" + name_, ignored);
@@ -121,6 +124,12 @@ class FarNetwork {
     if (!result.ok()) setup_error(result.describe());
   }
 
+  void route(const char* verb) {
+    std::vector<std::string> argv = {"ip", "route", verb};
+    argv.insert(argv.end(), unreachable_.begin(), unreachable_.end());
+    run_process(argv, seconds(20));
+  }
+
   void start_sshd(const std::vector<std::string>& sshd_config) {
     std::filesystem::create_directories("/run/sshd");
     const KeyPair host_key = generate_key(KeyKind::kEd25519, directory_.file("host"));
@@ -149,6 +158,7 @@ class FarNetwork {
 
   TempDir directory_;
   std::string name_, bastion_, ssh_config_, link_, here_;
+  std::vector<std::string> unreachable_;
   std::unique_ptr<Process> sshd_, nginx_;
 };
 

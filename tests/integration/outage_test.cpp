@@ -1,7 +1,7 @@
 // Servers that die, hang or stay away for a while, and machines that sleep: each heals alone, what is asked
 // meanwhile is answered in its time, and the status says what is going on.
 //
-// $JUMPAGENT_OUTAGE_SECONDS (4): how long a server is away, or an agent stopped; 60 is the full check.
+// $JUMPAGENT_OUTAGE_SECONDS (2): how long a server is away, or an agent stopped; 60 is the full check.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -9,6 +9,7 @@
 #include <csignal>
 #include <thread>
 
+#include "loop/sleep_watch.h"
 #include "routed_network.h"
 #include "support/build_kind.h"
 #include "support/env_number.h"
@@ -29,7 +30,7 @@ constexpr Duration kWaits = seconds(10);  // a connection, for a host that is aw
 constexpr Duration kAlone = seconds(30);  // the longest pause between two dials
 constexpr const char* kInner = "inner";
 
-Duration outage() { return seconds(env_number("JUMPAGENT_OUTAGE_SECONDS", 4)); }
+Duration outage() { return seconds(env_number("JUMPAGENT_OUTAGE_SECONDS", 2)); }
 void pass(Duration time) { std::this_thread::sleep_for(time); }  // an outage has a length
 
 // A bastion, a host behind it, and a forward by way of each.
@@ -46,7 +47,7 @@ class Outage : public testing::Test {
     const KeyPair& key = user_key(KeyKind::kEd25519);
     inner_.authorize(key);
     LabOptions options;
-    options.config_lines = {"ServerAliveInterval 3", "ServerAliveCountMax 2"};
+    options.config_lines = {"ServerAliveInterval 2", "ServerAliveCountMax 2"};
     options.other_hosts = {
         host_for(kInner, inner_, key, directory_.write("known_hosts", inner_.known_hosts()))};
     options.other_hosts[0].lines = {"ProxyJump bastion"};
@@ -173,7 +174,7 @@ TEST_F(Outage, AHungServerIsGivenUpAndServesWhenItGoesOn) {
   for (pid_t pid : all) ::kill(pid, SIGSTOP);
   std::optional<Socket> unlucky = doors_[0].connect();
   ASSERT_TRUE(unlucky && unlucky->send_all(std::string_view("x")));
-  EXPECT_TRUE(unlucky->wait_end(seconds(9) + kSlack)) << "as ServerAliveInterval says";
+  EXPECT_TRUE(unlucky->wait_end(seconds(6) + kSlack)) << "as ServerAliveInterval says";
   EXPECT_NE(state(Lab::kBastion), "ready");
   EXPECT_THAT(agent().host_status(Lab::kBastion).at("error").get<std::string>(),
               HasSubstr("has not answered"));
@@ -217,9 +218,8 @@ class RoutedOutage : public testing::Test {
         },
         within);
   }
-  // The way is gone, and when it is there again the server knows nothing of us.
-  void lose_server() {
-    // Nothing may be under way, or TCP's own tries would tell.
+  // Nothing is under way: TCP's own tries would tell that the server is gone.
+  void settle() {
     EXPECT_TRUE(eventually([this] {
       const json status = agent_->status();
       std::uint64_t busy = 0;
@@ -229,6 +229,9 @@ class RoutedOutage : public testing::Test {
       return busy == 0 && status.at("forwards")[0].at("connections") == 0 &&
              status.at("forwards")[1].at("connections") == 0;
     }));
+  }
+  // The way is gone, and when it is there again the server knows nothing of us.
+  void lose_server() {
     network_->cut(0);
     const std::vector<pid_t> sessions = process_descendants(network_->sshd(0).pid());
     network_->forget_us();
@@ -252,10 +255,11 @@ TEST_F(RoutedOutage, AnotherAddressOfOursHealsAloneForAllHops) {
 
 TEST_F(RoutedOutage, AnAgentThatWasStoppedWhileTheWayDiedHealsWithoutAnybodyAsking) {
   start();
+  settle();
   const pid_t pid = agent_->pid();
   ::kill(pid, SIGSTOP);
   lose_server();
-  pass(outage());
+  pass(std::max<Duration>(outage(), SleepGauge::kSleep + seconds(1)));
   network_->mend(0);
   ::kill(pid, SIGCONT);
   EXPECT_TRUE(logged_in(2, seconds(3) + kSlack)) << agent_->log();
@@ -269,6 +273,7 @@ TEST_F(RoutedOutage, AMachineThatWasSuspendedHealsWithoutAnybodyAsking) {
   const std::string later = directory.write("later", "0\n");
   const auto tests = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   start({{"LD_PRELOAD", tests.parent_path() / "lib" / "later_clock.so"}, {"JUMPTEST_LATER", later}});
+  settle();
   lose_server();
   network_->mend(0);
   EXPECT_TRUE(always([&] { return logged_in(1, Duration::zero()); }, seconds(2))) << "nobody has noticed";
