@@ -349,8 +349,8 @@ struct HostWayParams {
   std::string host;
 };
 struct HostWayResult {
-  // The jump hosts in their order, then the host itself: as `ssh` would be given their names, without user and
-  // port.
+  // The jump hosts in their order, then the host itself, without user and port; of a name that stands for
+  // several hosts, all of them.
   std::vector<std::string> way;
 };
 

@@ -7,6 +7,7 @@
 
 #include "base/shell_quoted.h"
 #include "config/config_file.h"
+#include "control/host_way.h"
 #include "control/method_help.h"
 #include "control/observe.h"
 #include "control/status.h"
@@ -226,15 +227,11 @@ RouteListResult routes(const AgentConfig& config) {
 }
 
 void find_way(const MethodContext& context, const HostWayParams& params, const Reply<HostWayResult>& reply) {
-  reply.keep(context.hosts.resolve(params.host, [reply](const Result<Route>& route) {
-    if (!route) return reply(route.error());
-    HostWayResult result;
-    for (const Route::Step& step : route->steps) {
-      const Result<HostName> name = HostName::parse(step.name);
-      result.way.push_back(name ? name->host : step.name);
-    }
-    reply(std::move(result));
-  }));
+  reply.keep(std::make_unique<HostWay>(context.hosts, params.host,
+                                       [reply](const Result<std::vector<std::string>>& way) {
+                                         if (!way) return reply(way.error());
+                                         reply(HostWayResult{*way});
+                                       }));
 }
 
 StatusResult status(const MethodContext& context) {

@@ -20,6 +20,13 @@ std::size_t count(const std::string& text, const std::string& part) {
   return times;
 }
 
+// More than a window of the transport.
+std::string bulk_text() {
+  std::string text;
+  while (text.size() < (3U << 20)) text += "line " + std::to_string(text.size()) + "\n";
+  return text;
+}
+
 // A bastion, and two names for a server behind it.
 class SshConfigTest : public ::testing::Test {
  protected:
@@ -44,7 +51,7 @@ class SshConfigTest : public ::testing::Test {
   std::size_t logins(const Sshd& server) { return count(server.log(), "Accepted publickey"); }
 
   TempDir directory_;
-  Sshd web_;
+  Sshd web_{SshdOptions{.config = {"Subsystem sftp internal-sftp"}}};
   std::string known_hosts_;
   std::unique_ptr<Lab> lab_;
 };
@@ -122,6 +129,52 @@ TEST_F(SshConfigTest, JumpHostsOfTheWayAreExceptedAndDamagedMarksAreRefused) {
   EXPECT_EQ(refused.exit_status, 1);
   EXPECT_THAT(refused.err, HasSubstr("begins and has no end"));
   EXPECT_EQ(read_file(lab_->ssh_config()), damaged);
+}
+
+TEST_F(SshConfigTest, AllHostsThatANameStandsForAreExceptedAndCarry) {
+  LabOptions options;
+  SshConfigHost spare{"spare", 22};
+  spare.lines = {"ProxyJump gate"};
+  options.other_hosts = {spare, host_for("web1", web_, user_key(KeyKind::kEd25519), known_hosts_)};
+  lab_ = std::make_unique<Lab>(options);
+  AgentProcess& agent = lab_->cold_agent();
+  agent.run({"-c", directory_.write("agent.toml",
+                                    "[bastion]\nboth = [\"bastion\", \"spare\"]\n"
+                                    "[[route]]\nto = [\"*\"]\nvia = \"both\"\n")});
+  const ProcessResult installed = agent.ctl({"ssh-config", "--install"});
+  ASSERT_TRUE(installed.ok()) << installed.describe();
+  EXPECT_THAT(read_file(lab_->ssh_config()), HasSubstr("Host * !bastion !gate !spare !both\n"));
+  EXPECT_EQ(ssh({"web1", "echo", "stock"}).out, "stock\n");
+  const ProcessResult own = agent.ctl({"exec", "web1", "--", "echo", "own"});
+  EXPECT_EQ(own.out, "own\n") << own.describe();
+  EXPECT_EQ(logins(lab_->sshd()), 1u);
+}
+
+TEST_F(SshConfigTest, FilesAndRepositoriesTravelByTheBlock) {
+  AgentProcess& agent = start("to = [\"web*\"]\nvia = \"bastion\"\n");
+  ASSERT_TRUE(agent.ctl({"ssh-config", "--install"}).ok());
+  const std::string text = bulk_text(), from = directory_.write("from", text);
+  const std::string ssh = "ssh -o BatchMode=yes -F " + lab_->ssh_config();
+  directory_.make_dir("repository");
+  const std::string repository = directory_.file("repository");
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+           {"scp", "-q", "-F", lab_->ssh_config(), from, "web1:" + directory_.file("by_scp")},
+           {"rsync", "-e", ssh, from, "web2:" + directory_.file("by_rsync")},
+           {"git", "init", "-q", "--bare", repository},
+           {"git", "-c", "core.sshCommand=" + ssh, "clone", "-q", "web1:" + repository,
+            directory_.file("clone")},
+       }) {
+    if (run_process({"sh", "-c", "command -v " + command.front()}, seconds(10)).exit_status != 0) continue;
+    const ProcessResult done = run_process(command, seconds(60), agent.environment());
+    EXPECT_TRUE(done.ok()) << command.front() << ": " << done.describe();
+    const std::string copy = read_file(directory_.file("by_" + command.front()));
+    if (command.front() != "git") {
+      EXPECT_TRUE(copy == text) << command.front() << " brought " << copy.size();
+    } else if (command.back().ends_with("clone")) {
+      EXPECT_NE(read_file(directory_.file("clone/.git/config")), "");
+    }
+  }
+  EXPECT_EQ(logins(lab_->sshd()), 1u);
 }
 
 TEST_F(SshConfigTest, AProxyCommandWithoutViaIsRefusedWithTheCure) {
