@@ -70,6 +70,9 @@ class Host {
   enum class Asker { kUser, kConnection, kUpkeep, kHopForUser, kHop };
   // Whether a second connection may be opened.
   enum class Lanes { kNever, kAsNeeded };
+  // Logins that broke off in a row: a server that means it by that is not asked again before somebody asks for it.
+  // One that let us in before, and needed no person, is: it is the path.
+  static constexpr int kBrokenLogins = 3;
   // After a failure that may mend itself, somebody who waits is worth another dial this long after the last;
   // without anybody, Backoff says when.
   static constexpr Duration kRetryGap = seconds(1);
@@ -164,7 +167,7 @@ class Host {
   TimePoint next_try() const;
   bool worth_a_retry() const;
   void redial();
-  Error break_of_login(Error error) const;
+  Error break_of_login(Error error);
   void set_state(State next);
   bool needs_person() const;
   void on_contention();
@@ -190,6 +193,7 @@ class Host {
   Duration redial_age_ = kFreshDial;
   bool wanted_ = false;  // somebody other than a hop has asked for it since the last disconnect()
   bool kept_ = false;    // it was connected for such a one: it comes back by itself
+  int broken_logins_ = 0;  // in a row
   std::optional<bool> took_person_;  // its last successful login; none: there was none
   std::uint64_t logins_ = 0;
   std::uint64_t attempts_ = 0;

@@ -49,6 +49,9 @@ class SimSshd final : public StreamHandler {
   // From now on a login takes a password; which, does not matter.
   void want_password() { wants_password_ = true; }
 
+  // As when the path breaks in the middle of a login by key.
+  void drop_logins() { drops_logins_ = true; }
+
   std::size_t open_channels() const { return channels_.size(); }
   std::size_t opens() const { return opens_; }  // asked for, ever
   // As targets do that close idle connections: a last word, EOF and CLOSE on every channel that has carried
@@ -241,6 +244,7 @@ class SimSshd final : public StreamHandler {
     in.text();  // user
     in.text();  // service
     const std::string method(in.text());
+    if (drops_logins_ && method == "publickey") return die();
     if (wants_password_)
       return method == "password" ? send(WireWriter().u8(52))
                                   : send(WireWriter().u8(51).string("password").boolean(false));
@@ -327,6 +331,7 @@ class SimSshd final : public StreamHandler {
   bool closed_to_all_ = false;
   bool wants_signature_ = false;
   bool wants_password_ = false;
+  bool drops_logins_ = false;
   bool hanging_ = false;
   Bytes unheard_;  // while it hangs
   bool ended_ = false;
