@@ -179,7 +179,7 @@ bool Hop::step() {
       Error error = transport_->error();
       if (state_ == State::kAuthenticating && login_) {
         login_->show_banner();  // it may say why
-        error = login_->cut_off(std::move(error));
+        error = cut_off(std::move(error));
       } else if (host_key_check_ && host_key_check_->asking()) {  // a server's patience ends (LoginGraceTime)
         error.code = Errc::kNeedsPerson;
         error.message += " while it waited for an answer about its host key";
@@ -379,7 +379,7 @@ void Hop::on_closed(const Error* error) {
     // Whoever carried the bytes knows more than the bytes do.
     drive();
     const bool login = state_ == State::kAuthenticating && login_;
-    return fail(login ? login_->cut_off(by_carrier(*error)) : by_carrier(*error));
+    return fail(login ? cut_off(by_carrier(*error)) : by_carrier(*error));
   }
   // What came before the break may tell more ("Too many authentication failures") than the break itself.
   transport_->feed_eof();
@@ -449,6 +449,12 @@ void Hop::end(Error error) {
   alive_timer_->stop();
   set_state(State::kClosed);
   if (mux_) mux_->fail(error_);
+}
+
+Error Hop::cut_off(Error error) {
+  // A server that says why it ends a login (SSH_MSG_DISCONNECT) is an error of kAuth already.
+  login_broke_ = error.code != Errc::kAuth && !login_->needed_person() && !login_->waits_for_person();
+  return login_->cut_off(std::move(error));
 }
 
 // What the carrier of our bytes says of the end: its own end, or that it could not connect us.

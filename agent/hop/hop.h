@@ -88,6 +88,9 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   TimePoint last_heard() const { return liveness_.last_heard(); }  // from kReady on
   std::string algorithms() const;                                  // empty before the key exchange
   bool needed_person() const { return needed_person_; }            // for its login; from kReady on
+  // The path broke in the middle of the login, without a word from the server, and no person had a part in it:
+  // nothing was refused.
+  bool login_broke() const { return login_broke_; }
   // The host key was accepted, but its file could not be written: why. Empty: all is well.
   const std::string& host_key_unrecorded() const { return host_key_unrecorded_; }
   bool asks_about_host_key() const { return host_key_check_ && host_key_check_->asking(); }
@@ -119,6 +122,7 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   // Not over a TCP connection of our own.
   bool is_carried() const { return via_.dial || !spec_.proxy_command.empty(); }
   Error by_carrier(const Error& error) const;
+  Error cut_off(Error error);
   void on_dialed(Result<std::unique_ptr<ByteStream>> result);
   void drive();
   bool step();
@@ -153,6 +157,7 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   bool again_ = false;
   bool needed_person_ = false;
   bool login_deadline_paused_ = false;
+  bool login_broke_ = false;
 
   std::shared_ptr<const HostKeyFiles> host_key_files_;
   std::unique_ptr<HostKeyCheck> host_key_check_;

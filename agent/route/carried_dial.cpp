@@ -90,9 +90,10 @@ void CarriedDial::look() {
   for (Attempt& each : attempts_) {
     if (!each.error()) continue;
     if (io_.now() < deadline_) return finish(Hop::through(jump_host_, *each.error()));
-    return finish(Error{Errc::kTimeout,
-                        fmt::format("no SSH connection within {:.0f} s through {}", to_seconds(limit_), jump_host_),
-                        {}});
+    return finish(
+        Error{Errc::kTimeout,
+              fmt::format("no SSH connection within {:.0f} s through {}", to_seconds(limit_), jump_host_),
+              {}});
   }
 }
 

@@ -346,6 +346,7 @@ void Host::on_hop_changed() {
   if (hop_->state() == Hop::State::kReady && state_ != State::kReady) {
     logins_++;
     took_person_ = hop_->needed_person();
+    broken_logins_ = 0;
     lane_.allow();
     sessions_.allow();
     last_error_.reset();
@@ -405,7 +406,11 @@ void Host::go_down(Error error) {
 }
 
 // A login that took a person is not begun again without one: it would be a code that nobody asked for.
-Error Host::break_of_login(Error error) const {
+Error Host::break_of_login(Error error) {
+  if (hop_ && hop_->login_broke() && error.code == Errc::kAuth) {
+    const bool let_in_before = took_person_.has_value() && !*took_person_;
+    if (++broken_logins_ < kBrokenLogins || let_in_before) error.code = Errc::kClosed;
+  }
   if (!took_person_.value_or(false) || !mends_itself(error)) return error;
   return Error{Errc::kNeedsPerson, error.message + "; its login takes a person",
                "log in again: jumpctl connect " + shell_quoted(title_)};

@@ -86,6 +86,9 @@ class Host final : private SessionPool::Source {
   enum class Lanes { kNever, kAsNeeded };
   // As what a member is left that a bastion tried: it would not do, or another one was there first.
   enum class Left { kUnused, kFailed };
+  // Logins that broke off in a row: a server that means it by that is not asked again before somebody asks for it.
+  // One that let us in before, and needed no person, is: it is the path.
+  static constexpr int kBrokenLogins = 3;
   // After a failure that may mend itself, somebody who waits is worth another dial this long after the last;
   // without anybody, Backoff says when.
   static constexpr Duration kRetryGap = seconds(1);
@@ -224,7 +227,7 @@ class Host final : private SessionPool::Source {
   TimePoint next_try() const;
   bool worth_a_retry() const;
   void redial();
-  Error break_of_login(Error error) const;
+  Error break_of_login(Error error);
   void set_state(State next);
   bool needs_person() const;
   void on_contention();
@@ -250,6 +253,7 @@ class Host final : private SessionPool::Source {
   Duration redial_age_ = kFreshDial;
   bool wanted_ = false;
   bool kept_ = false;    // it was connected for such a one: it comes back by itself
+  int broken_logins_ = 0;  // in a row
   std::optional<bool> took_person_;  // its last successful login; none: there was none
   std::uint64_t logins_ = 0;
   std::uint64_t attempts_ = 0;

@@ -43,7 +43,8 @@ class Rescue {
   bool busy() const { return dialling_ || io_.now() < next_try_; }
   // Begins to log in. False: there are too many.
   bool open(const HopSpec& spec, const std::string& id, Hop::Via via);
-  // The network has changed: the next login may be tried at once, and a dial over the one that was is given up.
+  // The network has changed: the next login may be tried at once, and a dial over the one that was is given
+  // up.
   void nudge();
   // Ends them, with the reason for those who use them.
   void close(const Error& reason);

@@ -58,9 +58,24 @@ struct Blow {
     blow.pause = milliseconds(200 + random() % 3000);
     blow.what = kOften[random() % std::size(kOften)];
     blow.path = random() % 2;
-    const std::uint64_t most = blow.what == What::kDelay ? 80 : random() % 8 == 0 ? 25000 : 3000;
-    blow.lasting = milliseconds(random() % most);
+    blow.lasting = milliseconds(random() % most(blow.what, random() % 8 == 0));
     return blow;
+  }
+  // Of its length, in milliseconds.
+  static std::uint64_t most(What what, bool long_one) {
+    switch (what) {
+      case What::kDelay:
+        return 80;
+      case What::kReset:
+      case What::kHalfClose:
+        return 1;
+      case What::kKillHolder:
+        return 500;
+      case What::kKillAgent:
+        return 1000;
+      default:
+        return long_one ? 25000 : 3000;
+    }
   }
   std::string describe() const {
     std::ostringstream out;
@@ -131,7 +146,7 @@ class Scene {
         return kill_holder(blow);
       case What::kKillAgent:
         agent_->kill9();
-        pass(std::min<Duration>(blow.lasting, seconds(1)));
+        pass(blow.lasting);
         return start_agent();
     }
   }
@@ -168,7 +183,7 @@ class Scene {
     Process holder({ctl_program(), "forward", "--hold", "--via", kNames[blow.path],
                     "0:127.0.0.1:" + std::to_string(target_.port())},
                    agent_->environment());
-    pass(std::min<Duration>(blow.lasting, milliseconds(500)));
+    pass(blow.lasting);
     holder.kill();
   }
 
@@ -189,7 +204,7 @@ struct Plan {
     for (std::vector<Blow>* half : {&first, &second}) {
       for (Duration time{}; time < length / 2;) {
         Blow blow = Blow::draw(random);
-        if (half == &second && blow.what == What::kKillAgent) blow.what = What::kReset;
+        if (half == &second && blow.what == What::kKillAgent) blow.what = What::kReset, blow.lasting = {};
         blow.lasting = std::min<Duration>(blow.lasting, length / 4);
         time += blow.pause + (blow.what == What::kDelay ? Duration::zero() : blow.lasting);
         half->push_back(blow);

@@ -68,7 +68,8 @@ TEST_F(CodeOutage, LeadsToOneNewPromptWhenSomebodyAsks) {
     sshd.kill_all();
     ASSERT_TRUE(eventually([&] { return forward_state() == "waiting_user"; })) << agent().status().dump(2);
     connect_in_vain(2);
-    std::this_thread::sleep_for(seconds(env_number("JUMPAGENT_OUTAGE_SECONDS", 0)));  // an outage has a length
+    std::this_thread::sleep_for(
+        seconds(env_number("JUMPAGENT_OUTAGE_SECONDS", 0)));  // an outage has a length
     if (asked_meanwhile) {
       // Whoever asks while it is away hears that, and that does not make the agent log in later.
       const ProcessResult result = agent().ctl({"connect", kHost});

@@ -152,7 +152,8 @@ class RoutedNetwork {
     return hop == 0 ? here() : at_[13];
   }
   void add_route() { must({"ip", "route", "replace", at_[8] + "/30", "via", at_[2]}); }
-  // Not by switching forwarding off: that reaches the other ends of a router's cables, and netlink tells of it.
+  // Not by switching forwarding off: that reaches the other ends of a router's cables, and netlink tells of
+  // it.
   void black_holes(int hop, Direction direction, const char* verb) {
     for (Direction each : {Direction::kThere, Direction::kBack}) {
       if (direction != Direction::kBoth && direction != each) continue;

@@ -77,6 +77,7 @@ class LaneSim : public testing::Test {
       sshds.push_back(std::move(next_sshd));
       if (signs_with) sshds.back()->want_signature();
       if (hang_next) sshds.back()->hang();
+      if (drop_logins) sshds.back()->drop_logins();
       sshds.back()->serve(std::move(stream), closed_to_all);
       prepare_sshd();
     });
@@ -146,6 +147,7 @@ class LaneSim : public testing::Test {
   SimIo io;
   std::string known_hosts;
   bool away = false;           // the server's machine resets every connection
+  bool drop_logins = false;  // the path of the next ones breaks during the login
   bool hang_next = false;      // the next server takes bytes and says nothing
   bool closed_to_all = false;  // the next server lets nobody in
   const char* signs_with = nullptr;
@@ -316,6 +318,35 @@ TEST_F(LaneSim, ALaneTakesThePlaceOfAConnectionThatBreaks) {
   io.settle();
   EXPECT_EQ(host().state(), Host::State::kDown);
   EXPECT_TRUE(next.got->closed && next.got->error);
+}
+
+// --- a login that breaks off
+
+// The path breaks in the middle of logins, again and again: nothing was refused, so the host comes back by itself.
+TEST_F(LaneSim, ALoginThatTheNetworkBreaksOffIsTriedAgain) {
+  signs_with = "ssh-ed25519";
+  use(Host::Lanes::kNever);
+  Line line = open();
+  drop_logins = true;
+  sshds[0]->die();
+  io.advance(seconds(300));
+  EXPECT_GT(sshds.size(), 8u);
+  drop_logins = false;
+  io.advance(seconds(65));
+  EXPECT_TRUE(host().ready());
+  EXPECT_EQ(host().logins(), 2u);
+}
+
+// One that never let us in may mean it.
+TEST_F(LaneSim, AServerThatBreaksOffTheFirstLoginsIsNotAskedForEver) {
+  signs_with = "ssh-ed25519";
+  use(Host::Lanes::kNever);
+  drop_logins = true;
+  for (int i = 0; i < 30; ++i) {
+    auto waiting = host().acquire(Host::Asker::kConnection, seconds(10), [](const Result<Mux*>&) {});
+    io.advance(seconds(10));
+  }
+  EXPECT_EQ(sshds.size(), static_cast<std::size_t>(Host::kBrokenLogins));
 }
 
 // --- a connection in doubt

@@ -54,6 +54,9 @@ class SimSshd final : public StreamHandler {
   // From now on a login takes a password; which, does not matter.
   void want_password() { wants_password_ = true; }
 
+  // As when the path breaks in the middle of a login by key.
+  void drop_logins() { drops_logins_ = true; }
+
   std::size_t open_channels() const { return channels_.size(); }
   std::size_t opens() const { return opens_; }  // asked for, ever
   // As targets do that close idle connections: a last word, EOF and CLOSE on every channel that has carried
@@ -258,6 +261,7 @@ class SimSshd final : public StreamHandler {
     if (wants_code_ && method == "keyboard-interactive")
       return send(WireWriter().u8(60).string("").string("").string("").u32(1).string("Code: ").boolean(false));
     if (wants_code_) return send(WireWriter().u8(51).string("keyboard-interactive").boolean(false));
+    if (drops_logins_ && method == "publickey") return die();
     if (wants_password_)
       return method == "password" ? send(WireWriter().u8(52))
                                   : send(WireWriter().u8(51).string("password").boolean(false));
@@ -344,6 +348,7 @@ class SimSshd final : public StreamHandler {
   bool wants_signature_ = false, wants_code_ = false, ignores_logins_ = false;
   std::size_t logins_ = 0;
   bool wants_password_ = false;
+  bool drops_logins_ = false;
   bool hanging_ = false;
   Bytes unheard_;  // while it hangs
   bool ended_ = false;
