@@ -19,11 +19,12 @@ class SessionTmux : public testing::Test {
     const ProcessResult begun =
         tmux({"-f", "/dev/null", "new-session", "-d", "-x", "100", "-y", "30", "bash --norc --noprofile"});
     ASSERT_TRUE(begun.ok()) << begun.describe();
-    type("PS1='here$ '; clear; stty -a > " + file("before"));
-    ASSERT_TRUE(shows("here$"));
-    type(ctl_program() + " shell bastion");
-    type("exec env LC_ALL=C.UTF-8 PS1='there$ ' bash --norc --noprofile");
-    ASSERT_TRUE(shows("there$")) << screen();
+    // What is waited for is never what was typed.
+    type("PS1='lo''cal> '; stty -a | tail -n +2 > " + file("before") + "; clear");
+    ASSERT_TRUE(shows("local>"));
+    type("clear; " + ctl_program() + " shell bastion");
+    type("exec env LC_ALL=C.UTF-8 PS1='re''mote> ' bash --norc --noprofile");
+    ASSERT_TRUE(shows("remote>")) << screen();
   }
   void TearDown() override { tmux({"kill-server"}); }
 
@@ -46,7 +47,7 @@ class SessionTmux : public testing::Test {
   }
   std::string file(const char* name) const { return directory_.file(name); }
   void expect_sane() {
-    type("clear; stty -a > " + file("after") + "; echo written");
+    type("clear; stty -a | tail -n +2 > " + file("after") + "; echo wri''tten");
     EXPECT_TRUE(shows("written")) << screen();
     EXPECT_EQ(read_file(file("after")), read_file(file("before")));
   }
@@ -64,7 +65,7 @@ TEST_F(SessionTmux, FullScreenProgramsWork) {
   type("oadded ünïcode");
   key("Escape");
   type(":wq");
-  ASSERT_TRUE(shows("there$"));
+  ASSERT_TRUE(shows("remote>"));
   EXPECT_NE(read_file(file("text")).find("added ünïcode\n"), std::string::npos);
 
   type("seq 1000 > " + file("numbers") + "; less " + file("numbers"));
@@ -72,34 +73,38 @@ TEST_F(SessionTmux, FullScreenProgramsWork) {
   key("G");
   EXPECT_TRUE(shows("1000")) << screen();
   key("q");
-  ASSERT_TRUE(shows("there$"));
+  ASSERT_TRUE(shows("remote>"));
 
   tmux({"resize-window", "-x", "123", "-y", "41"});
   ASSERT_TRUE(eventually([&] {
     type("clear; stty size");
-    return shows("41 123");
+    return screen().find("41 123") != std::string::npos;
   })) << screen();
 
   type("exit 3");
-  ASSERT_TRUE(shows("here$")) << screen();
-  type("clear; echo status=$?");
+  ASSERT_TRUE(shows("local>")) << screen();
+  type("echo status$?");
+  EXPECT_TRUE(shows("status3")) << screen();
   expect_sane();
 }
 
 TEST_F(SessionTmux, JobControlIsTheRemoteShells) {
   type("clear; sleep 100");
+  ASSERT_TRUE(hides("remote>")) << screen();
   key("C-c");
   ASSERT_TRUE(shows("^C")) << screen();
-  type("sleep 200");
+  type("clear; echo ready$((1+1)); sleep 200");
+  ASSERT_TRUE(shows("ready2")) << screen();
   key("C-z");
   ASSERT_TRUE(shows("Stopped")) << screen();
   type("clear; fg");
   ASSERT_TRUE(shows("sleep 200")) << screen();
   key("C-c");
+  ASSERT_TRUE(shows("^C")) << screen();
   type("clear; echo after$((1+1))");
   ASSERT_TRUE(shows("after2")) << screen();
   type("exit");
-  ASSERT_TRUE(shows("here$")) << screen();
+  ASSERT_TRUE(shows("local>")) << screen();
   expect_sane();
 }
 
@@ -107,14 +112,15 @@ TEST_F(SessionTmux, TheTerminalIsSaneAfterTheServerDied) {
   type("vim -u NONE -N");
   ASSERT_TRUE(shows("~")) << screen();
   lab_.sshd().kill_all();
-  ASSERT_TRUE(shows("here$")) << screen();
+  ASSERT_TRUE(shows("local>")) << screen();
   expect_sane();
 }
 
 TEST_F(SessionTmux, TheTerminalIsSaneAfterTheAgentWasKilled) {
-  type("sleep 100");
+  type("clear; echo ready$((1+1)); sleep 100");
+  ASSERT_TRUE(shows("ready2")) << screen();
   lab_.agent().kill9();
-  ASSERT_TRUE(shows("here$")) << screen();
+  ASSERT_TRUE(shows("local>")) << screen();
   expect_sane();
 }
 
