@@ -12,6 +12,7 @@
 #include "ctl/output.h"
 #include "ctl/raw_terminal.h"
 #include "ctl/session_signals.h"
+#include "ctl/terminal_input.h"
 
 extern char** environ;
 
@@ -59,8 +60,13 @@ std::map<std::string, std::string> environment_to_send(const proto::HostOptionsR
   return env;
 }
 
+// As ssh has it: IdentityAgent says which agent is this user's.
 std::string agent_socket(const Options& options, const proto::HostOptionsResult& config) {
-  const std::string own = environment("SSH_AUTH_SOCK");
+  const std::string& named = config.identity_agent;
+  if (named == "none") return {};
+  const std::string own = named.starts_with("$") ? environment(named.c_str() + 1)
+                          : named.starts_with("/") ? named
+                                                   : environment("SSH_AUTH_SOCK");
   if (options.forward_agent) return *options.forward_agent ? own : std::string();
   if (config.forward_agent == "no") return {};
   if (config.forward_agent == "yes") return own;
@@ -182,13 +188,21 @@ int run_session(const Options& options, const SessionWish& wish) {
   const bool no_stdin = options.no_stdin || config->stdin_null;
 
   const proto::SessionOpenParams params = params_of(options, wanted, *config, no_stdin);
-  auto session =
-      client->call_passing(proto::method::kSessionOpen, params, standard_descriptors(no_stdin), timeout);
+  std::vector<int> descriptors = standard_descriptors(no_stdin);
+  std::optional<TerminalInput> typed;
+  if (!params.tty && ::isatty(descriptors[STDIN_FILENO]) == 1) {
+    if (auto input = TerminalInput::make(); input.ok()) {
+      typed = *std::move(input);
+      descriptors[STDIN_FILENO] = typed->session_end().get();
+    }
+  }
+  auto session = client->call_passing(proto::method::kSessionOpen, params, descriptors, timeout);
   answerer.end();
   if (!session.ok()) return fail(options, session.error(), kExitSsh);
   if (params.tty && !session->tty)
     write_err(fmt::format("{}: {}: the server gives no terminal\n", options.program, sanitized(wish.host)));
 
+  if (typed) typed->start();
   SessionSignals signals;
   Waiter waiter(options, *client, *session);
   std::optional<proto::SessionEnded> end;

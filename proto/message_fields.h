@@ -220,6 +220,7 @@ void fields(V& v, typename V::template Of<HostOptionsResult>& m) {
   v.optional("send_env", m.send_env);
   v.optional("set_env", m.set_env);
   v.optional("forward_agent", m.forward_agent);
+  v.optional("identity_agent", m.identity_agent);
   v.optional("request_tty", m.request_tty);
   v.optional("remote_command", m.remote_command);
   v.optional("session_type", m.session_type);

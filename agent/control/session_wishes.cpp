@@ -104,6 +104,7 @@ proto::HostOptionsResult host_options(const std::string& host, const HopSpec& sp
       result.set_env.try_emplace(each.substr(0, equals), each.substr(equals + 1));
   }
   if (!spec.forward_agent.empty()) result.forward_agent = spec.forward_agent;
+  if (!spec.forwarded_agent.empty()) result.identity_agent = spec.forwarded_agent;
   if (!spec.request_tty.empty()) result.request_tty = spec.request_tty;
   if (!spec.session_type.empty()) result.session_type = spec.session_type;
   result.remote_command = spec.remote_command;

@@ -60,6 +60,7 @@ struct HopSpec {
 
   // --- sessions and forwards: wishes that are kept for those who open them ---
   std::string forward_agent;                  // ForwardAgent: "yes", a path, "$NAME"; empty: no
+  std::string forwarded_agent;             // IdentityAgent for that: none, a path, "$NAME"; empty: SSH_AUTH_SOCK
   std::string request_tty;                    // RequestTTY: auto, no, yes, force
   std::string remote_command;                 // RemoteCommand, as ssh prints it; empty: none
   std::string session_type;                   // SessionType: default, none, subsystem

@@ -273,6 +273,10 @@ std::string escape_char(std::string text) {
 void Reader::read_session() {
   const std::string agent = dump_.some("forwardagent");
   if (agent != "no" && agent != "false") spec_.forward_agent = agent == "true" ? "yes" : agent;
+  // Which agent is the user's, of whose environment the client knows more.
+  const std::string own = dump_.one("identityagent");
+  const bool as_it_is = own == "none" || (own.starts_with('$') && !own.starts_with("${"));
+  if (own != "SSH_AUTH_SOCK") spec_.forwarded_agent = as_it_is ? own : spec_.identity_agent;
   spec_.request_tty = dump_.one("requesttty");
   if (spec_.request_tty == "true") spec_.request_tty = "yes";
   if (spec_.request_tty == "false") spec_.request_tty = "no";

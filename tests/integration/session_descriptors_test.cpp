@@ -9,11 +9,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <thread>
 #include <utility>
 
+#include "support/build_kind.h"
 #include "support/eventually.h"
 #include "support/lab.h"
 #include "support/passing.h"
+#include "support/pattern.h"
 #include "support/proc_info.h"
 
 namespace jump::test {
@@ -210,6 +213,35 @@ TEST_F(SessionDescriptors, AReaderThatStopsDisturbsNobody) {
   }
 }
 
+TEST_F(SessionDescriptors, CarryBulkOverSockets) {
+  const std::size_t size = bulk_size();
+  SocketPair in = make_socket_pair(), out = make_socket_pair();
+  UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  Socket socket = client();
+  ASSERT_TRUE(open(socket, "cat", {in.one.get(), out.one.get(), null.get()}).contains("result"));
+  in.one.reset();
+  out.one.reset();
+  std::thread sender([&in, size] {
+    Socket to(std::move(in.two));
+    Pattern pattern(5);
+    Bytes piece(64 * 1024);
+    for (std::size_t left = size; left > 0; left -= piece.size()) {
+      piece.resize(std::min(left, piece.size()));
+      pattern.fill(piece);
+      if (!to.send_all(piece)) return;
+    }
+  });
+  Socket from(std::move(out.two));
+  Sha256 got;
+  std::size_t total = 0;
+  Bytes buffer(256 * 1024);
+  for (std::size_t count = 0; from.receive_some(buffer, &count) == StreamEnd::kOpen; total += count)
+    got.update(ByteView(buffer).first(count));
+  sender.join();
+  EXPECT_EQ(total, size);
+  EXPECT_EQ(got.hex(), pattern_sha256(5, size));
+}
+
 // --- clients that do it wrongly
 
 TEST_F(SessionDescriptors, TooFewAreRefusedAndTooManyAreClosed) {
@@ -261,8 +293,10 @@ TEST_F(SessionDescriptors, BelongToTheLineWhoseBytesTheyCameWith) {
     SCOPED_TRACE("behind other lines, which are read together with it");
     TestPipe out = make_pipe();
     Socket socket = client();
+    ::kill(pid_, SIGSTOP);
     ASSERT_TRUE(socket.send_all(list + list));
     ASSERT_TRUE(send_passing(socket, wanted, {null.get(), out.write.get(), null.get()}));
+    ::kill(pid_, SIGCONT);
     expect_runs(socket, 2);
     out.write.reset();
     EXPECT_EQ(drain(out.read.get()), "mine\n");

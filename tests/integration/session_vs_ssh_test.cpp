@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "support/build_kind.h"
+#include "support/pattern.h"
 #include "support/shell_lab.h"
 
 namespace jump::test {
@@ -84,6 +85,24 @@ const Case kCases[] = {
     {"RequestTtyForce", "run tty-force 'test -t 0 && echo terminal' < /dev/null; s", "terminal"},
     {"ManyLines", "run bastion 'seq 200000' | md5sum; s", "status 0"},
     {"LongCommand", "run bastion \"echo $(head -c 100000 /dev/zero | tr '\\0' x)\" | md5sum; s", "status 0"},
+    {"BulkThroughPipes", "cat $dir/bulk | run bastion cat | sha256sum; s", "status 0"},
+    {"BulkThroughFiles", "run bastion cat < $dir/bulk > $dir/copy; s; sha256sum < $dir/copy; rm $dir/copy", "status 0"},
+    {"FiftyAtOnce",
+     "own_config=; for i in $(seq 50); do run bastion \"echo $i; exit $i\" 2>/dev/null > $dir/out$i & p[$i]=$!; done; for i in $(seq 50); "
+     "do wait ${p[$i]}; echo $? $(cat $dir/out$i); rm $dir/out$i; done",
+     "50 50"},
+    {"NoAgentForwarding", "SSH_AUTH_SOCK=$agent_a run agent 'ssh-add -L >/dev/null 2>&1 || echo none'; s", "none"},
+    {"AgentForwarding", "SSH_AUTH_SOCK=$agent_a run -A agent ssh-add -L; s", "ssh-ed25519"},
+    {"AgentForwardingByConfig", "SSH_AUTH_SOCK=$agent_a run agent-yes ssh-add -L; s", "ssh-ed25519"},
+    {"AgentForwardingByPath", "SSH_AUTH_SOCK=$agent_a run agent-path ssh-add -L; s", "ecdsa"},
+    {"AgentForwardingByVariable", "MY_AGENT=$agent_b run agent-variable ssh-add -L; s", "ecdsa"},
+    {"AgentForwardingDeclined", "SSH_AUTH_SOCK=$agent_a run -a agent-yes 'ssh-add -L >/dev/null 2>&1 || echo none'; s", "none"},
+    {"NoAgentToForward", "run -A agent 'ssh-add -L >/dev/null 2>&1 || echo none'; s", "none"},
+    {"NoAgentWanted", "SSH_AUTH_SOCK=$agent_a run -A bastion 'ssh-add -L >/dev/null 2>&1 || echo none'; s", "none"},
+    {"TwoAgentsAtOnce",
+     "SSH_AUTH_SOCK=$agent_a run -A agent 'sleep 0.4; ssh-add -L' > $dir/a & SSH_AUTH_SOCK=$agent_b run -A agent "
+     "'sleep 0.4; ssh-add -L' > $dir/b; wait; cat $dir/a $dir/b",
+     "ecdsa"},
     {"EmptyLinesAndNoNewline", "printf '\\n\\nlast' | run bastion cat | od -An -c; s", "l   a   s   t"},
 };
 
@@ -93,31 +112,39 @@ LabOptions options() {
   return lab;
 }
 
+constexpr const char* kOtherNames =
+    " env remote-command stdin-null tty-force agent agent-yes agent-path agent-variable";
+
 // Aliases of the same server with more options.
-void add_hosts(ShellLab& scene) {
-  const std::string same = "\nHost env remote-command stdin-null tty-force agent-yes\n  HostName 127.0.0.1\n  Port " +
-                           std::to_string(scene.lab().sshd().port()) + "\n";
-  const std::string path = scene.lab().ssh_config();
-  const std::string text = read_file(path);
-  const std::string blocks =
-      "Host env\n  SendEnv SENT_*\n  SetEnv SET_C=\"c d\"\n"
-      "Host remote-command\n  RemoteCommand echo from the config\n"
-      "Host stdin-null\n  StdinNull yes\n"
-      "Host tty-force\n  RequestTTY force\n"
-      "Host agent-yes\n  ForwardAgent yes\n";
-  std::string hosts = text;
+void add_hosts(ShellLab& scene, const std::string& agent_path) {
+  std::string hosts = read_file(scene.lab().ssh_config());
   const std::string alias = "Host bastion";
   const std::size_t at = hosts.find(alias);
-  ASSERT_NE(at, std::string::npos) << text;
-  hosts.replace(at, alias.size(), "Host bastion env remote-command stdin-null tty-force agent-yes");
-  scene.lab().directory().write("ssh_config", blocks + hosts);
+  ASSERT_NE(at, std::string::npos) << hosts;
+  hosts.insert(at + alias.size(), kOtherNames);
+  scene.lab().directory().write("ssh_config",
+                                "Host env\n  SendEnv SENT_*\n  SetEnv SET_C=\"c d\"\n"
+                                "Host remote-command\n  RemoteCommand echo from the config\n"
+                                "Host stdin-null\n  StdinNull yes\n"
+                                "Host tty-force\n  RequestTTY force\n"
+                                "Host agent agent-yes\n  IdentityAgent SSH_AUTH_SOCK\n"
+                                "Host agent-path\n  IdentityAgent " + agent_path +
+                                    "\nHost agent-variable\n  IdentityAgent $MY_AGENT\n"
+                                    "Host agent-yes agent-path agent-variable\n  ForwardAgent yes\n" + hosts);
 }
 
 class SessionLikeSsh : public testing::TestWithParam<Case> {
  protected:
   static void SetUpTestSuite() {
     scene_ = new ShellLab(options());
-    add_hosts(*scene_);
+    agent_a_ = new SshAgent();
+    agent_a_->add(user_key(KeyKind::kEd25519));
+    agent_b_ = new SshAgent();
+    agent_b_->add(user_key(KeyKind::kEcdsa256));
+    add_hosts(*scene_, agent_b_->socket());
+    scene_->set_env("agent_a", agent_a_->socket());
+    scene_->set_env("agent_b", agent_b_->socket());
+    scene_->lab().directory().write("bulk", as_text(pattern_bytes(11, bulk_size())));
     // Logins take most of the time: where a master does not change what ssh does, there is one.
     scene_->set_env("own_config", scene_->lab().directory().write(
                                       "own_config", "Host bastion\n  ControlMaster auto\n  ControlPersist 60\n"
@@ -127,17 +154,23 @@ class SessionLikeSsh : public testing::TestWithParam<Case> {
   static void TearDownTestSuite() {
     scene_->run(Client::kSsh, "run -O exit bastion");
     delete scene_;
+    delete agent_a_;
+    delete agent_b_;
     scene_ = nullptr;
   }
   static ShellLab* scene_;
+  static SshAgent* agent_a_;
+  static SshAgent* agent_b_;
 };
 ShellLab* SessionLikeSsh::scene_ = nullptr;
+SshAgent* SessionLikeSsh::agent_a_ = nullptr;
+SshAgent* SessionLikeSsh::agent_b_ = nullptr;
 
 TEST_P(SessionLikeSsh, EndsAndPrintsTheSame) {
   const Case& given = GetParam();
   const std::string script = std::string(kPrelude) + given.script;
-  const ProcessResult ssh = scene_->run(Client::kSsh, script, seconds(30));
-  const ProcessResult ours = scene_->run(Client::kJumpctl, script, seconds(30));
+  const ProcessResult ssh = scene_->run(Client::kSsh, script, seconds(60));
+  const ProcessResult ours = scene_->run(Client::kJumpctl, script, seconds(60));
   ASSERT_FALSE(ssh.timed_out) << ssh.describe();
   EXPECT_FALSE(ours.timed_out) << ours.describe();
   EXPECT_NE(ssh.out.find(given.must_say), std::string::npos) << ssh.describe();

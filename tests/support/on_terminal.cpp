@@ -1,9 +1,11 @@
 #include "support/on_terminal.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -42,6 +44,27 @@ OnTerminal::~OnTerminal() {
 
 void OnTerminal::type(const std::string& text) {
   EXPECT_EQ(::write(master_.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
+}
+
+void OnTerminal::paste(const std::string& text) {
+  const int flags = ::fcntl(master_.get(), F_GETFL);
+  ::fcntl(master_.get(), F_SETFL, flags | O_NONBLOCK);
+  std::size_t done = 0;
+  const bool all = eventually(
+      [&] {
+        (void)shown();
+        const ssize_t count = ::write(master_.get(), text.data() + done, text.size() - done);
+        if (count > 0) done += static_cast<std::size_t>(count);
+        return done == text.size();
+      },
+      kEndDeadline);
+  ::fcntl(master_.get(), F_SETFL, flags);
+  EXPECT_TRUE(all) << done << " of " << text.size() << " bytes";
+}
+
+void OnTerminal::resize(unsigned short columns, unsigned short rows) {
+  const winsize size{rows, columns, 0, 0};
+  EXPECT_EQ(::ioctl(master_.get(), TIOCSWINSZ, &size), 0);
 }
 
 const std::string& OnTerminal::shown() {

@@ -21,6 +21,9 @@ class OnTerminal {
   OnTerminal& operator=(const OnTerminal&) = delete;
 
   void type(const std::string& text);
+  // The same for more than a terminal holds: what is shown is read meanwhile.
+  void paste(const std::string& text);
+  void resize(unsigned short columns, unsigned short rows);
   // Everything that was shown so far.
   const std::string& shown();
   int count(const std::string& text);

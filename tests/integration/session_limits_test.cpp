@@ -1,0 +1,100 @@
+// Servers that let a connection have few sessions (MaxSessions): further connections carry the others, if nobody is
+// needed for that.
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "support/eventually.h"
+#include "support/lab.h"
+#include "support/on_terminal.h"
+
+namespace jump::test {
+namespace {
+
+std::size_t count(const std::string& text, const std::string& part) {
+  std::size_t found = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++found;
+  return found;
+}
+
+LabOptions with_limit(int sessions) {
+  LabOptions options;
+  options.sshd.config = {"MaxSessions " + std::to_string(sessions)};
+  return options;
+}
+
+std::vector<ProcessResult> at_once(AgentProcess& agent, int sessions, const std::string& command) {
+  std::vector<ProcessResult> results(static_cast<std::size_t>(sessions));
+  std::vector<std::thread> threads;
+  for (int i = 0; i < sessions; ++i) {
+    threads.emplace_back([&, i] {
+      results[static_cast<std::size_t>(i)] =
+          agent.ctl({"exec", Lab::kBastion, command + "; echo " + std::to_string(i) + "; exit " + std::to_string(i)});
+    });
+  }
+  for (std::thread& each : threads) each.join();
+  return results;
+}
+
+void expect_all(const std::vector<ProcessResult>& results) {
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    EXPECT_EQ(results[i].exit_status, static_cast<int>(i)) << results[i].describe();
+    EXPECT_EQ(results[i].out, std::to_string(i) + "\n");
+  }
+}
+
+TEST(SessionLimits, FiftySessionsWhereTwoAreAllowed) {
+  Lab lab(with_limit(2));
+  ASSERT_TRUE(lab.agent().ctl({"exec", Lab::kBastion, "true"}).ok());
+  expect_all(at_once(lab.agent(), 50, "sleep 3"));
+  const std::size_t logins = count(lab.sshd().log(), "Accepted publickey");
+  EXPECT_GT(logins, 1U);
+  EXPECT_LE(logins, 26U);
+  // Known now: nothing more is tried in vain, and the connections are used again.
+  expect_all(at_once(lab.agent(), 20, "sleep 0.2"));
+  EXPECT_LE(count(lab.sshd().log(), "Accepted publickey"), logins + 1);
+}
+
+TEST(SessionLimits, TwentySessionsWhereOneIsAllowed) {
+  Lab lab(with_limit(1));
+  expect_all(at_once(lab.agent(), 20, "sleep 1"));
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(lab.agent().ctl({"exec", Lab::kBastion, "true"}).ok());
+  EXPECT_LE(count(lab.sshd().log(), "Accepted publickey"), 21U);
+}
+
+TEST(SessionLimits, NoneIsAllowed) {
+  Lab lab(with_limit(0));
+  const ProcessResult result = lab.agent().ctl({"exec", Lab::kBastion, "true"});
+  EXPECT_EQ(result.exit_status, 255);
+  EXPECT_NE(result.err.find("allows no sessions"), std::string::npos) << result.describe();
+  EXPECT_EQ(count(lab.sshd().log(), "Accepted publickey"), 1U);
+}
+
+TEST(SessionLimits, WithoutLanesTheServersLimitHolds) {
+  Lab lab(with_limit(1));
+  AgentProcess& agent = lab.cold_agent();
+  agent.run({"--no-lanes"});
+  OnTerminal first({ctl_program(), "exec", Lab::kBastion, "echo ready; sleep 60"}, agent.environment());
+  ASSERT_TRUE(first.shows("ready")) << first.shown();
+  const ProcessResult second = agent.ctl({"exec", Lab::kBastion, "true"});
+  EXPECT_EQ(second.exit_status, 255);
+  EXPECT_NE(second.err.find("allows 1 sessions"), std::string::npos) << second.describe();
+  EXPECT_NE(second.err.find("--no-lanes"), std::string::npos) << second.describe();
+  EXPECT_EQ(count(lab.sshd().log(), "Accepted publickey"), 1U);
+}
+
+TEST(SessionLimits, ASessionThatTheServerStillCountsIsNoLimitOfZero) {
+  Lab lab(with_limit(1));
+  AgentProcess& agent = lab.agent();
+  for (int i = 0; i < 3; ++i) {  // leaves a process that does not heed the hang-up, and its place with it
+    OnTerminal gone({ctl_program(), "exec", Lab::kBastion, "trap '' HUP PIPE; echo ready; sleep 5 >/dev/null 2>&1"},
+                    agent.environment());
+    ASSERT_TRUE(gone.shows("ready")) << gone.shown();
+    gone.kill();
+  }
+  const ProcessResult next = agent.ctl({"exec", Lab::kBastion, "echo next"});
+  EXPECT_EQ(next.out, "next\n") << next.describe();
+}
+
+}  // namespace
+}  // namespace jump::test
