@@ -64,7 +64,7 @@ std::map<std::string, std::string> environment_to_send(const proto::HostOptionsR
 std::string agent_socket(const Options& options, const proto::HostOptionsResult& config) {
   const std::string& named = config.identity_agent;
   if (named == "none") return {};
-  const std::string own = named.starts_with("$") ? environment(named.c_str() + 1)
+  const std::string own = named.starts_with("$")   ? environment(named.c_str() + 1)
                           : named.starts_with("/") ? named
                                                    : environment("SSH_AUTH_SOCK");
   if (options.forward_agent) return *options.forward_agent ? own : std::string();

@@ -26,8 +26,8 @@ bool send_all(int to, const char* bytes, std::size_t size) {
   return true;
 }
 
-// Ends with the input, or with the session's interest in it. In the background it must not read before there is
-// something, or it would be stopped at once.
+// Ends with the input, or with the session's interest in it. In the background it must not read before there
+// is something, or it would be stopped at once.
 void relay(int to) {
   std::array<char, 4096> buffer;
   while (true) {

@@ -193,7 +193,7 @@ struct HostOptionsResult {
   std::vector<std::string> send_env;           // patterns of names
   std::map<std::string, std::string> set_env;  // to be sent as they are
   std::string forward_agent = "no";            // no, yes, a path, "$NAME"
-  std::string identity_agent = "SSH_AUTH_SOCK";  // none, a path, "$NAME", SSH_AUTH_SOCK
+  std::string identity_agent = "SSH_AUTH_SOCK";  // or none, a path, "$NAME"
   std::string request_tty = "auto";            // auto no yes force
   std::string remote_command;                  // empty: none
   std::string session_type = "default";        // default none subsystem

@@ -154,8 +154,8 @@ class Mux {
   TimePoint asked_since() const { return probing_ ? probe_sent_ : TimePoint::max(); }
 
   // --- input ---
-  // More::kYes: the caller has further packets at once, and this one stays good until end_packets(). Data that
-  // follow one another for the same channel then reach its owner in one go.
+  // More::kYes: the caller has further packets at once, and this one stays good until end_packets(). Data
+  // that follow one another for the same channel then reach its owner in one go.
   enum class More : bool { kNo, kYes };
   void handle_packet(ByteView payload, TimePoint now, More more = More::kNo);
   void end_packets();

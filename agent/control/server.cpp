@@ -14,8 +14,8 @@
 namespace jump {
 
 // One connection to the control socket. kServing: requests are read and worked on. kDraining: nothing more is
-// read, what was asked is still answered, what stays (sessions) stays. kLeaving: it is upgraded, and handed over
-// when all is sent. kClosing: all is said; it closes when it is sent. kClosed: nothing goes either way.
+// read, what was asked is still answered, what stays (sessions) stays. kLeaving: it is upgraded, and handed
+// over when all is sent. kClosing: all is said; it closes when it is sent. kClosed: nothing goes either way.
 //
 //   line ─► pending_ (worked on) ─► answer          no room in pending_: ─► held_ ─► pending_
 //
@@ -115,7 +115,7 @@ class ControlServer::Client final : public Peer, private StreamHandler {
   // One request that is being answered.
   struct Sink final : ReplySink, std::enable_shared_from_this<Sink> {
     Client* client = nullptr;  // null once the client has gone or was answered
-    std::string id;  // of the request, as JSON
+    std::string id;            // of the request, as JSON
     bool notification = false;
     std::vector<std::unique_ptr<Operation>> kept;
     std::function<void()> input_ended;
@@ -382,14 +382,14 @@ class ControlServer::Client final : public Peer, private StreamHandler {
   std::list<std::shared_ptr<Sink>> pending_;
   std::deque<Held> held_;  // in the order of their coming
   std::set<Stay*> stays_;
-  std::deque<Passed> descriptors_;  // of lines that are not complete
-  std::uint64_t fed_ = 0;           // bytes of the client's so far
-  ReplySink::Taken taken_;          // kLeaving: whose the connection is to be
+  std::deque<Passed> descriptors_;                // of lines that are not complete
+  std::uint64_t fed_ = 0;                         // bytes of the client's so far
+  ReplySink::Taken taken_;                        // kLeaving: whose the connection is to be
   std::vector<std::unique_ptr<Operation>> kept_;  // as long as the client can send requests
   State state_ = State::kServing;
   bool stopping_ = false;  // the agent ends, or another has taken over
-  bool paused_ = false;  // on_data() took less than it was offered
-  bool eof_ = false;     // the client has sent all; the last of it may still be in framer_
+  bool paused_ = false;    // on_data() took less than it was offered
+  bool eof_ = false;       // the client has sent all; the last of it may still be in framer_
 };
 
 ControlServer::ControlServer(Io& io, const Dispatcher& dispatcher) : io_(io), dispatcher_(dispatcher) {}

@@ -142,8 +142,7 @@ class SessionMethods::ServedSession final : public Served {
 
  private:
   void make(Host& host, SessionRequest request, SessionStreams streams) {
-    session_ =
-        std::make_unique<Session>(methods_.io_, host, id(), std::move(request), std::move(streams));
+    session_ = std::make_unique<Session>(methods_.io_, host, id(), std::move(request), std::move(streams));
   }
 
   void start(Duration timeout, const Reply<SessionOpenResult>& reply,

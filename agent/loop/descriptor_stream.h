@@ -4,7 +4,8 @@
 //
 //   socket                     each call is told not to wait; for both directions a PassingSocket, which also
 //                              shuts it down
-//   pipe, terminal             opened again for ourselves, non-blocking (a new open file); where that cannot be,
+//   pipe, terminal             opened again for ourselves, non-blocking (a new open file); where that cannot
+//   be,
 //                              each call is told not to wait (RWF_NOWAIT), or made only when it has not to
 //   file, and what cannot be   read and written by a pool thread, at the place where the owner's descriptor
 //   waited for                 stands, which moves on for its owner as well

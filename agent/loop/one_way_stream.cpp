@@ -170,8 +170,7 @@ std::size_t OneWayStream::write_now(ByteView data) {
 }
 
 ssize_t OneWayStream::write_once(ByteView data) {
-  if (kind_ == Kind::kSocket)
-    return ::send(fd_.get(), data.data(), data.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (kind_ == Kind::kSocket) return ::send(fd_.get(), data.data(), data.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   if (kind_ == Kind::kOwn) return ::write(fd_.get(), data.data(), data.size());
   if (nowait_works_) {
     iovec part{const_cast<std::uint8_t*>(data.data()), data.size()};

@@ -62,7 +62,8 @@ std::unique_ptr<Operation> SessionPool::ask(const std::string& agent_socket, Mak
 bool SessionPool::fits(const Mux& mux, const std::string& agent_socket) {
   if (mux.ended() || (limit_ && mux.sessions() >= *limit_)) return false;
   std::erase_if(full_, [now = io_.now()](const Full& full) { return now >= full.until; });
-  if (std::any_of(full_.begin(), full_.end(), [&](const Full& full) { return full.mux == &mux; })) return false;
+  if (std::any_of(full_.begin(), full_.end(), [&](const Full& full) { return full.mux == &mux; }))
+    return false;
   if (agent_socket.empty()) return true;
   std::erase_if(uses_, [](const Use& use) { return use.claim.expired(); });
   return std::none_of(uses_.begin(), uses_.end(),

@@ -67,7 +67,8 @@ class SessionPool {
   // connected), kLimit, those of a login.
   using Placed = std::function<void(Result<Place>)>;
   std::unique_ptr<Operation> ask(const std::string& agent_socket, MakeClaim make_claim, Placed done);
-  // The server has refused a session on `mux`. Error: it would refuse the next one too (it has never allowed one).
+  // The server has refused a session on `mux`. Error: it would refuse the next one too (it has never allowed
+  // one).
   Status refused(Mux& mux);
 
   // The host has logged in anew.

@@ -91,9 +91,9 @@ class ByteStream {
   // Ends it now, so that the peer can tell that it is incomplete (TCP: RST). on_closed() follows.
   virtual void abort() = 0;
 
-  // Descriptors that the other side passed with the last of the bytes that are being offered (SCM_RIGHTS: a read
-  // ends with the message that brought some, and may begin with others that did not); to be asked for from within
-  // on_data(). Those that nobody takes are closed.
+  // Descriptors that the other side passed with the last of the bytes that are being offered (SCM_RIGHTS: a
+  // read ends with the message that brought some, and may begin with others that did not); to be asked for
+  // from within on_data(). Those that nobody takes are closed.
   virtual std::vector<Fd> take_descriptors() { return {}; }
 
   // The process that connected or was connected to, of a Unix socket that takes descriptors; 0: not known.

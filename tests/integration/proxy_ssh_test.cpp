@@ -1,5 +1,5 @@
-// Stock ssh, scp, sftp, rsync and git over `jumpctl proxy`: with nothing but a ProxyCommand in ssh_config, everything
-// goes through one connection to the bastion.
+// Stock ssh, scp, sftp, rsync and git over `jumpctl proxy`: with nothing but a ProxyCommand in ssh_config,
+// everything goes through one connection to the bastion.
 #include <gtest/gtest.h>
 
 #include "support/eventually.h"
@@ -31,12 +31,14 @@ class ProxySsh : public testing::TestWithParam<bool> {
     node_ = nullptr;
     lab_ = nullptr;
   }
-  static void write_config(const char* name, const std::string& verb, const std::string& known, const char* more) {
-    lab_->directory().write(name, "Host node*\n  HostName 127.0.0.1\n  Port " + std::to_string(node_->port()) +
-                                      "\n  User " + current_user() + "\n  IdentityFile " +
-                                      user_key(KeyKind::kEd25519).private_path + "\n  IdentityAgent none\n" +
-                                      "  UserKnownHostsFile " + known + "\n  StrictHostKeyChecking yes\n" +
-                                      "  ProxyCommand " + ctl_program() + " " + verb + " --via bastion %h %p\n" + more);
+  static void write_config(const char* name, const std::string& verb, const std::string& known,
+                           const char* more) {
+    lab_->directory().write(name, "Host node*\n  HostName 127.0.0.1\n  Port " +
+                                      std::to_string(node_->port()) + "\n  User " + current_user() +
+                                      "\n  IdentityFile " + user_key(KeyKind::kEd25519).private_path +
+                                      "\n  IdentityAgent none\n" + "  UserKnownHostsFile " + known +
+                                      "\n  StrictHostKeyChecking yes\n" + "  ProxyCommand " + ctl_program() +
+                                      " " + verb + " --via bastion %h %p\n" + more);
   }
 
   static std::size_t count(const std::string& text, const std::string& part) {
@@ -68,12 +70,16 @@ TEST_P(ProxySsh, CarriesEveryToolOverOneConnection) {
   const std::string sum = pattern_sha256(3, 3'000'000);
   const std::pair<const char*, const char*> cases[] = {
       {"ssh", "ssh -F $c node1 'cat; exit 7' < $dir/file | sha256sum; echo ${PIPESTATUS[0]}"},
-      {"scp there and back", "scp -q -F $c $dir/file node2:$dir/there && scp -q -F $c node2:$dir/there $dir/back && sha256sum < $dir/back"},
+      {"scp there and back",
+       "scp -q -F $c $dir/file node2:$dir/there && scp -q -F $c node2:$dir/there $dir/back && sha256sum < "
+       "$dir/back"},
       {"scp, the old protocol", "scp -O -q -F $c $dir/file node2:$dir/old && sha256sum < $dir/old"},
-      {"sftp", "echo \"get $dir/file $dir/got\" | sftp -q -F $c -b - node3 >/dev/null && sha256sum < $dir/got"},
+      {"sftp",
+       "echo \"get $dir/file $dir/got\" | sftp -q -F $c -b - node3 >/dev/null && sha256sum < $dir/got"},
       {"rsync", "rsync -e \"ssh -F $c\" $dir/file node4:$dir/synced && sha256sum < $dir/synced"},
       {"git",
-       "cd $dir && git init -q repo && cp file repo/ && cd repo && git add file && git -c user.name=n -c user.email=e "
+       "cd $dir && git init -q repo && cp file repo/ && cd repo && git add file && git -c user.name=n -c "
+       "user.email=e "
        "commit -qm m && cd .. && git clone -q node5:$dir/repo clone && sha256sum < clone/file"},
   };
   for (const auto& [name, script] : cases) {
@@ -94,8 +100,9 @@ TEST_P(ProxySsh, CarriesABurstToFiveHosts) {
   EXPECT_TRUE(eventually([] { return lab_->agent().status().at("sessions").empty(); }));
 }
 
-INSTANTIATE_TEST_SUITE_P(With, ProxySsh, testing::Bool(),
-                         [](const auto& each) { return std::string(each.param ? "Fdpass" : "StdinAndStdout"); });
+INSTANTIATE_TEST_SUITE_P(With, ProxySsh, testing::Bool(), [](const auto& each) {
+  return std::string(each.param ? "Fdpass" : "StdinAndStdout");
+});
 
 // --- errors: one line, and 255
 
@@ -117,7 +124,8 @@ TEST_F(ProxyError, TheTargetRefuses) {
 }
 
 TEST_F(ProxyError, AnUnknownTarget) {
-  expect_one_line(lab_.agent().ctl({"proxy", "--via", "bastion", "no-such-host.invalid", "22"}), "no-such-host.invalid");
+  expect_one_line(lab_.agent().ctl({"proxy", "--via", "bastion", "no-such-host.invalid", "22"}),
+                  "no-such-host.invalid");
 }
 
 TEST_F(ProxyError, AnUnknownHost) {

@@ -1,6 +1,6 @@
-// The descriptors of a session stay their owner's: no flag of theirs changes, what is shared goes on to work for
-// the others who have it, and each is let go of the moment the session ends. And clients that pass them wrongly, or go
-// in the middle, cost nobody anything.
+// The descriptors of a session stay their owner's: no flag of theirs changes, what is shared goes on to work
+// for the others who have it, and each is let go of the moment the session ends. And clients that pass them
+// wrongly, or go in the middle, cost nobody anything.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
@@ -56,7 +56,8 @@ class SessionDescriptors : public testing::Test {
     if (!socket) throw std::runtime_error("the agent does not accept control clients");
     return std::move(*socket);
   }
-  static std::string request(const std::string& command, json more = {}, const char* method = "session.open") {
+  static std::string request(const std::string& command, json more = {},
+                             const char* method = "session.open") {
     json params = {{"host", Lab::kBastion}, {"command", command}};
     if (!more.is_null()) params.update(more);
     return json{{"jsonrpc", "2.0"}, {"id", 7}, {"method", method}, {"params", params}}.dump() + "\n";
@@ -70,13 +71,17 @@ class SessionDescriptors : public testing::Test {
     return line_of(socket);
   }
   static std::string kind_of(const json& answer) {
-    return answer.is_object() && answer.contains("error") ? answer["error"]["data"].value("kind", "") : "none";
+    return answer.is_object() && answer.contains("error") ? answer["error"]["data"].value("kind", "")
+                                                          : "none";
   }
-  static std::string read_all(int fd) { return std::string(Socket(UniqueFd(::dup(fd))).receive_all(seconds(20)).text()); }
+  static std::string read_all(int fd) {
+    return std::string(Socket(UniqueFd(::dup(fd))).receive_all(seconds(20)).text());
+  }
   static std::string drain(int fd) {
     std::string all;
     char buffer[4096];
-    for (ssize_t count; (count = ::read(fd, buffer, sizeof buffer)) > 0;) all.append(buffer, static_cast<std::size_t>(count));
+    for (ssize_t count; (count = ::read(fd, buffer, sizeof buffer)) > 0;)
+      all.append(buffer, static_cast<std::size_t>(count));
     return all;
   }
 
@@ -91,7 +96,7 @@ pid_t SessionDescriptors::pid_ = 0;
 
 struct Ends {
   std::string kind;
-  UniqueFd given;             // to the session, in all three roles
+  UniqueFd given;              // to the session, in all three roles
   std::vector<UniqueFd> kept;  // so that it has another end
 };
 
@@ -136,8 +141,9 @@ TEST_F(SessionDescriptors, KeepTheirFlags) {
 TEST_F(SessionDescriptors, AreLetGoOfTheMomentTheSessionEnds) {
   TestPipe in = make_pipe(), out = make_pipe(), err = make_pipe();
   Socket socket = client();
-  ASSERT_TRUE(open(socket, "echo out; echo err >&2; exit 3", {in.read.get(), out.write.get(), err.write.get()})
-                  .contains("result"));
+  ASSERT_TRUE(
+      open(socket, "echo out; echo err >&2; exit 3", {in.read.get(), out.write.get(), err.write.get()})
+          .contains("result"));
   in.read.reset();
   out.write.reset();
   err.write.reset();
@@ -195,7 +201,8 @@ TEST_F(SessionDescriptors, AReaderThatStopsDisturbsNobody) {
   SocketPair stuck_socket = make_socket_pair();
   Socket one = client(), two = client();
   ASSERT_TRUE(open(one, "yes", {in.read.get(), stuck.write.get(), stuck.write.get()}).contains("result"));
-  ASSERT_TRUE(open(two, "yes >&2", {in.read.get(), stuck_socket.one.get(), stuck_socket.one.get()}).contains("result"));
+  ASSERT_TRUE(open(two, "yes >&2", {in.read.get(), stuck_socket.one.get(), stuck_socket.one.get()})
+                  .contains("result"));
   // Until nothing moves there any more.
   std::uint64_t last = 0;
   ASSERT_TRUE(eventually([&] {
@@ -272,7 +279,8 @@ TEST_F(SessionDescriptors, WrongOnesAreRefused) {
   TestPipe pipe = make_pipe();
   UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
   const int read = pipe.read.get(), write = pipe.write.get(), any = null.get();
-  for (const std::vector<int>& three : {std::vector<int>{write, any, any}, {any, read, any}, {any, any, read}}) {
+  for (const std::vector<int>& three :
+       {std::vector<int>{write, any, any}, {any, read, any}, {any, any, read}}) {
     Socket socket = client();
     EXPECT_EQ(kind_of(open(socket, "echo no", three)), "invalid");
   }
@@ -366,7 +374,8 @@ TEST_F(SessionDescriptors, AClientThatGoesLeavesNothing) {
   TestPipe out = make_pipe();
   {
     Socket socket = client();
-    ASSERT_TRUE(open(socket, "echo $$; exec sleep 60", {null.get(), out.write.get(), out.write.get()}).contains("result"));
+    ASSERT_TRUE(open(socket, "echo $$; exec sleep 60", {null.get(), out.write.get(), out.write.get()})
+                    .contains("result"));
     out.write.reset();
     char first = 0;
     ASSERT_EQ(::read(out.read.get(), &first, 1), 1);
@@ -387,8 +396,9 @@ TEST_F(SessionDescriptors, AClientThatGoesLeavesNothing) {
 TEST_F(SessionDescriptors, AClientThatEndsItsSideHearsOfTheEnd) {
   TestPipe in = make_pipe(), out = make_pipe();
   Socket socket = client();
-  ASSERT_TRUE(open(socket, "read line; echo got $line; exit 5", {in.read.get(), out.write.get(), out.write.get()})
-                  .contains("result"));
+  ASSERT_TRUE(
+      open(socket, "read line; echo got $line; exit 5", {in.read.get(), out.write.get(), out.write.get()})
+          .contains("result"));
   socket.shutdown_write();
   ASSERT_EQ(::write(in.write.get(), "1\n", 2), 2);
   const json end = line_of(socket);
@@ -405,7 +415,8 @@ TEST_F(SessionDescriptors, AnotherClientsSessionIsOutOfReach) {
   const json opened = open(owner, "read line", {in.read.get(), null.get(), null.get()});
   const std::string id = opened.at("result").at("session");
   for (const char* method : {"session.resize", "session.signal"}) {
-    const json ask = {{"jsonrpc", "2.0"}, {"id", 1}, {"method", method}, {"params", {{"session", id}, {"signal", "TERM"}}}};
+    const json ask = {
+        {"jsonrpc", "2.0"}, {"id", 1}, {"method", method}, {"params", {{"session", id}, {"signal", "TERM"}}}};
     ASSERT_TRUE(other.send_all(ask.dump() + "\n"));
     EXPECT_EQ(kind_of(line_of(other)), "not_found") << method;
   }

@@ -91,7 +91,8 @@ class SessionFrames : public testing::Test {
     return whole;
   }
   static std::string kind_of(const json& answer) {
-    return answer.is_object() && answer.contains("error") ? answer["error"]["data"].value("kind", "") : "none";
+    return answer.is_object() && answer.contains("error") ? answer["error"]["data"].value("kind", "")
+                                                          : "none";
   }
 
   static Lab* lab_;
@@ -101,7 +102,8 @@ Lab* SessionFrames::lab_ = nullptr;
 
 TEST_F(SessionFrames, CarryTheThreeStreamsAndTheEnd) {
   Socket socket = session("cat; echo err >&2; exit 3");
-  ASSERT_TRUE(socket.send_all(frame(kStdin, "one ") + frame(kStdin, "") + frame(kStdin, "two") + frame(kStdinEnd, "")));
+  ASSERT_TRUE(socket.send_all(frame(kStdin, "one ") + frame(kStdin, "") + frame(kStdin, "two") +
+                              frame(kStdinEnd, "")));
   const Whole whole = all(socket);
   EXPECT_EQ(whole.out, "one two");
   EXPECT_EQ(whole.err, "err\n");
@@ -126,7 +128,8 @@ TEST_F(SessionFrames, ResizeAndSignal) {
     ASSERT_EQ(each.type, kStdout) << shown;
     shown += each.payload;
   }
-  ASSERT_TRUE(socket.send_all(frame(kSignal, R"({"signal":"USR1"})") + frame(kResize, R"({"columns":111,"rows":33})")));
+  ASSERT_TRUE(socket.send_all(frame(kSignal, R"({"signal":"USR1"})") +
+                              frame(kResize, R"({"columns":111,"rows":33})")));
   const Whole whole = all(socket);
   EXPECT_NE(whole.out.find("33 111"), std::string::npos) << whole.out;
   EXPECT_EQ(whole.end.value("exit_status", -1), 5) << whole.end;
@@ -197,7 +200,10 @@ TEST_F(SessionFrames, NoUpgradeWithBytesBehindTheRequest) {
 
 TEST_F(SessionFrames, NoUpgradeBesideAnotherRequest) {
   Socket socket = client();
-  const json waits = {{"jsonrpc", "2.0"}, {"id", 6}, {"method", "host.connect"}, {"params", {{"host", "no-such-host.invalid"}}}};
+  const json waits = {{"jsonrpc", "2.0"},
+                      {"id", 6},
+                      {"method", "host.connect"},
+                      {"params", {{"host", "no-such-host.invalid"}}}};
   const pid_t pid = lab_->agent().pid();
   ::kill(pid, SIGSTOP);
   ASSERT_TRUE(socket.send_all(waits.dump() + "\n"));
@@ -237,7 +243,8 @@ TEST_F(SessionFrames, AnUpgradedStreamIsTheBytes) {
 
 TEST_F(SessionFrames, AStreamToNobodyIsRefused) {
   Socket socket = client();
-  ASSERT_TRUE(socket.send_all(request("stream.open", {{"host", "127.0.0.1"}, {"port", 1}, {"via", Lab::kBastion}})));
+  ASSERT_TRUE(
+      socket.send_all(request("stream.open", {{"host", "127.0.0.1"}, {"port", 1}, {"via", Lab::kBastion}})));
   const std::string kind = kind_of(line_of(socket));
   EXPECT_TRUE(kind == "refused" || kind == "unreachable") << kind;
   ASSERT_TRUE(socket.send_all(std::string_view(R"({"jsonrpc":"2.0","id":8,"method":"forward.list"})"

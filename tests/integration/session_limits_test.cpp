@@ -1,5 +1,5 @@
-// Servers that let a connection have few sessions (MaxSessions): further connections carry the others, if nobody is
-// needed for that.
+// Servers that let a connection have few sessions (MaxSessions): further connections carry the others, if
+// nobody is needed for that.
 #include <gtest/gtest.h>
 
 #include <thread>
@@ -28,8 +28,8 @@ std::vector<ProcessResult> at_once(AgentProcess& agent, int sessions, const std:
   std::vector<std::thread> threads;
   for (int i = 0; i < sessions; ++i) {
     threads.emplace_back([&, i] {
-      results[static_cast<std::size_t>(i)] =
-          agent.ctl({"exec", Lab::kBastion, command + "; echo " + std::to_string(i) + "; exit " + std::to_string(i)});
+      results[static_cast<std::size_t>(i)] = agent.ctl(
+          {"exec", Lab::kBastion, command + "; echo " + std::to_string(i) + "; exit " + std::to_string(i)});
     });
   }
   for (std::thread& each : threads) each.join();
@@ -87,8 +87,9 @@ TEST(SessionLimits, ASessionThatTheServerStillCountsIsNoLimitOfZero) {
   Lab lab(with_limit(1));
   AgentProcess& agent = lab.agent();
   for (int i = 0; i < 3; ++i) {  // leaves a process that does not heed the hang-up, and its place with it
-    OnTerminal gone({ctl_program(), "exec", Lab::kBastion, "trap '' HUP PIPE; echo ready; sleep 5 >/dev/null 2>&1"},
-                    agent.environment());
+    OnTerminal gone(
+        {ctl_program(), "exec", Lab::kBastion, "trap '' HUP PIPE; echo ready; sleep 5 >/dev/null 2>&1"},
+        agent.environment());
     ASSERT_TRUE(gone.shows("ready")) << gone.shown();
     gone.kill();
   }

@@ -1,5 +1,5 @@
-// Sessions at a terminal, as stock ssh has them: each script runs once with `ssh` and once with `jumpctl`, on a
-// terminal of its own where somebody types.
+// Sessions at a terminal, as stock ssh has them: each script runs once with `ssh` and once with `jumpctl`, on
+// a terminal of its own where somebody types.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <unistd.h>
@@ -23,8 +23,9 @@ class SessionTerminal : public testing::TestWithParam<Client> {
   // The terminal's settings have to be the same before and after.
   OnTerminal start(const std::string& script, ShellLab* scene = nullptr) {
     ShellLab& in = scene ? *scene : *scene_;
-    const std::string checked = "stty -g > $dir/before\n" + script +
-                                "\necho \"status $?\"\nstty -g > $dir/after; cmp $dir/before $dir/after && echo sane\n";
+    const std::string checked =
+        "stty -g > $dir/before\n" + script +
+        "\necho \"status $?\"\nstty -g > $dir/after; cmp $dir/before $dir/after && echo sane\n";
     return OnTerminal({"/bin/bash", "-c", in.text(GetParam(), checked)}, in.environment());
   }
   static void expect_end(OnTerminal& terminal, int status) {
@@ -38,8 +39,7 @@ class SessionTerminal : public testing::TestWithParam<Client> {
 ShellLab* SessionTerminal::scene_ = nullptr;
 
 TEST_P(SessionTerminal, IsGivenWithItsSizeAndStatus) {
-  OnTerminal terminal =
-      start("stty cols 97 rows 31\nrun -t bastion 'tty; stty size; echo $TERM; exit 7'");
+  OnTerminal terminal = start("stty cols 97 rows 31\nrun -t bastion 'tty; stty size; echo $TERM; exit 7'");
   EXPECT_TRUE(terminal.shows("31 97")) << terminal.shown();
   EXPECT_TRUE(terminal.shows("/dev/pts/") && terminal.shows("xterm")) << terminal.shown();
   expect_end(terminal, 7);
@@ -110,7 +110,8 @@ TEST_P(SessionTerminal, TakesALongPasteLineByLine) {
 
 TEST_P(SessionTerminal, TakesALongPasteRaw) {
   const std::string size = std::to_string(many_lines().size());
-  OnTerminal terminal = start("run -t bastion \"stty raw -echo; echo ready; head -c " + size + " > $dir/pasted\"");
+  OnTerminal terminal =
+      start("run -t bastion \"stty raw -echo; echo ready; head -c " + size + " > $dir/pasted\"");
   ASSERT_TRUE(terminal.shows("ready")) << terminal.shown();
   terminal.paste(many_lines());
   expect_end(terminal, 0);
@@ -120,7 +121,8 @@ TEST_P(SessionTerminal, TakesALongPasteRaw) {
 // What is typed is the shell's, while a command without a terminal goes on in the background.
 TEST_P(SessionTerminal, ACommandInTheBackgroundDoesNotTakeTheShellsInput) {
   OnTerminal terminal = start(
-      "set -m\nrun bastion 'echo begun; cat' &\nfor i in 1 2 3 4 5; do read -r line; echo \"the shell got $line\"; done\n"
+      "set -m\nrun bastion 'echo begun; cat' &\nfor i in 1 2 3 4 5; do read -r line; echo \"the shell got "
+      "$line\"; done\n"
       "kill -9 %1; wait 2>/dev/null; (exit 0)");
   EXPECT_TRUE(terminal.shows("begun")) << terminal.shown();
   for (int i = 1; i <= 5; ++i) {
@@ -138,17 +140,19 @@ TEST_P(SessionTerminal, IsSaneAfterTheServerDied) {
   expect_end(terminal, 255);
 }
 
-INSTANTIATE_TEST_SUITE_P(Of, SessionTerminal, testing::Values(Client::kSsh, Client::kJumpctl), [](const auto& each) {
-  return each.param == Client::kSsh ? std::string("Ssh") : std::string("Jumpctl");
-});
+INSTANTIATE_TEST_SUITE_P(Of, SessionTerminal, testing::Values(Client::kSsh, Client::kJumpctl),
+                         [](const auto& each) {
+                           return each.param == Client::kSsh ? std::string("Ssh") : std::string("Jumpctl");
+                         });
 
 // --- what only jumpctl has
 
 class SessionAtTerminal : public testing::Test {
  protected:
   OnTerminal start(const std::string& script) {
-    const std::string checked = "stty -g > $dir/before\n" + script +
-                                "\necho \"status $?\"\nstty -g > $dir/after; cmp $dir/before $dir/after && echo sane\n";
+    const std::string checked =
+        "stty -g > $dir/before\n" + script +
+        "\necho \"status $?\"\nstty -g > $dir/after; cmp $dir/before $dir/after && echo sane\n";
     return OnTerminal({"/bin/bash", "-c", scene_.text(Client::kJumpctl, checked)}, scene_.environment());
   }
   ShellLab scene_;
@@ -171,8 +175,8 @@ TEST_F(SessionAtTerminal, HearsThatTheAgentEnds) {
 }
 
 TEST_F(SessionAtTerminal, CtrlCIsASignalWithoutATerminal) {
-  OnTerminal terminal =
-      start("trap : INT; run bastion 'trap \"echo caught; exit 9\" INT; echo ready; while :; do sleep 0.05; done'");
+  OnTerminal terminal = start(
+      "trap : INT; run bastion 'trap \"echo caught; exit 9\" INT; echo ready; while :; do sleep 0.05; done'");
   ASSERT_TRUE(terminal.shows("ready")) << terminal.shown();
   terminal.type("\x03");
   if (::getuid() == 0) {  // sshd hands signals to commands of other users only

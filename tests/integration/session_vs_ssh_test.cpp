@@ -1,6 +1,6 @@
 // Commands, case by case as stock ssh runs them: the same script is run by `ssh` and by `jumpctl exec` on the
-// same server, and has to print the same on stdout and stderr and to end in the same way. What both programs say
-// about themselves is left out.
+// same server, and has to print the same on stdout and stderr and to end in the same way. What both programs
+// say about themselves is left out.
 #include <gtest/gtest.h>
 
 #include "support/build_kind.h"
@@ -33,25 +33,29 @@ const Case kCases[] = {
     {"NoSuchCommand", "run bastion no_such_command_at_all 2>/dev/null; s", "status 127"},
     {"ArgumentsAreJoined", "run bastion echo 'a  b' \"'c  d'\" '$((1+1))'; s", "a b c  d 2"},
     {"OptionsOfTheCommand", "run bastion printf '%s' -t -n --version; s", "-t-n--version"},
-    {"BinaryOutput", "run bastion \"printf '\\\\000\\\\377\\\\r\\\\n\\\\003'\" | od -An -tx1; s", "00 ff 0d 0a 03"},
+    {"BinaryOutput", "run bastion \"printf '\\\\000\\\\377\\\\r\\\\n\\\\003'\" | od -An -tx1; s",
+     "00 ff 0d 0a 03"},
     {"BinaryInput", "printf '\\000\\377\\r\\n\\003\\004' | run bastion od -An -tx1; s", "00 ff 0d 0a 03 04"},
     {"StdinsEnd", "printf 'a\\nb\\n' | run bastion 'cat; echo end'; s", "end"},
     {"StderrApart", "run bastion 'echo out; echo err >&2'; s", "out"},
     {"StderrAfterStdoutsEnd", "run bastion 'exec >&-; echo late >&2'; s", "status 0"},
     {"StdoutAfterStderrsEnd", "run bastion 'exec 2>&-; echo late'; s", "late"},
     {"StatusAfterTheOutputsEnd", "run bastion 'exec >&- 2>&-; sleep 0.3; exit 7'; s", "status 7"},
-    {"InputAfterTheOutputsEnd", "(sleep 0.3; echo x) | run bastion 'exec >&- 2>&-; read a; [ $a = x ] && exit 9'; s",
-     "status 9"},
-    {"NobodyReadsInput", "head -c 3000000 /dev/zero | run bastion 'exec <&-; sleep 0.2; echo done'; s ${PIPESTATUS[1]}",
-     "done"},
-    {"CommandEndsBeforeItsInput", "(sleep 1.5; echo x) | run bastion 'echo quick'; s ${PIPESTATUS[1]}", "quick"},
+    {"InputAfterTheOutputsEnd",
+     "(sleep 0.3; echo x) | run bastion 'exec >&- 2>&-; read a; [ $a = x ] && exit 9'; s", "status 9"},
+    {"NobodyReadsInput",
+     "head -c 3000000 /dev/zero | run bastion 'exec <&-; sleep 0.2; echo done'; s ${PIPESTATUS[1]}", "done"},
+    {"CommandEndsBeforeItsInput", "(sleep 1.5; echo x) | run bastion 'echo quick'; s ${PIPESTATUS[1]}",
+     "quick"},
     {"YesHeadLocally", "run bastion yes | head -1; s ${PIPESTATUS[1]}", "y"},
     {"YesHeadLocallyEndsTheCommand",
-     "run bastion 'yes; echo $? > '$dir/yes_status | head -1; for i in $(seq 100); do [ -s $dir/yes_status ] && break; "
+     "run bastion 'yes; echo $? > '$dir/yes_status | head -1; for i in $(seq 100); do [ -s $dir/yes_status ] "
+     "&& break; "
      "sleep 0.05; done; cat $dir/yes_status; rm -f $dir/yes_status",
      "y"},
     {"YesHeadRemotely", "run bastion 'yes | head -1'; s", "y\nstatus 0"},
-    {"StderrsReaderGoes", "run bastion 'head -c 300000 /dev/zero | tr \"\\\\0\" e >&2; echo end' 2> >(head -c 1 >/dev/null); s",
+    {"StderrsReaderGoes",
+     "run bastion 'head -c 300000 /dev/zero | tr \"\\\\0\" e >&2; echo end' 2> >(head -c 1 >/dev/null); s",
      "end"},
     {"StdinIsNull", "run bastion cat < /dev/null; s", "status 0"},
     {"DashN", "echo no | run -n bastion cat; s ${PIPESTATUS[1]}", "status 0"},
@@ -62,45 +66,59 @@ const Case kCases[] = {
     {"StdinIsADirectory", "run bastion 'cat; exit 3' < /; s", "status 3"},
     {"StdinIsWriteOnly", "run bastion 'cat; exit 3' 0> $dir/wo; s", "status 3"},
     {"StdoutIsAFile", "run bastion 'seq 100000' > $dir/out; s; md5sum < $dir/out", "status 0"},
-    {"StdoutIsAppended", "{ run bastion echo a; echo b; run bastion echo c; } > $dir/ab; cat $dir/ab", "a\nb\nc"},
-    {"StdoutIsADeletedFile", "exec 7> $dir/gone 8< $dir/gone; rm $dir/gone; run bastion echo kept >&7; s; cat <&8", "kept"},
+    {"StdoutIsAppended", "{ run bastion echo a; echo b; run bastion echo c; } > $dir/ab; cat $dir/ab",
+     "a\nb\nc"},
+    {"StdoutIsADeletedFile",
+     "exec 7> $dir/gone 8< $dir/gone; rm $dir/gone; run bastion echo kept >&7; s; cat <&8", "kept"},
     {"StdinIsRead", "printf '1\\n2\\n' > $dir/two; { run bastion cat; cat; } < $dir/two", "1\n2"},
     {"StdinIsADevice", "run bastion 'head -c 1000000 | wc -c' < /dev/zero; s ${PIPESTATUS[0]}", "1000000"},
     {"StdoutIsFull", "run bastion 'seq 1000' > /dev/full; s 0", "status 0"},
-    {"StdoutAndStderrTogether", "run bastion 'for i in 1 2 3; do echo o$i; sleep 0.05; echo e$i >&2; sleep 0.05; done' 2>&1; s",
+    {"StdoutAndStderrTogether",
+     "run bastion 'for i in 1 2 3; do echo o$i; sleep 0.05; echo e$i >&2; sleep 0.05; done' 2>&1; s",
      "o1\ne1\no2\ne2\no3\ne3"},
-    {"BackgroundChildRedirected", "run bastion 'sleep 30 >/dev/null 2>&1 </dev/null & echo started'; s", "started"},
+    {"BackgroundChildRedirected", "run bastion 'sleep 30 >/dev/null 2>&1 </dev/null & echo started'; s",
+     "started"},
     {"BackgroundChildWithTheOutput", "run bastion '(sleep 0.5; echo late) & echo started'; s", "late"},
     {"ATerminalIsNotGivenForAPipe", "run -t bastion 'tty; exit 3' < /dev/null; s", "status 3"},
-    {"ForcedTerminal", "own_config= run -tt bastion 'test -t 0 && test -t 1 && echo terminal; exit 3' < /dev/null; s", "terminal"},
+    {"ForcedTerminal",
+     "own_config= run -tt bastion 'test -t 0 && test -t 1 && echo terminal; exit 3' < /dev/null; s",
+     "terminal"},
     {"NoTerminal", "run -T bastion 'test -t 0 || echo none'; s", "none"},
     {"ShellOnAPipe", "echo 'echo $((40+2)); exit 12' | shell bastion; s", "42"},
-    {"SubsystemOfSftp", "(printf '\\0\\0\\0\\5\\1\\0\\0\\0\\3'; sleep 0.3) | run -s bastion sftp | head -c 9 | od -An -tx1; s 0",
+    {"SubsystemOfSftp",
+     "(printf '\\0\\0\\0\\5\\1\\0\\0\\0\\3'; sleep 0.3) | run -s bastion sftp | head -c 9 | od -An -tx1; s 0",
      "02 00 00 00 03"},
     {"UnknownSubsystem", "run -s bastion none < /dev/null; s", "status 255"},
     {"UnknownHost", "run no-such-host.invalid true 2>/dev/null; s", "status 255"},
-    {"Environment", "SENT_A=1 SENT_B='x y' OTHER=3 run env 'echo $SENT_A/$SENT_B/$OTHER/$SET_C'; s", "1/x y//c d"},
+    {"Environment", "SENT_A=1 SENT_B='x y' OTHER=3 run env 'echo $SENT_A/$SENT_B/$OTHER/$SET_C'; s",
+     "1/x y//c d"},
     {"RemoteCommand", "shell remote-command < /dev/null; s", "from the config"},
     {"StdinNull", "echo no | run stdin-null 'cat; echo end'; s", "end"},
     {"RequestTtyForce", "run tty-force 'test -t 0 && echo terminal' < /dev/null; s", "terminal"},
     {"ManyLines", "run bastion 'seq 200000' | md5sum; s", "status 0"},
     {"LongCommand", "run bastion \"echo $(head -c 100000 /dev/zero | tr '\\0' x)\" | md5sum; s", "status 0"},
     {"BulkThroughPipes", "cat $dir/bulk | run bastion cat | sha256sum; s", "status 0"},
-    {"BulkThroughFiles", "run bastion cat < $dir/bulk > $dir/copy; s; sha256sum < $dir/copy; rm $dir/copy", "status 0"},
+    {"BulkThroughFiles", "run bastion cat < $dir/bulk > $dir/copy; s; sha256sum < $dir/copy; rm $dir/copy",
+     "status 0"},
     {"FiftyAtOnce",
-     "own_config=; for i in $(seq 50); do run bastion \"echo $i; exit $i\" 2>/dev/null > $dir/out$i & p[$i]=$!; done; for i in $(seq 50); "
+     "own_config=; for i in $(seq 50); do run bastion \"echo $i; exit $i\" 2>/dev/null > $dir/out$i & "
+     "p[$i]=$!; done; for i in $(seq 50); "
      "do wait ${p[$i]}; echo $? $(cat $dir/out$i); rm $dir/out$i; done",
      "50 50"},
-    {"NoAgentForwarding", "SSH_AUTH_SOCK=$agent_a run agent 'ssh-add -L >/dev/null 2>&1 || echo none'; s", "none"},
+    {"NoAgentForwarding", "SSH_AUTH_SOCK=$agent_a run agent 'ssh-add -L >/dev/null 2>&1 || echo none'; s",
+     "none"},
     {"AgentForwarding", "SSH_AUTH_SOCK=$agent_a run -A agent ssh-add -L; s", "ssh-ed25519"},
     {"AgentForwardingByConfig", "SSH_AUTH_SOCK=$agent_a run agent-yes ssh-add -L; s", "ssh-ed25519"},
     {"AgentForwardingByPath", "SSH_AUTH_SOCK=$agent_a run agent-path ssh-add -L; s", "ecdsa"},
     {"AgentForwardingByVariable", "MY_AGENT=$agent_b run agent-variable ssh-add -L; s", "ecdsa"},
-    {"AgentForwardingDeclined", "SSH_AUTH_SOCK=$agent_a run -a agent-yes 'ssh-add -L >/dev/null 2>&1 || echo none'; s", "none"},
+    {"AgentForwardingDeclined",
+     "SSH_AUTH_SOCK=$agent_a run -a agent-yes 'ssh-add -L >/dev/null 2>&1 || echo none'; s", "none"},
     {"NoAgentToForward", "run -A agent 'ssh-add -L >/dev/null 2>&1 || echo none'; s", "none"},
-    {"NoAgentWanted", "SSH_AUTH_SOCK=$agent_a run -A bastion 'ssh-add -L >/dev/null 2>&1 || echo none'; s", "none"},
+    {"NoAgentWanted", "SSH_AUTH_SOCK=$agent_a run -A bastion 'ssh-add -L >/dev/null 2>&1 || echo none'; s",
+     "none"},
     {"TwoAgentsAtOnce",
-     "SSH_AUTH_SOCK=$agent_a run -A agent 'sleep 0.4; ssh-add -L' > $dir/a & SSH_AUTH_SOCK=$agent_b run -A agent "
+     "SSH_AUTH_SOCK=$agent_a run -A agent 'sleep 0.4; ssh-add -L' > $dir/a & SSH_AUTH_SOCK=$agent_b run -A "
+     "agent "
      "'sleep 0.4; ssh-add -L' > $dir/b; wait; cat $dir/a $dir/b",
      "ecdsa"},
     {"EmptyLinesAndNoNewline", "printf '\\n\\nlast' | run bastion cat | od -An -c; s", "l   a   s   t"},
@@ -128,9 +146,11 @@ void add_hosts(ShellLab& scene, const std::string& agent_path) {
                                 "Host stdin-null\n  StdinNull yes\n"
                                 "Host tty-force\n  RequestTTY force\n"
                                 "Host agent agent-yes\n  IdentityAgent SSH_AUTH_SOCK\n"
-                                "Host agent-path\n  IdentityAgent " + agent_path +
+                                "Host agent-path\n  IdentityAgent " +
+                                    agent_path +
                                     "\nHost agent-variable\n  IdentityAgent $MY_AGENT\n"
-                                    "Host agent-yes agent-path agent-variable\n  ForwardAgent yes\n" + hosts);
+                                    "Host agent-yes agent-path agent-variable\n  ForwardAgent yes\n" +
+                                    hosts);
 }
 
 class SessionLikeSsh : public testing::TestWithParam<Case> {
@@ -147,9 +167,11 @@ class SessionLikeSsh : public testing::TestWithParam<Case> {
     scene_->lab().directory().write("bulk", as_text(pattern_bytes(11, bulk_size())));
     // Logins take most of the time: where a master does not change what ssh does, there is one.
     scene_->set_env("own_config", scene_->lab().directory().write(
-                                      "own_config", "Host bastion\n  ControlMaster auto\n  ControlPersist 60\n"
-                                                    "  ControlPath " + scene_->lab().directory().file("master") +
-                                                    "\nHost *\nInclude " + scene_->lab().ssh_config() + "\n"));
+                                      "own_config",
+                                      "Host bastion\n  ControlMaster auto\n  ControlPersist 60\n"
+                                      "  ControlPath " +
+                                          scene_->lab().directory().file("master") + "\nHost *\nInclude " +
+                                          scene_->lab().ssh_config() + "\n"));
   }
   static void TearDownTestSuite() {
     scene_->run(Client::kSsh, "run -O exit bastion");

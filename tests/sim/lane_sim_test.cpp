@@ -94,6 +94,7 @@ class LaneSim : public testing::Test {
 
   void prepare_sshd() {
     next_sshd = std::make_unique<SimSshd>();
+    next_sshd->allow_sessions(max_sessions);
     std::ofstream(known_hosts) << "10.0.0.5 ssh-ed25519 " << base64_encode(next_sshd->host_key_blob())
                                << "\n";
   }
@@ -144,7 +145,35 @@ class LaneSim : public testing::Test {
     return bulk;
   }
 
+  // A session, wherever there is room for one; null and the reason when there is none.
+  struct SessionLine {
+    Line line;
+    std::optional<Error> error;
+  };
+  SessionLine open_session() {
+    SessionLine session;
+    for (int tries = 0; tries < 3 && !session.error; ++tries) {
+      auto waiting = host().sessions().ask({}, {}, [this, &session](Result<SessionPool::Place> place) {
+        if (!place) {
+          session.error = place.error();
+          return;
+        }
+        session.line.mux = place->mux;
+        auto channel = place->mux->open(ChannelOpen::session(), io.now() + seconds(20), nullptr);
+        ASSERT_TRUE(channel);
+        session.line.channel = *std::move(channel);
+        session.line.got = std::make_unique<Collector>(*session.line.channel);
+      });
+      io.advance(signing_takes * 3);
+      if (session.error || !session.line.got || !session.line.got->closed) return session;
+      if (Status possible = host().sessions().refused(*session.line.mux); !possible)
+        session.error = possible.error();
+    }
+    return session;
+  }
+
   SimIo io;
+  std::size_t max_sessions = 10;  // of the next server
   std::string known_hosts;
   bool away = false;           // the server's machine resets every connection
   bool drop_logins = false;  // the path of the next ones breaks during the login
@@ -543,6 +572,77 @@ TEST_F(LaneSim, ALaneThatIsRefusedIsNotTriedAgainBeforeTheNextLogin) {
   move_bulk(bulk, seconds(3), &typist);
   EXPECT_EQ(dials, 4);
   EXPECT_TRUE(host().lane().ready());
+}
+
+// --- further connections for sessions
+// ----------------------------------------------------------------------------------------------
+
+TEST_F(LaneSim, SessionsBeyondTheServersLimitGetFurtherConnectionsWhichIdleAway) {
+  max_sessions = 1;
+  prepare_sshd();
+  Line line = open();
+  SessionLine first = open_session();
+  ASSERT_FALSE(first.error) << first.error->message;
+  EXPECT_EQ(first.line.mux, line.mux);
+  SessionLine second = open_session(), third = open_session();
+  ASSERT_FALSE(second.error || third.error);
+  EXPECT_EQ(dials, 3);
+  EXPECT_NE(second.line.mux, first.line.mux);
+  EXPECT_NE(third.line.mux, second.line.mux);
+  EXPECT_EQ(sshds[0]->opens(), 3u) << "once the limit is known, nothing is tried in vain";
+  EXPECT_EQ(host().sessions().further().size(), 2u);
+
+  second.line.channel.reset();
+  io.advance(seconds(5));
+  SessionLine again = open_session();
+  EXPECT_FALSE(again.error);
+  EXPECT_EQ(dials, 3) << "there was room";
+  again.line.channel.reset();
+  third.line.channel.reset();
+  io.advance(Lane::kIdleTime + 2 * Lane::kLookGap);
+  EXPECT_TRUE(sshds[1]->ended());
+  EXPECT_TRUE(sshds[2]->ended());
+  EXPECT_FALSE(sshds[0]->ended());
+  EXPECT_EQ(host().sessions().further().size(), 0u);
+  SessionLine later = open_session();
+  EXPECT_FALSE(later.error);
+  EXPECT_EQ(dials, 4);
+}
+
+TEST_F(LaneSim, ALoginThatTookAPersonIsNotRepeatedForASession) {
+  max_sessions = 1;
+  signs_with = "sk-ssh-ed25519@openssh.com";
+  signing_takes = milliseconds(200);
+  prepare_sshd();
+  Line line = open();
+  SessionLine first = open_session();
+  ASSERT_FALSE(first.error) << first.error->message;
+  SessionLine second = open_session();
+  ASSERT_TRUE(second.error);
+  EXPECT_NE(second.error->message.find("would take a person"), std::string::npos) << second.error->message;
+  EXPECT_EQ(dials, 1);
+}
+
+TEST_F(LaneSim, WithoutLanesSessionsHaveOneConnection) {
+  use(Host::Lanes::kNever);
+  max_sessions = 1;
+  prepare_sshd();
+  Line line = open();
+  SessionLine first = open_session(), second = open_session();
+  EXPECT_FALSE(first.error);
+  ASSERT_TRUE(second.error);
+  EXPECT_NE(second.error->message.find("--no-lanes"), std::string::npos) << second.error->message;
+  EXPECT_EQ(dials, 1);
+}
+
+TEST_F(LaneSim, AServerWithoutSessionsIsNotAskedAgain) {
+  max_sessions = 0;
+  prepare_sshd();
+  Line line = open();
+  SessionLine first = open_session();
+  ASSERT_TRUE(first.error);
+  EXPECT_NE(first.error->message.find("allows no sessions"), std::string::npos) << first.error->message;
+  EXPECT_EQ(dials, 1);
 }
 
 }  // namespace

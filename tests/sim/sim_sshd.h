@@ -1,5 +1,6 @@
 // SimSshd: a whole SSH server in memory for simulations: TestServer's transport, a login that lets everybody
-// in (or nobody, or whoever signs with any key), and the server's side of channels to a few targets, told apart by port:
+// in (or nobody, or whoever signs with any key), and the server's side of channels to a few targets, told
+// apart by port:
 //
 //   kEcho    sends back what it gets, and EOF at EOF      kHole    never answers the open
 //   kHash    at EOF answers with a line about what it got kRefuse  refuses the open
@@ -43,6 +44,8 @@ class SimSshd final : public StreamHandler {
   // The hosts that it hears nothing of when it connects to them.
   void loses(std::function<bool(const std::string& host)> lost) { lost_ = std::move(lost); }
 
+  // MaxSessions.
+  void allow_sessions(std::size_t most) { max_sessions_ = most; }
   // From now on a login takes a signature; whose, and whether it is right, does not matter.
   void want_signature() { wants_signature_ = true; }
 
@@ -165,6 +168,7 @@ class SimSshd final : public StreamHandler {
     std::string out;
     std::size_t got = 0;
     bool eof_in = false, eof_out = false, close_out = false;
+    bool session = false;
     std::unique_ptr<Link> link;
   };
   static constexpr std::uint32_t kWindow = 50000;
@@ -274,9 +278,35 @@ class SimSshd final : public StreamHandler {
     send(WireWriter().u8(60).string(algorithm).string(in.string()));
   }
 
+  void on_session(WireReader& in) {
+    Channel channel;
+    channel.session = true;
+    channel.client = in.u32();
+    channel.send_window = in.u32();
+    std::size_t sessions = 0;
+    for (const auto& [number, each] : channels_) sessions += each.session ? 1 : 0;
+    if (sessions >= max_sessions_)
+      return send(WireWriter()
+                      .u8(ssh::kChannelOpenFailure)
+                      .u32(channel.client)
+                      .u32(1)
+                      .string("open failed")
+                      .string(""));
+    const std::uint32_t number = next_++;
+    send(WireWriter()
+             .u8(ssh::kChannelOpenConfirmation)
+             .u32(channel.client)
+             .u32(number)
+             .u32(kWindow)
+             .u32(32768));
+    channels_[number] = std::move(channel);
+  }
+
   void on_open(WireReader& in) {
-    EXPECT_EQ(in.text(), "direct-tcpip");
+    const std::string_view type = in.text();
     opens_++;
+    if (type == "session") return on_session(in);
+    EXPECT_EQ(type, "direct-tcpip");
     Channel channel;
     channel.client = in.u32();
     channel.send_window = in.u32();
@@ -349,6 +379,7 @@ class SimSshd final : public StreamHandler {
   std::size_t logins_ = 0;
   bool wants_password_ = false;
   bool drops_logins_ = false;
+  std::size_t max_sessions_ = 10;
   bool hanging_ = false;
   Bytes unheard_;  // while it hangs
   bool ended_ = false;

@@ -34,7 +34,8 @@ std::string without_own_messages(const std::string& err) {
   for (std::string line; std::getline(lines, line);) {
     const bool own = line.rfind("jumpctl: ", 0) == 0 || line.rfind("Pseudo-terminal will not", 0) == 0 ||
                      line.rfind("Connection to ", 0) == 0 || line.rfind("Shared connection to ", 0) == 0 ||
-                     line.rfind("client_loop: ", 0) == 0 || line.find("request failed on channel") != std::string::npos;
+                     line.rfind("client_loop: ", 0) == 0 ||
+                     line.find("request failed on channel") != std::string::npos;
     if (!own) kept += line + "\n";
   }
   return kept;

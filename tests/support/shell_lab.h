@@ -1,8 +1,8 @@
-// ShellLab: shell scripts that are run twice against one sshd, once with stock ssh and once with jumpctl, so that
-// what they print and how they end can be compared.
+// ShellLab: shell scripts that are run twice against one sshd, once with stock ssh and once with jumpctl, so
+// that what they print and how they end can be compared.
 //
-// A script calls `run [-tTAans] HOST COMMAND…`: that is `ssh …` or `jumpctl exec …`, and the same with a terminal
-// of the test's own around it, if it asks for one. `$dir` is a directory for both.
+// A script calls `run [-tTAans] HOST COMMAND…`: that is `ssh …` or `jumpctl exec …`, and the same with a
+// terminal of the test's own around it, if it asks for one. `$dir` is a directory for both.
 #pragma once
 
 #include <memory>

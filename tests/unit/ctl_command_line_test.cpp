@@ -129,5 +129,46 @@ TEST(SshHabit, IsWhatTheErrorSuggests) {
   EXPECT_NE(mistake({"forward", "-N", "1:a:2"}).hint.find("leave it out"), std::string::npos);
 }
 
+TEST(CommandLine, BehindTheHostOfExecEverythingIsTheCommands) {
+  for (const Words& words : {Words{"exec", "-tT", "prod", "ls", "-t", "--json", "--", "-x"},
+                             Words{"exec", "-t", "-T", "prod", "--", "ls", "-t", "--json", "--", "-x"}}) {
+    const CommandLine line = parsed(words);
+    EXPECT_TRUE(check_command_line(line).ok());
+    EXPECT_FALSE(line.options.json);
+    EXPECT_EQ(line.options.tty, Options::Tty::kNo) << "the last one counts";
+    EXPECT_EQ(line.options.arguments.front(), "prod");
+    EXPECT_EQ(line.options.arguments.back(), "-x");
+    EXPECT_EQ(line.options.arguments[1], "ls");
+  }
+  const CommandLine behind = parsed({"exec", "prod", "-t", "top"});
+  EXPECT_EQ(behind.options.tty, Options::Tty::kYes) << "as ssh takes it";
+}
+
+TEST(CommandLine, LettersOfSessions) {
+  EXPECT_EQ(parsed({"shell", "prod"}).options.tty, Options::Tty::kAuto);
+  EXPECT_EQ(parsed({"shell", "-t", "prod"}).options.tty, Options::Tty::kYes);
+  EXPECT_EQ(parsed({"shell", "-tt", "prod"}).options.tty, Options::Tty::kForce);
+  EXPECT_EQ(parsed({"shell", "-t", "-t", "-t", "prod"}).options.tty, Options::Tty::kForce);
+  EXPECT_EQ(parsed({"shell", "prod"}).options.forward_agent, std::nullopt);
+  EXPECT_EQ(parsed({"shell", "-A", "prod"}).options.forward_agent, true);
+  EXPECT_EQ(parsed({"shell", "-Aa", "prod"}).options.forward_agent, false);
+  EXPECT_TRUE(parsed({"exec", "-ns", "prod", "sftp"}).options.no_stdin);
+  EXPECT_TRUE(parsed({"exec", "-ns", "prod", "sftp"}).options.subsystem);
+  EXPECT_NE(mistake({"shell", "-s", "prod"}).message.find("-s"), std::string::npos);
+  EXPECT_NE(mistake({"list", "-t"}).message.find("-t"), std::string::npos);
+  EXPECT_NE(mistake({"exec", "-tx", "prod"}).message.find("-"), std::string::npos);
+}
+
+TEST(CommandLine, OfProxy) {
+  const CommandLine line = parsed({"proxy", "--fdpass", "--via", "prod", "svc", "22"});
+  EXPECT_TRUE(check_command_line(line).ok());
+  EXPECT_TRUE(line.options.fdpass);
+  EXPECT_EQ(line.options.via, "prod");
+  EXPECT_EQ(line.options.arguments, (Words{"svc", "22"}));
+  (void)mistake({"proxy", "svc"});
+  (void)mistake({"proxy", "svc", "22", "more"});
+  (void)mistake({"forward", "--fdpass", "1:a:2"});
+}
+
 }  // namespace
 }  // namespace jump::ctl

@@ -32,6 +32,36 @@ TEST(HalfClose, OurEofGoesOutAfterTheLastByte) {
   EXPECT_FALSE(ends.out_drained().send_eof);
 }
 
+TEST(HalfClose, OfASessionOnlyThePeersCloseEndsIt) {
+  HalfClose ends(HalfClose::EndedBy::kPeer);
+  EXPECT_TRUE(ends.owner_shutdown(true).send_eof);
+  auto actions = ends.peer_eof(true);
+  EXPECT_TRUE(actions.deliver_eof);
+  EXPECT_FALSE(actions.send_close || actions.finish) << "its exit status is still to come";
+  actions = ends.peer_close(true);
+  EXPECT_FALSE(actions.deliver_eof);
+  EXPECT_TRUE(actions.send_close && actions.finish);
+  EXPECT_TRUE(ends.done());
+}
+
+TEST(HalfClose, ASessionWhosePeerClosesEndsAfterTheLastByte) {
+  HalfClose ends(HalfClose::EndedBy::kPeer);
+  auto actions = ends.peer_close(false);
+  EXPECT_TRUE(actions.send_close);
+  EXPECT_FALSE(actions.deliver_eof || actions.finish);
+  actions = ends.in_drained();
+  EXPECT_TRUE(actions.deliver_eof && actions.finish);
+  EXPECT_FALSE(actions.send_close);
+}
+
+TEST(HalfClose, ASessionThatItsOwnerLetsGoOfIsClosedWithoutThePeer) {
+  HalfClose ends(HalfClose::EndedBy::kPeer);
+  EXPECT_TRUE(ends.owner_abort().send_close);
+  HalfClose other(HalfClose::EndedBy::kPeer);
+  const auto actions = other.owner_close(true);
+  EXPECT_TRUE(actions.send_eof && actions.send_close && actions.finish);
+}
+
 TEST(HalfClose, CloseGoesOutWhenBothDirectionsHaveEnded) {
   HalfClose ends;
   ends.owner_shutdown(true);

@@ -27,6 +27,24 @@ std::vector<std::string> lines_of(std::string_view text, std::size_t piece) {
   return lines;
 }
 
+TEST(LineFramer, CountsTheBytesOfLinesThatItGave) {
+  LineFramer framer;
+  std::string_view line;
+  framer.feed(as_bytes("one\n\r\ntwo\r\nthr"));
+  EXPECT_EQ(framer.passed(), 0U);
+  ASSERT_EQ(framer.next(&line), Next::kLine);
+  EXPECT_EQ(framer.passed(), 4U) << "its end included";
+  framer.drop_line();
+  EXPECT_EQ(framer.passed(), 4U);
+  ASSERT_EQ(framer.next(&line), Next::kLine);
+  EXPECT_EQ(framer.passed(), 11U) << "empty lines are part of the next one";
+  EXPECT_EQ(framer.next(&line), Next::kMore);
+  EXPECT_EQ(framer.passed(), 11U);
+  framer.feed(as_bytes("ee\n"));
+  ASSERT_EQ(framer.next(&line), Next::kLine);
+  EXPECT_EQ(framer.passed(), 17U);
+}
+
 TEST(LineFramer, GivesTheSameLinesHoweverTheBytesArePieced) {
   const std::string text = "one\ntwo\r\n\n\r\nth\rree\nfour\r\r\nrest";
   const std::vector<std::string> expected = {"one", "two", "th\rree", "four\r"};

@@ -1,0 +1,201 @@
+// What sessions need of Mux: requests both ways, and extended data under the window of the stream.
+#include <gtest/gtest.h>
+
+#include "unit/mux_fixture.h"
+
+namespace jump::test {
+namespace {
+
+struct SessionOwner final : StreamHandler, ChannelEvents {
+  std::string out, err;
+  std::size_t err_appetite = SIZE_MAX;
+  std::vector<std::string> requests;
+  bool opened = false, eof = false, closed = false;
+
+  std::size_t on_data(ByteView data) override {
+    out += as_text(data);
+    return data.size();
+  }
+  void on_eof() override { eof = true; }
+  void on_writable() override {}
+  void on_closed(const Error*) override { closed = true; }
+  void on_opened() override { opened = true; }
+  bool on_request(std::string_view name, ByteView data) override {
+    requests.push_back(std::string(name) + " " + std::to_string(data.size()));
+    return name == "exit-status";
+  }
+  std::size_t on_extended_data(std::uint32_t type, ByteView data) override {
+    EXPECT_EQ(type, 1U);
+    const std::size_t count = std::min(err_appetite, data.size());
+    err += as_text(data.first(count));
+    if (err_appetite != SIZE_MAX) err_appetite -= count;
+    return count;
+  }
+};
+
+class MuxSession : public MuxTest {
+ protected:
+  MuxSession() {
+    auto opened = mux->open(ChannelOpen::session(), start + seconds(10), &owner);
+    EXPECT_TRUE(opened.ok());
+    channel = *std::move(opened);
+    channel->set_handler(&owner);
+    mux->pump(start);
+    number = last_open();
+    confirm(number, 7);
+    EXPECT_TRUE(owner.opened);
+    sink.sent.clear();
+  }
+  void extended(std::string_view text) {
+    feed(packet(WireWriter().u8(ssh::kChannelExtendedData).u32(number).u32(1).string(text)));
+  }
+  void request(std::string_view name, bool want_reply, std::string_view data = {}) {
+    feed(packet(WireWriter()
+                    .u8(ssh::kChannelRequest)
+                    .u32(number)
+                    .string(name)
+                    .boolean(want_reply)
+                    .raw(as_bytes(data))));
+  }
+  std::uint64_t credited() {
+    std::uint64_t sum = 0;
+    for (const Bytes& each : sink.sent) {
+      WireReader in(each);
+      if (in.u8() != ssh::kChannelWindowAdjust) continue;
+      in.u32();
+      sum += in.u32();
+    }
+    return sum;
+  }
+
+  SessionOwner owner;
+  std::unique_ptr<Channel> channel;
+  std::uint32_t number = 0;
+};
+
+TEST_F(MuxSession, RepliesComeInTheOrderOfTheRequests) {
+  std::string heard;
+  ASSERT_TRUE(
+      channel->request("pty-req", {}, [&](bool success) { heard += success ? "pty " : "no pty "; }).ok());
+  ASSERT_TRUE(channel->request("env", {}).ok());
+  ASSERT_TRUE(
+      channel->request("exec", {}, [&](bool success) { heard += success ? "exec " : "no exec "; }).ok());
+  mux->pump(start);
+  EXPECT_EQ(sent_count(ssh::kChannelRequest), 3);
+  message(ssh::kChannelFailure, number);
+  EXPECT_EQ(heard, "no pty ");
+  message(ssh::kChannelSuccess, number);
+  EXPECT_EQ(heard, "no pty exec ");
+  message(ssh::kChannelSuccess, number);
+  EXPECT_NE(mux->error(), nullptr) << "a reply to nothing is a broken protocol";
+}
+
+TEST_F(MuxSession, NoReplyComesAfterTheEnd) {
+  bool heard = false;
+  ASSERT_TRUE(channel->request("exec", {}, [&](bool) { heard = true; }).ok());
+  channel.reset();
+  mux->pump(start);
+  message(ssh::kChannelSuccess, number);
+  EXPECT_FALSE(heard);
+  EXPECT_EQ(mux->error(), nullptr);
+}
+
+TEST_F(MuxSession, RequestsThatWaitAreBounded) {
+  Status last;
+  int made = 0;
+  for (; made < 100'000 && last.ok(); ++made) last = channel->request("x", {}, [](bool) {});
+  ASSERT_FALSE(last.ok());
+  EXPECT_EQ(last.error().code, Errc::kLimit);
+  EXPECT_TRUE(channel->request("x", {}).ok()) << "without a reply there is nothing to keep";
+}
+
+TEST_F(MuxSession, ThePeersRequestsAreAnsweredWhereAnAnswerIsWanted) {
+  request("exit-status", false, std::string_view("\0\0\0\3", 4));
+  EXPECT_EQ(sent_count(ssh::kChannelSuccess) + sent_count(ssh::kChannelFailure), 0);
+  request("keepalive@openssh.com", true);
+  EXPECT_EQ(sent_count(ssh::kChannelFailure), 1);
+  request("exit-status", true, std::string_view("\0\0\0\3", 4));
+  EXPECT_EQ(sent_count(ssh::kChannelSuccess), 1);
+  EXPECT_EQ(owner.requests,
+            (std::vector<std::string>{"exit-status 4", "keepalive@openssh.com 0", "exit-status 4"}));
+}
+
+TEST_F(MuxSession, ExtendedDataThatIsNotTakenIsNotCredited) {
+  owner.err_appetite = 0;
+  const std::string block(32'000, 'e');
+  for (int i = 0; i < 20; ++i) extended(block);
+  EXPECT_EQ(owner.err, "");
+  EXPECT_EQ(credited(), 0U);
+  data(number, "out");  // the other one goes on
+  EXPECT_EQ(owner.out, "out");
+  owner.err_appetite = SIZE_MAX;
+  channel->resume_extended();
+  mux->pump(start);
+  EXPECT_EQ(owner.err.size(), 20 * block.size());
+  for (int i = 0; i < 40; ++i) extended(block);
+  EXPECT_GT(credited(), 0U);
+}
+
+TEST_F(MuxSession, ExtendedDataKeepsItsOrderOverPauses) {
+  owner.err_appetite = 3;
+  extended("abcd");
+  extended("ef");
+  EXPECT_EQ(owner.err, "abc");
+  owner.err_appetite = 2;
+  channel->resume_extended();
+  mux->pump(start);
+  EXPECT_EQ(owner.err, "abcde");
+  owner.err_appetite = SIZE_MAX;
+  channel->resume_extended();
+  mux->pump(start);
+  EXPECT_EQ(owner.err, "abcdef");
+}
+
+TEST_F(MuxSession, TheChannelDoesNotEndBeforeExtendedDataIsTaken) {
+  owner.err_appetite = 0;
+  extended("late");
+  message(ssh::kChannelEof, number);
+  message(ssh::kChannelClose, number);
+  EXPECT_FALSE(owner.closed);
+  owner.err_appetite = SIZE_MAX;
+  channel->resume_extended();
+  mux->pump(start);
+  EXPECT_EQ(owner.err, "late");
+  EXPECT_TRUE(owner.closed);
+}
+
+TEST_F(MuxSession, MoreThanTheWindowOnEitherEndsTheConnection) {
+  owner.err_appetite = 0;
+  const std::string block(32'000, 'e');
+  for (int i = 0; i < 2000 && !mux->error(); ++i) extended(block);
+  EXPECT_NE(mux->error(), nullptr);
+}
+
+TEST_F(MuxSession, BothEofsDoNotEndIt) {
+  channel->shutdown_write();
+  mux->pump(start);
+  message(ssh::kChannelEof, number);
+  EXPECT_TRUE(owner.eof);
+  EXPECT_FALSE(owner.closed);
+  EXPECT_EQ(sent_count(ssh::kChannelClose), 0);
+  request("exit-status", false, std::string_view("\0\0\0\3", 4));
+  EXPECT_EQ(owner.requests.size(), 1U);
+  message(ssh::kChannelClose, number);
+  EXPECT_TRUE(owner.closed);
+  EXPECT_EQ(sent_count(ssh::kChannelClose), 1);
+}
+
+TEST_F(MuxSession, SessionsAreCountedUntilThePeerHasClosedThem) {
+  EXPECT_EQ(mux->sessions(), 1U);
+  EXPECT_EQ(mux->confirmed_sessions(), 1U);
+  channel.reset();
+  mux->pump(start);
+  EXPECT_EQ(mux->sessions(), 1U) << "the server counts it still";
+  message(ssh::kChannelClose, number);
+  EXPECT_EQ(mux->sessions(), 0U);
+  EXPECT_EQ(mux->confirmed_sessions(), 0U);
+  EXPECT_EQ(mux->most_sessions(), 1U);
+}
+
+}  // namespace
+}  // namespace jump::test
