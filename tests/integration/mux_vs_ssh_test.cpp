@@ -19,6 +19,9 @@ struct Case {
   const char* instead = nullptr;   // … and what it says on stdout then
 };
 
+constexpr const char* kNoModes =
+    "a master tells the server the modes of a terminal that is none, all off; ssh by itself tells no modes, and so do we";
+
 const Case kCases[] = {
     // --- how commands end
     {"Exit0", "m bastion true; s", "status 0"},
@@ -66,15 +69,18 @@ const Case kCases[] = {
     {"BackgroundChildRedirected", "m bastion 'sleep 30 >/dev/null 2>&1 </dev/null & echo started'; s", "started"},
     {"BackgroundChildWithTheOutput", "m bastion '(sleep 0.5; echo late) & echo started'; s", "late"},
     {"EightAtOnce", "for i in 1 2 3 4 5 6 7 8; do m bastion \"sleep 0.2; echo $i\" > $dir/o$i & done; wait; cat $dir/o?", "8"},
-    {"ClientKilled", "m bastion 'trap \"echo gone > '$dir/gone'\" EXIT; echo on; cat >/dev/null; sleep 0.1' < <(sleep 60) > $dir/out & "
+    {"ClientKilled", "mkfifo $dir/in; exec 8<>$dir/in; exec 2>/dev/null; "
+                     "(exec \"$ssh\" -F $config -S $ctl bastion \"echo on; cat >/dev/null; echo gone > $dir/gone\" <&8 > $dir/out) & "
                      "until_true grep -q on $dir/out; kill -KILL $!; until_true test -s $dir/gone; cat $dir/gone", "gone"},
 
     // --- terminals
-    {"TerminalForced", "m -tt bastion 'test -t 0 && test -t 1 && echo terminal; exit 3' < /dev/null; s", "terminal"},
+    {"TerminalForced", "m -tt bastion 'test -t 0 && test -t 1 && echo terminal; exit 3' < /dev/null; s", "terminal",
+     kNoModes, "terminal\r\nstatus 3\n"},
     {"TerminalNotForced", "m -t bastion 'test -t 0 || echo none; exit 3' < /dev/null; s", "none"},
     {"TerminalRefused", "m -T bastion 'test -t 0 || echo none'; s", "none"},
-    {"TerminalsTerm", "TERM=vt220 m -tt bastion 'echo $TERM' < /dev/null; s", "vt220"},
-    {"ForceInConfig", "m -o RequestTTY=force bastion 'test -t 0 && echo terminal' < /dev/null; s", "terminal"},
+    {"TerminalsTerm", "TERM=vt220 m -tt bastion 'echo $TERM' < /dev/null; s", "vt220", kNoModes, "vt220\r\nstatus 0\n"},
+    {"ForceInConfig", "m -o RequestTTY=force bastion 'test -t 0 && echo terminal' < /dev/null; s", "terminal",
+     kNoModes, "terminal\r\nstatus 0\n"},
 
     // --- what is asked for besides
     {"SendEnv", "SENT_A=1 SENT_B='x y' OTHER=3 m -o SendEnv='SENT_*' bastion 'echo $SENT_A/$SENT_B/$OTHER'; s", "1/x y/"},
@@ -83,9 +89,10 @@ const Case kCases[] = {
     {"RemoteCommand", "m -o RemoteCommand='echo from the config' bastion; s", "from the config"},
     {"StdinNullInConfig", "echo no | m -o StdinNull=yes bastion 'cat; echo end'; s", "end"},
     {"Subsystem", "(printf '\\0\\0\\0\\5\\1\\0\\0\\0\\3'; sleep 0.3) | m -s bastion sftp | head -c 9 | od -An -tx1; s 0", "02 00 00 00 03"},
-    {"UnknownSubsystem", "m -s bastion none < /dev/null; s", "status 255"},
-    {"AgentForwarded", "SSH_AUTH_SOCK=$own_agent m -A bastion 'ssh-add -L | cut -d\" \" -f1,2'; s", "ssh-ed25519"},
-    {"AgentNotForwarded", "SSH_AUTH_SOCK=$own_agent m -a bastion 'echo [$SSH_AUTH_SOCK]'; s", "[]"},
+    {"UnknownSubsystem", "m -s bastion none < /dev/null; s", "status 255",
+     "a master tells the reason on its own stderr, if it has one; we on the client's", "status 255\n"},
+    {"AgentForwarded", "m -A bastion 'ssh-add -L | cut -d\" \" -f1,2'; s", "ssh-ed25519"},
+    {"AgentNotForwarded", "m -a bastion 'echo [${SSH_AUTH_SOCK:+set}]'; s", "["},
 
     // --- -W
     {"StdioForward", "(echo hello; sleep 0.3) | m -W 127.0.0.1:$echo bastion; s", "hello"},
@@ -106,19 +113,25 @@ const Case kCases[] = {
     {"ForwardRemoteDynamic", "m -O forward -R $port1 bastion; s; until_true opens $port1 && echo open; m -O cancel -R $port1 bastion; s; "
                              "until_true shut $port1 && echo closed", "closed"},
     {"ForwardRemotePort0", "p=$(m -O forward -R 0:127.0.0.1:$echo bastion); s; talk $p hi; m -O cancel -R $p:127.0.0.1:$echo bastion; s; "
-                           "until_true shut $p && echo closed", "got hi"},
+                           "until_true shut $p && echo closed", "got hi",
+     "a master knows the forward by the port 0 alone, which does not tell two of them apart; we by the chosen port as well",
+     "status 0\ngot hi\nstatus 0\nclosed\n"},
+    {"ForwardRemotePort0CancelledAsAskedFor", "p=$(m -O forward -R 0:127.0.0.1:$echo bastion); s; m -O cancel -R 0:127.0.0.1:$echo bastion; s; "
+                                              "until_true shut $p && echo closed", "closed"},
     {"ForwardUnixSockets", "m -O forward -L $dir/l:127.0.0.1:$echo bastion; s; m -O forward -L $port1:$dir/l bastion; s; talk $port1 hi; "
                            "m -O cancel -L $port1:$dir/l bastion; s; m -O cancel -L $dir/l:127.0.0.1:$echo bastion; s", "got hi"},
     {"ForwardRemoteUnixSocket", "m -O forward -R $dir/r:127.0.0.1:$echo bastion; s; m -O forward -L $port1:$dir/r bastion; s; talk $port1 hi; "
                                 "m -O cancel -L $port1:$dir/r bastion; s; m -O cancel -R $dir/r:127.0.0.1:$echo bastion; s", "got hi"},
     {"ForwardTwice", "m -O forward -L $port1:127.0.0.1:$echo bastion; s; m -O forward -L $port1:127.0.0.1:$echo bastion; s; "
                      "m -O cancel -L $port1:127.0.0.1:$echo bastion; s; until_true shut $port1 && echo closed", "closed"},
-    {"ForwardPortInUse", "m -O forward -L $echo:127.0.0.1:$echo bastion 2>/dev/null; s", "status 255"},
+    {"ForwardPortInUse", "m -O forward -L 127.0.0.1:$echo:127.0.0.1:$echo bastion 2>/dev/null; s", "status 255"},
+    {"ForwardPortHalfInUse", "m -O forward -L $echo:127.0.0.1:$echo bastion 2>/dev/null; s; m -O cancel -L $echo:127.0.0.1:$echo bastion", "status 0",
+     "a master is content with ::1 where 127.0.0.1 is taken, and connections go to somebody else's service", "status 255\n"},
     {"ForwardRemotePortInUse", "m -O forward -R $echo:127.0.0.1:$echo bastion 2>/dev/null; s", "status 255"},
     {"ForwardBadBind", "m -O forward -L no-such-name.invalid:$port1:127.0.0.1:$echo bastion 2>/dev/null; s", "status 255"},
-    {"CancelUnknown", "m -O cancel -L $port1:127.0.0.1:$echo bastion; s", "status 255"},
-    {"CancelUnknownRemote", "m -O cancel -R $port1:127.0.0.1:$echo bastion; s", "status 255"},
-    {"CancelUnknownDynamic", "m -O cancel -D $port1 bastion; s", "status 255"},
+    {"CancelUnknown", "m -O cancel -L $port1:127.0.0.1:$echo bastion; s", "status 0"},
+    {"CancelUnknownRemote", "m -O cancel -R $port1:127.0.0.1:$echo bastion; s", "status 0"},
+    {"CancelUnknownDynamic", "m -O cancel -D $port1 bastion; s", "status 0"},
     {"ForwardNothing", "m -O forward bastion; s", "status"},
     {"StopThenSession", "m bastion 'sleep 1; echo ended' & sleep 0.4; m -O stop bastion; s; wait; start; m bastion echo again", "again"},
     {"ExitEndsSessions", "m bastion 'echo on; sleep 60' > $dir/out 2>/dev/null & until_true grep -q on $dir/out; m -O exit bastion; s; wait $!; s; "
@@ -128,7 +141,20 @@ const Case kCases[] = {
     {"ExitThenCheck", "m -O exit bastion; s; until_true eval '! m -O check bastion 2>/dev/null' && echo gone", "gone",
      "hosts are served whether they are connected or not: the next client logs in again",
      "status 0\n"},
-    {"ProxySpeaksSsh", "sleep 0.5 | m -O proxy bastion > $dir/out; s ${PIPESTATUS[1]}; stat -c %s $dir/out", ""},
+
+    // --- the proxy mode: such a client has channels of its own
+    {"ProxyCommand", "m -O proxy bastion 'echo out; echo err >&2; exit 7' < /dev/null; s", "status 7"},
+    {"ProxyShell", "echo 'echo $((40+2)); exit 12' | m -O proxy bastion; s", "42"},
+    {"ProxyThereAndBack10MiB", "head -c 10485760 /dev/urandom > $dir/f; m -O proxy bastion cat < $dir/f | cmp - $dir/f; s", "status 0"},
+    {"ProxyTerminal", "m -O proxy -tt bastion 'test -t 0 && echo terminal; exit 3' < /dev/null 2>/dev/null; s", "terminal"},
+    {"ProxySubsystem", "(printf '\\0\\0\\0\\5\\1\\0\\0\\0\\3'; sleep 0.3) | m -O proxy -s bastion sftp | head -c 9 | od -An -tx1; s 0", "02 00 00 00 03"},
+    {"ProxySeveralAtOnce", "for i in 1 2 3 4 5 6; do (seq $i 20000 | m -O proxy bastion \"cat; sleep 0.2; echo end $i\" > $dir/o$i) & done; "
+                           "m bastion echo plain; wait; cat $dir/o? | sha256sum; tail -qn 1 $dir/o?", "end 6"},
+    {"ProxyStdioForward", "(echo hello; sleep 0.3) | m -O proxy -W 127.0.0.1:$echo bastion; s", "hello"},
+    {"ProxyLocalForward", "m -O proxy -L $port4:127.0.0.1:$echo bastion 'echo on; cat' < <(sleep 20) > $dir/out & "
+                          "until_true grep -q on $dir/out; talk $port4 hi; kill %1; wait %1 2>/dev/null; until_true shut $port4 && echo closed", "got hi"},
+    {"ProxyRemoteForward", "m -O proxy -R $port4:127.0.0.1:$echo bastion 'echo on; cat' < <(sleep 20) > $dir/out 2>/dev/null & "
+                           "until_true grep -q on $dir/out; until_true opens $port4; talk $port4 hi; kill %1; wait %1 2>/dev/null; echo ended", "got hi"},
 
     // --- forwards on the command line
     {"LocalWithCommand", "m -L $port1:127.0.0.1:$echo bastion echo done; s; talk $port1 hi; m -O cancel -L $port1:127.0.0.1:$echo bastion; s", "got hi"},
@@ -154,6 +180,8 @@ const Case kCases[] = {
 LabOptions options() {
   LabOptions lab;
   lab.sshd.config = {"AcceptEnv SENT_* SET_*", "Subsystem sftp internal-sftp", "MaxSessions 20"};
+  // A master sends, of what its clients send, what it would send itself.
+  lab.config_lines = {"SendEnv SENT_* SET_* NOT_*"};
   return lab;
 }
 
@@ -161,7 +189,7 @@ LabOptions options() {
 struct Scene {
   explicit Scene(const std::string& client) : mux(options(), client) {
     agent.add(user_key(KeyKind::kEd25519));
-    mux.set_env("own_agent", agent.socket());
+    mux.set_env("SSH_AUTH_SOCK", agent.socket());
   }
   SshAgent agent;
   MuxLab mux;

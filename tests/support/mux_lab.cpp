@@ -18,7 +18,7 @@ s() { echo "status ${1:-$?}"; }
 m() { "$ssh" -F "$config" -S "$ctl" "$@"; }
 start() {
   [ "$master" = agent ] || "$ssh" -F "$config" -S "$ctl" -O check bastion 2>/dev/null ||
-    "$ssh" -F "$config" -S "$ctl" -M -N -f bastion </dev/null >/dev/null 2>&1
+    "$ssh" -F "$config" -S "$ctl" -M -A -N -f bastion </dev/null >/dev/null 2>&1
 }
 until_true() { for i in $(seq 200); do "$@" && return 0; sleep 0.05; done; return 1; }
 talk() {

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -42,6 +43,11 @@ OnTerminal::~OnTerminal() {
 
 void OnTerminal::type(const std::string& text) {
   EXPECT_EQ(::write(master_.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
+}
+
+void OnTerminal::resize(unsigned short rows, unsigned short columns) {
+  const winsize size{rows, columns, 0, 0};
+  EXPECT_EQ(::ioctl(master_.get(), TIOCSWINSZ, &size), 0);
 }
 
 const std::string& OnTerminal::shown() {

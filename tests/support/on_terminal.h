@@ -21,6 +21,8 @@ class OnTerminal {
   OnTerminal& operator=(const OnTerminal&) = delete;
 
   void type(const std::string& text);
+  // As a window does: the program is told.
+  void resize(unsigned short rows, unsigned short columns);
   // Everything that was shown so far.
   const std::string& shown();
   int count(const std::string& text);
