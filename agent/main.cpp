@@ -2,6 +2,7 @@
 // talk to the one that runs, as jumpctl does.
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -259,6 +260,16 @@ Result<Launched> start_agent(Agent& agent, const std::string& socket, bool take_
   return launched;
 }
 
+// Sessions read the terminals that clients pass. If one were our own as well, a background agent would be stopped
+// for reading it, and everything that it carries with it. Ctrl-C reaches us all the same.
+void leave_terminal() {
+  if (getsid(0) == getpid()) return;  // it would hang up everybody else on it
+  const int terminal = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+  if (terminal < 0) return;
+  ioctl(terminal, TIOCNOTTY);
+  close(terminal);
+}
+
 int run(const CommandLine& line) {
   prctl(PR_SET_NAME, "jumpagent");  // `up` starts it through /proc/self/exe
   int waiting = take_report_descriptor();
@@ -274,6 +285,7 @@ int run(const CommandLine& line) {
   protect_memory();
   raise_descriptor_limit();
   umask(0077);
+  leave_terminal();
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGHUP, SIG_IGN);  // until the agent watches it
 

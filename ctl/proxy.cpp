@@ -112,7 +112,7 @@ int open_proxy(const Options& options) {
   if (!params.ok()) return fail(options, params.error(), kExitUsage, proto::kInvalidParams);
   Answerer answerer(!options.no_input);
   Result<Client> client = connect_client(options, &answerer);
-  if (!client.ok()) return fail_unconnected(options, client.error());
+  if (!client.ok()) return fail(options, client.error(), exit_unconnected(client.error()));
   const Duration timeout = options.timeout_or(kLoginTimeout) + kGrace;
   return options.fdpass ? pass_on(options, *client, answerer, *params, timeout)
                         : carry(options, *client, answerer, *params, timeout);

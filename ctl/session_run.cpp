@@ -173,12 +173,23 @@ class Waiter {
   std::optional<int> fatal_;
 };
 
+// The agent reads the terminal, and knows no job control: a background job must not begin to, or what is typed for
+// the shell would go to the remote one.
+void wait_for_foreground() {
+  if (::isatty(STDIN_FILENO) != 1) return;
+  while (true) {
+    const pid_t foreground = ::tcgetpgrp(STDIN_FILENO);
+    if (foreground < 0 || foreground == ::getpgrp()) return;
+    if (::kill(0, SIGTTIN) != 0) return;
+  }
+}
+
 }  // namespace
 
 int run_session(const Options& options, const SessionWish& wish) {
   Answerer answerer(!options.no_input);
   Result<Client> client = connect_client(options, &answerer);
-  if (!client.ok()) return fail_unconnected(options, client.error());
+  if (!client.ok()) return fail(options, client.error(), exit_unconnected(client.error()));
   const Duration timeout = options.timeout_or(kLoginTimeout) + kGrace;
   auto config = client->call(proto::method::kHostOptions, {wish.host, {}}, timeout);
   if (!config.ok()) return fail(options, config.error(), kExitSsh);
@@ -196,6 +207,7 @@ int run_session(const Options& options, const SessionWish& wish) {
       descriptors[STDIN_FILENO] = typed->session_end().get();
     }
   }
+  if (params.tty && !no_stdin) wait_for_foreground();
   auto session = client->call_passing(proto::method::kSessionOpen, params, descriptors, timeout);
   answerer.end();
   if (!session.ok()) return fail(options, session.error(), kExitSsh);
@@ -208,7 +220,7 @@ int run_session(const Options& options, const SessionWish& wish) {
   std::optional<proto::SessionEnded> end;
   {
     std::optional<RawTerminal> raw;
-    if (session->tty) raw.emplace(STDIN_FILENO);
+    if (session->tty && !no_stdin) raw.emplace(STDIN_FILENO);
     end = waiter.wait(signals);
   }
   if (end) return exit_status_of(options, wish.host, *end);

@@ -22,6 +22,8 @@ inline constexpr int kExitDone = 0;
 inline constexpr int kExitFailed = 1;  // refused or failed
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitNoAgent = 3;
+// Of the same, when the agent cannot be talked to: 3 when none runs, as everywhere, else 255.
+inline int exit_unconnected(const Error& error) { return error.code == Errc::kUnreachable ? 3 : 255; }
 inline constexpr int kExitSsh = 255;  // of exec, shell and proxy: SSH itself failed
 
 struct Options {

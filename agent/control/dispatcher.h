@@ -98,8 +98,11 @@ class Reply {
   }
   // Instead of the call: see ReplySink::upgrade().
   void upgrade(const R& result, ReplySink::Taken taken) const {
-    if (auto to = std::exchange(state_->sink, nullptr))
+    if (auto to = std::exchange(state_->sink, nullptr)) {
       to->upgrade(proto::encode_reply(state_->id, Result<R>(result)), std::move(taken));
+    } else {
+      taken(nullptr);  // it was answered otherwise: its login was declined
+    }
   }
 
  private:

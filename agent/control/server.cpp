@@ -183,6 +183,7 @@ class ControlServer::Client final : public Peer, private StreamHandler {
 
   // Begins what is held and what is complete, a bounded number of requests per turn.
   void work() {
+    if (!stream_) return;  // it has left
     if (state_ == State::kLeaving) return flush();
     if (stopping_ && stays_.empty()) drain();
     finish_if_done();

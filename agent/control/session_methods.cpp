@@ -64,6 +64,7 @@ class SessionMethods::Served : public Sessions::Member {
 
  protected:
   SessionMethods& methods_;
+  const std::shared_ptr<bool> here_ = std::make_shared<bool>();  // for calls that may come after its end
   std::unique_ptr<Sessions::Membership> membership_;
   std::unique_ptr<Operation> stay_;
   Peer* peer_ = nullptr;  // null: it is upgraded or detached, or has gone
@@ -102,6 +103,7 @@ class SessionMethods::ServedSession final : public Served {
       if (!peer) return leave();
       stay_with(*peer);
       reply(result);
+      if (terminal_) resize({});  // its size may have changed during the login
     });
   }
   // Over the client's connection.
@@ -113,7 +115,8 @@ class SessionMethods::ServedSession final : public Served {
         [this](const Error& error) { on_broken(error); }, [this] { leave(); });
     make(host, std::move(request), frames_->take_streams());
     start(timeout, reply, [this, reply](const SessionOpenResult& result) {
-      reply.upgrade(result, [this](std::unique_ptr<ByteStream> connection) {
+      reply.upgrade(result, [this, here = std::weak_ptr(here_)](std::unique_ptr<ByteStream> connection) {
+        if (here.expired()) return;  // the agent has ended it meanwhile
         if (!connection) return leave();
         frames_->attach(std::move(connection));
       });
@@ -288,7 +291,8 @@ class SessionMethods::ServedStream final : public Served {
   void run(bool detach, const Reply<StreamOpenResult>& reply) {
     const StreamOpenResult result{id(), relay_->host().name()};
     if (!client_stream_) {
-      return reply.upgrade(result, [this](std::unique_ptr<ByteStream> connection) {
+      return reply.upgrade(result, [this, here = std::weak_ptr(here_)](std::unique_ptr<ByteStream> connection) {
+        if (here.expired()) return;  // the agent has ended it meanwhile
         if (!connection) return leave();
         carry(std::move(connection));
       });

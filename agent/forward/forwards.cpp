@@ -208,7 +208,7 @@ Status Forwards::bind(WantedForward& wanted) {
 Status Forwards::check_name(const WantedForward& wanted) const {
   if (wanted.name().empty()) return {};
   for (const WantedForward& each : forwards_) {
-    if (&each == &wanted || each.name() != wanted.name() || each.unbound) continue;
+    if (&each == &wanted || each.name() != wanted.name() || each.unbound || each.leaving) continue;
     return Error{Errc::kInUse, "the name '" + wanted.name() + "' belongs to forward " + each.id(),
                  "choose another, or: jumpctl close " + each.id()};
   }
@@ -221,7 +221,7 @@ Status Forwards::check_remote(const WantedForward& wanted) const {
   if (!request.listens_there() || request.any_port()) return {};
   for (const WantedForward& each : forwards_) {
     const ForwardRequest& other = each.forward->request();
-    if (&each == &wanted || each.unbound || !other.listens_there()) continue;
+    if (&each == &wanted || each.unbound || each.leaving || !other.listens_there()) continue;
     if (&each.forward->host() == &wanted.forward->host() && other.listen == request.listen)
       return in_use_by(request.listen.to_string() + " on " + wanted.forward->host().name(), each);
   }

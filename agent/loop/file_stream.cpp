@@ -51,6 +51,7 @@ void FileStream::begin_read() {
     const Bytes offered = std::exchange(held_, {});
     offer(offered);
     if (state_ != State::kOpen || held_back_ || !handler_) return;
+    if (!held_.empty()) return work_soon_.schedule();  // it was asked to go on from within
   }
   call_ = std::make_shared<Call>();
   call_->fd = fd_;

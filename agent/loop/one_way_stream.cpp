@@ -92,7 +92,7 @@ void OneWayStream::read_some() {
     offer(offered);
   }
   std::size_t left = kReadPerTurn;
-  while (ready_ && left > 0 && state_ == State::kOpen && handler_ && !held_back_) {
+  while (ready_ && left > 0 && state_ == State::kOpen && handler_ && !held_back_ && held_.empty()) {
     const std::span<char> room = loop_.read_buffer().first(std::min(left, loop_.read_buffer().size()));
     const ssize_t count = read_now(room.data(), room.size());
     if (count < 0 && errno == EINTR) continue;

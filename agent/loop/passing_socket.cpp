@@ -216,8 +216,8 @@ std::size_t PassingSocket::send_now(ByteView data) {
 
 void PassingSocket::flush() {
   while (writable_ && !queue_.empty() && state_ < State::kEnding) {
-    const ByteView run = queue_.front();
-    queue_.consume(send_now(run));
+    const std::size_t count = send_now(queue_.front());
+    if (state_ < State::kEnding) queue_.consume(count);  // else nothing is queued any more
   }
   if (output_ == Output::kEndWanted && queue_.empty() && state_ < State::kEnding) {
     output_ = Output::kEnded;

@@ -89,6 +89,7 @@ void MuxPassenger::start_session(SessionRequest request, std::vector<Fd> descrip
         services_.book.changed();
         events_.opened({});
         if (wants_terminal && !started->terminal) events_.no_terminal();
+        resize();  // it may have changed during the login
       },
       [this](const SessionEnd& end) { on_session_end(end); });
 }
@@ -119,6 +120,11 @@ void MuxPassenger::say(const std::string& line) {
   complaint_ = *std::move(stream);
   complaint_->write(
       as_bytes("jumpagent: " + printable(line, kMaxComplaint) + (raw_terminal_ ? "\r\n" : "\n")));
+}
+
+bool MuxPassenger::runs() const {
+  if (session_) return session_->state() >= Session::State::kRunning;
+  return relay_ && relay_->state() >= StreamRelay::State::kRunning;
 }
 
 void MuxPassenger::resize() {

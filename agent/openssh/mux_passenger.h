@@ -37,6 +37,8 @@ class MuxPassenger final : public Sessions::Member {
 
   void begin_session(const MuxNewSession& wanted, std::vector<Fd> descriptors, std::string agent_socket);
   void begin_stdio_forward(const MuxEnd& target, std::vector<Fd> descriptors);
+  // It has begun, and not ended: end_now() ends it in good order.
+  bool runs() const;
   // Reads the terminal's size again.
   void resize();
 

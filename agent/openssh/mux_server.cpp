@@ -32,7 +32,9 @@ Status check_name(const std::string& name, const std::string& path) {
 class MuxServer::Door final : public MuxDoor {
  public:
   Door(MuxServer& server, Host& host)
-      : server_(server), host_(host), forwards_(server.services_, host.name()) {}
+      : server_(server), host_(host), forwards_(server.services_, host.name()) {
+    finish_soon_ = server.services_.io.deferred([this] { finish_if_idle(); });
+  }
   ~Door() { visits_.clear(); }
 
   Status listen(const std::string& path) {
@@ -81,20 +83,20 @@ class MuxServer::Door final : public MuxDoor {
   Host& host() override { return host_; }
   MuxForwards& forwards() override { return forwards_; }
   void exit() override {
-    stopping_ = false;
+    stopping_ = true;
     forwards_.cancel_all();
     end_visits(Error{Errc::kClosed, "ended by ssh -O exit", {}});
-    disconnect();
+    finish_soon_->schedule();
   }
   void stop() override {
     stopping_ = true;
-    finish_if_idle();
+    finish_soon_->schedule();
   }
   void remove(MuxVisit& visit) override {
     std::shared_ptr<MuxVisit> last = std::move(*visit.place);
     visits_.erase(visit.place);
     server_.services_.io.dispose(std::move(last));
-    finish_if_idle();
+    if (stopping_) finish_soon_->schedule();  // when its session has left the book
   }
 
  private:
@@ -110,7 +112,7 @@ class MuxServer::Door final : public MuxDoor {
     visit->start();
   }
 
-  // After `-O stop`: the master would end with its last session.
+  // After `-O stop` the master would end with its last session; after `-O exit` all are about to end.
   void finish_if_idle() {
     const bool busy =
         std::any_of(visits_.begin(), visits_.end(), [](const auto& each) { return each->busy(); });
@@ -136,7 +138,8 @@ class MuxServer::Door final : public MuxDoor {
   std::map<std::string, std::unique_ptr<Listener>> listeners_;  // by path
   std::list<std::shared_ptr<MuxVisit>> visits_;
   std::unique_ptr<Operation> resolving_;
-  bool stopping_ = false;  // `-O stop` was said
+  std::unique_ptr<Deferred> finish_soon_;
+  bool stopping_ = false;  // `-O stop` or `-O exit` was said
 };
 
 MuxServer::MuxServer(MuxServices services, std::string directory)

@@ -79,13 +79,17 @@ void MuxVisit::resize() {
 
 void MuxVisit::end(const Error& reason) {
   if (passenger_) passenger_->end_now(reason);
-  if (proxy_ || !passenger_) stream_->close();
+  if (proxy_ || !passenger_ || !passenger_->runs()) stream_->close();
 }
 
 // --- bytes
 // ---------------------------------------------------------------------------------------------------------------
 
 std::size_t MuxVisit::on_data(ByteView data) {
+  if (proxy_ && proxy_->gone()) {  // what would be asked is no more
+    work_soon_->schedule();
+    return data.size();
+  }
   const bool wanted = proxy_ ? proxy_->translator.wants_input() : client_.wants_input();
   held_ = !wanted;
   if (!wanted) return 0;
@@ -167,20 +171,20 @@ void MuxVisit::check_alive(Mux& mux) {
     return answer(MuxAlive{0, static_cast<std::uint32_t>(getpid())});
   door_.host().suspect();
   alive_timer_->start(kAliveMax);
+  const std::uint64_t number = ++alive_checks_;
   Status asked =
-      mux.global_request("keepalive@openssh.com", {}, [self = std::weak_ptr(self_)](bool, ByteView) {
+      mux.global_request("keepalive@openssh.com", {}, [self = std::weak_ptr(self_), number](bool, ByteView) {
         const auto visit = self.lock();
-        if (!visit || !*visit) return;
-        MuxVisit& mine = **visit;
-        mine.alive_timer_->stop();
-        if (mine.client_.state() == MuxClient::State::kAsked)
-          mine.answer(MuxAlive{0, static_cast<std::uint32_t>(getpid())});
+        if (!visit || !*visit || (*visit)->alive_checks_ != number) return;
+        (*visit)->alive_timer_->stop();
+        (*visit)->answer(MuxAlive{0, static_cast<std::uint32_t>(getpid())});
       });
   if (!asked) refuse_alive(asked.error());
 }
 
 void MuxVisit::refuse_alive(const Error& error) {
   alive_timer_->stop();
+  ++alive_checks_;  // a late answer of the server's answers nothing
   const std::string text = error.message + (error.hint.empty() ? "" : "; " + error.hint);
   client_.refuse_alive(text, services_.io.now());
   work_soon_->schedule();

@@ -101,6 +101,7 @@ class MuxVisit final : private StreamHandler {
   bool held_ = false;  // on_data() took less than it was offered
   std::unique_ptr<Operation> waiting_;
   std::unique_ptr<Timer> alive_timer_, patience_timer_;
+  std::uint64_t alive_checks_ = 0;
   std::unique_ptr<Deferred> work_soon_;
   std::unique_ptr<MuxPassenger> passenger_;
   std::unique_ptr<Proxy> proxy_;

@@ -45,8 +45,10 @@ struct Session::Input final : StreamHandler {
     if (step.command == EscapeFilter::Command::kHelp) session.show_escapes();
     if (step.command == EscapeFilter::Command::kDisconnect)
       session.end(Error{Errc::kCancelled, "ended by its escape", {}});
-    // Whoever offers stops after a short take, and is asked to go on.
-    if (step.consumed < typed.size() && keys.empty()) stream->resume_reading();
+    // Whoever offers stops after a short take, and is asked to go on, now or in on_room().
+    const bool more = step.consumed < typed.size();
+    held = more && !keys.empty();
+    if (more && keys.empty()) stream->resume_reading();
     return step.consumed;
   }
   void send_keys() {
@@ -315,7 +317,7 @@ void Session::end(const Error& reason) {
 // A refusal of the channel may mean that the connection has as many sessions as the server allows it.
 bool Session::try_elsewhere(const Error& error) {
   const bool refused = error.code == Errc::kRefused || error.code == Errc::kUnreachable;
-  if (!refused || ++tries_ >= kMaxTries) return false;
+  if (!refused || mux_->ended() || ++tries_ >= kMaxTries) return false;
   if (Status possible = host_.sessions().refused(*mux_); !possible) {
     fail(possible.error().context(host_.name()));
     return true;

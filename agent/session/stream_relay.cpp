@@ -36,6 +36,7 @@ void StreamRelay::on_host(const Result<Mux*>& mux) {
 
 void StreamRelay::on_opened() {
   state_ = State::kRunning;
+  channel_->set_handler(nullptr);  // its bytes, and its end, wait for carry()
   log::debug("{}: {} via {}", id_, target_.to_string(), host_.name());
   tell({});
 }

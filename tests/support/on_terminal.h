@@ -23,6 +23,7 @@ class OnTerminal {
   void type(const std::string& text);
   // The same for more than a terminal holds: what is shown is read meanwhile.
   void paste(const std::string& text);
+  // As a window does: the program is told.
   void resize(unsigned short columns, unsigned short rows);
   // Everything that was shown so far.
   const std::string& shown();

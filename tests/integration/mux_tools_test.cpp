@@ -1,0 +1,225 @@
+// What tools do with stock ssh, through the agent's socket: one login for all of them, none of their own, and what
+// a master gets wrong.
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include "support/eventually.h"
+#include "support/fault_proxy.h"
+#include "support/mux_lab.h"
+#include "support/on_terminal.h"
+#include "support/proc_info.h"
+
+namespace jump::test {
+namespace {
+
+using nlohmann::json;
+
+bool says(const std::string& text, const std::string& what) { return text.find(what) != std::string::npos; }
+
+LabOptions options(std::vector<std::string> sshd = {}) {
+  LabOptions lab;
+  lab.sshd.config = std::move(sshd);
+  lab.sshd.config.push_back("Subsystem sftp internal-sftp");
+  return lab;
+}
+
+// Clients that could not log in by themselves: whatever works went through the agent.
+constexpr const char* kNoLogin = "-o PreferredAuthentications=none -o PubkeyAuthentication=no";
+
+class MuxTools : public testing::TestWithParam<std::string> {
+ protected:
+  MuxLab mux_{options(), GetParam()};
+};
+
+INSTANTIATE_TEST_SUITE_P(Clients, MuxTools, testing::ValuesIn(openssh_clients()),
+                         [](const auto& each) { return std::string(each.param.empty() ? "Installed" : "Newer"); });
+
+// As Zed begins a project: ControlPath comes from the config, and is looked up with -G.
+TEST_P(MuxTools, WhatZedDoes) {
+  mux_.set_env("config", mux_.lab().directory().write("zed_config", "Host bastion\n  ControlMaster no\n  ControlPath " + mux_.socket() +
+                                                                        "\nInclude " + mux_.lab().ssh_config() + "\n"));
+  const ProcessResult result = mux_.through_agent(R"(
+z() { "$ssh" -F "$config" "$@"; }
+path=$(z -G bastion | sed -n 's/^controlpath //p'); [ "$path" = "$ctl" ] && echo found
+z -O check bastion 2>&1 | grep -c 'Master running'
+for i in 1 2 3; do z bastion "uname >/dev/null; echo session $i"; done
+z -tt bastion 'test -t 1 && echo terminal' </dev/null 2>/dev/null | tr -d '\r'
+echo payload > $dir/up; printf 'put %s %s\n' $dir/up $dir/there | "$sftp" -S "$ssh" -F "$config" -q -b - bastion >/dev/null; cat $dir/there
+z -N -L $port1:127.0.0.1:$echo bastion </dev/null & until_true opens $port1; talk $port1 hi
+)");
+  EXPECT_EQ(result.out, "found\n1\nsession 1\nsession 2\nsession 3\nterminal\npayload\ngot hi\n") << result.err;
+  EXPECT_EQ(mux_.logins(), 1) << mux_.lab().sshd().log();
+}
+
+// As Ansible runs tasks: it believes that it makes the master.
+TEST_P(MuxTools, WhatAnsibleDoes) {
+  const ProcessResult result = mux_.through_agent(R"(
+a() { "$ssh" -F "$config" -C -o ControlMaster=auto -o ControlPersist=60s -o KbdInteractiveAuthentication=no -o PasswordAuthentication=no \
+  -o ConnectTimeout=10 -o "ControlPath=$ctl" "$@"; }
+a bastion '/bin/sh -c '"'"'echo task 1 && sleep 0'"'"''
+a bastion '/bin/sh -c '"'"'( umask 77 && mkdir -p '$dir'/tmp ) && sleep 0'"'"''; s
+echo module > $dir/m; printf 'put %s %s\n' $dir/m $dir/tmp/m | "$sftp" -S "$ssh" -F "$config" -o ControlMaster=auto -o ControlPersist=60s \
+  -o "ControlPath=$ctl" -q -b - bastion >/dev/null; s
+a -tt bastion "cat $dir/tmp/m" </dev/null 2>/dev/null | tr -d '\r'
+for i in 1 2 3 4 5; do a bastion "echo fork $i" > $dir/f$i & done; wait; cat $dir/f?
+a bastion 'exit 3'; s
+)");
+  EXPECT_EQ(result.out,
+            "task 1\nstatus 0\nstatus 0\nmodule\nfork 1\nfork 2\nfork 3\nfork 4\nfork 5\nstatus 3\n")
+      << result.err;
+  EXPECT_EQ(mux_.logins(), 1) << mux_.lab().sshd().log();
+  const ProcessResult check = mux_.through_agent("m -O check bastion 2>&1 | grep -c 'Master running'");
+  EXPECT_EQ(check.out, "1\n") << check.describe();
+}
+
+// After a reboot: nobody has asked for anything but the config file.
+TEST(MuxFromConfig, ServesBeforeAnythingIsConnected) {
+  Lab lab(options());
+  AgentProcess& agent = lab.cold_agent();
+  const std::string config = lab.directory().write("agent.toml", "mux = [\"bas*\"]\n");
+  agent.run({"-c", config});
+  const std::string socket = agent.socket_dir() + "/mux/bastion";
+  struct stat there {};
+  ASSERT_TRUE(eventually([&] { return ::stat(socket.c_str(), &there) == 0; })) << agent.log();
+  EXPECT_EQ(agent.status().at("hosts").size(), 1u) << agent.status();
+  const ProcessResult first = run_process({"ssh", "-F", lab.ssh_config(), "-S", socket, "bastion", "echo up"}, seconds(30));
+  EXPECT_EQ(first.out, "up\n") << first.describe();
+  const ProcessResult hash = run_process(
+      {"ssh", "-F", lab.ssh_config(), "-o", "ControlPath=" + agent.socket_dir() + "/mux/%C", "bastion", "echo by hash"}, seconds(30));
+  EXPECT_EQ(hash.out, "by hash\n") << hash.describe();
+  const std::string log = lab.sshd().log();
+  EXPECT_EQ(log.find("Accepted publickey"), log.rfind("Accepted publickey")) << log;
+}
+
+TEST(MuxFromConfig, GoesWithItsLine) {
+  Lab lab(options());
+  AgentProcess& agent = lab.cold_agent();
+  const std::string config = lab.directory().write("agent.toml", "[[host]]\nname = \"bastion\"\nmux = true\n");
+  agent.run({"-c", config});
+  const std::string socket = agent.socket_dir() + "/mux/bastion";
+  struct stat there {};
+  ASSERT_TRUE(eventually([&] { return ::stat(socket.c_str(), &there) == 0; })) << agent.log();
+  lab.directory().write("agent.toml", "");
+  EXPECT_TRUE(agent.ctl({"reload"}).ok());
+  EXPECT_TRUE(eventually([&] { return ::stat(socket.c_str(), &there) != 0; })) << agent.log();
+}
+
+// A login that fails tells its reason in the user's terminal, and ssh does not try again by itself.
+TEST(MuxErrors, TheReasonIsInTheUsersTerminal) {
+  MuxLab mux(options());
+  mux.lab().sshd().kill_all();
+  const ProcessResult check = mux.through_agent("m -O check bastion; s");
+  EXPECT_TRUE(says(check.out, "status 255")) << check.describe();
+  EXPECT_TRUE(says(check.err, "refused")) << check.describe();
+}
+
+class MuxStalled : public testing::Test {
+ protected:
+  MuxLab mux_{options()};
+  // What `-O check` says, at some time within the bound.
+  testing::AssertionResult dies(const std::string& host = "bastion") {
+    ProcessResult last;
+    const bool dead = eventually(
+        [&] {
+          last = mux_.through_agent("m -O check " + host + "; s");
+          return says(last.out, "status 255");
+        },
+        seconds(30));
+    if (!dead) return testing::AssertionFailure() << "it is still said to run: " << last.describe();
+    if (!says(last.err, "does not answer") && !says(last.err, "did not answer"))
+      return testing::AssertionFailure() << "no reason: " << last.err;
+    return testing::AssertionSuccess();
+  }
+};
+
+TEST_F(MuxStalled, CheckTellsThatTheServerIsStopped) {
+  ASSERT_EQ(mux_.through_agent("m bastion echo on").out, "on\n");
+  const std::vector<pid_t> sessions = process_descendants(mux_.lab().sshd().listener_pid());
+  ASSERT_FALSE(sessions.empty());
+  for (const pid_t each : sessions) ::kill(each, SIGSTOP);
+  ::kill(mux_.lab().sshd().listener_pid(), SIGSTOP);
+  EXPECT_TRUE(dies());
+  for (const pid_t each : sessions) ::kill(each, SIGCONT);
+  ::kill(mux_.lab().sshd().listener_pid(), SIGCONT);
+  EXPECT_TRUE(eventually([&] { return says(mux_.through_agent("m -O check bastion; s").out, "status 0"); }, seconds(30)));
+  EXPECT_EQ(mux_.through_agent("m bastion echo again").out, "again\n");
+}
+
+TEST(MuxCut, CheckTellsThatThePathIsCut) {
+  LabOptions lab_options = options();
+  Sshd far({.config = {"Subsystem sftp internal-sftp"}});
+  far.authorize(user_key(KeyKind::kEd25519));
+  FaultProxy way(far.port());
+  TempDir files;
+  SshConfigHost host = host_for("far", far, user_key(KeyKind::kEd25519), files.write("known", far.known_hosts()));
+  host.port = way.port();
+  host.lines = {"HostKeyAlias [127.0.0.1]:" + std::to_string(far.port())};
+  lab_options.other_hosts = {host};
+  MuxLab mux(lab_options);
+  const ProcessResult served = mux.agent().ctl({"mux", "far"});
+  ASSERT_TRUE(served.ok()) << served.describe();
+  mux.set_env("ctl", served.out.substr(0, served.out.size() - 1));
+  ASSERT_EQ(mux.through_agent("m far echo on").out, "on\n");
+  way.stall(true);
+  ProcessResult last;
+  EXPECT_TRUE(eventually([&] { return says((last = mux.through_agent("m -O check far; s")).out, "status 255"); }, seconds(30)))
+      << last.describe();
+  EXPECT_TRUE(says(last.err, "answer")) << last.describe();
+  way.stall(false);
+  EXPECT_TRUE(eventually([&] { return says(mux.through_agent("m -O check far; s").out, "status 0"); }, seconds(40)));
+}
+
+// A master passes the server's refusal on, and ssh logs in by itself, once for each session too many.
+TEST(MuxSessions, BeyondMaxSessionsAreServedByFurtherConnections) {
+  MuxLab mux(options({"MaxSessions 2"}));
+  mux.set_env("no_login", kNoLogin);
+  const ProcessResult result = mux.through_agent(
+      "for i in 1 2 3 4 5; do (m $no_login bastion \"sleep 1; echo $i\" > $dir/o$i 2>&1) & done; wait; cat $dir/o?");
+  EXPECT_EQ(result.out, "1\n2\n3\n4\n5\n") << result.err;
+  EXPECT_LE(mux.logins(), 4);
+}
+
+TEST(MuxForwardsOfSsh, ShowInTheListAndSurviveAReconnect) {
+  MuxLab mux(options());
+  const ProcessResult opened = mux.through_agent("m -O forward -L $port1:127.0.0.1:$echo bastion; s; talk $port1 hi");
+  ASSERT_EQ(opened.out, "status 0\ngot hi\n") << opened.err;
+  const std::string list = mux.agent().ctl({"list"}).out;
+  EXPECT_TRUE(says(list, mux.environment(MuxLab::Master::kAgent).at("port1"))) << list;
+  mux.lab().sshd().kill_all();
+  mux.lab().sshd().start();
+  EXPECT_TRUE(eventually([&] { return mux.through_agent("talk $port1 again").out == "got again\n"; }, seconds(30)))
+      << mux.agent().ctl({"list"}).out;
+  const ProcessResult ended = mux.through_agent("m -O cancel -L $port1:127.0.0.1:$echo bastion; s; until_true shut $port1 && echo closed");
+  EXPECT_EQ(ended.out, "status 0\nclosed\n") << ended.err;
+}
+
+// What the control client asked for is not ended by `-O exit` of stock ssh.
+TEST(MuxForwardsOfSsh, ExitLeavesWhatOthersAskedFor) {
+  MuxLab mux(options());
+  TcpService echo(TcpService::echo());
+  const std::uint16_t port = mux.agent().forward_port(Lab::kBastion, echo.port());
+  const ProcessResult result = mux.through_agent("m -O forward -L $port1:127.0.0.1:$echo bastion; talk $port1 hi; m -O exit bastion; "
+                                                 "until_true shut $port1 && echo closed; talk " + std::to_string(port) + " still");
+  EXPECT_EQ(result.out, "got hi\nclosed\ngot still\n") << result.err;
+  EXPECT_EQ(mux.logins(), 1);
+}
+
+// Clients send SIGWINCH to the process that they were told of.
+TEST(MuxTerminal, ResizeAndInterruptReachTheProgram) {
+  MuxLab mux(options());
+  const Environment env = mux.environment(MuxLab::Master::kAgent);
+  OnTerminal ssh({"/usr/bin/ssh", "-F", mux.lab().ssh_config(), "-S", mux.socket(), "-t", "bastion",
+                  "bash -c 'trap \"echo size \\$(stty size)\" WINCH; trap \"echo caught; exit 9\" INT; stty size; echo ready; "
+                  "while :; do sleep 0.05; done'"},
+                 env);
+  ASSERT_TRUE(ssh.shows("ready")) << ssh.shown();
+  ssh.resize(101, 33);
+  EXPECT_TRUE(ssh.shows("size 33 101")) << ssh.shown();
+  ssh.type("\x03");
+  EXPECT_TRUE(ssh.shows("caught")) << ssh.shown();
+  EXPECT_EQ(ssh.exit_status(), 9) << ssh.shown();
+}
+
+}  // namespace
+}  // namespace jump::test
