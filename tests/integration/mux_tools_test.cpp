@@ -101,7 +101,8 @@ TEST(MuxFromConfig, GoesWithItsLine) {
   struct stat there {};
   ASSERT_TRUE(eventually([&] { return ::stat(socket.c_str(), &there) == 0; })) << agent.log();
   lab.directory().write("agent.toml", "");
-  EXPECT_TRUE(agent.ctl({"reload"}).ok());
+  const ProcessResult reload = agent.jumpagent({"reload"});
+  EXPECT_TRUE(reload.ok()) << reload.describe();
   EXPECT_TRUE(eventually([&] { return ::stat(socket.c_str(), &there) != 0; })) << agent.log();
 }
 
@@ -127,7 +128,7 @@ class MuxStalled : public testing::Test {
         },
         seconds(30));
     if (!dead) return testing::AssertionFailure() << "it is still said to run: " << last.describe();
-    if (!says(last.err, "does not answer") && !says(last.err, "did not answer"))
+    if (!says(last.err, "does not answer") && !says(last.err, "has not answered"))
       return testing::AssertionFailure() << "no reason: " << last.err;
     return testing::AssertionSuccess();
   }

@@ -112,7 +112,7 @@ const Case kCases[] = {
                        "until_true shut $port1 && echo closed", "closed"},
     {"ForwardRemoteDynamic", "m -O forward -R $port1 bastion; s; until_true opens $port1 && echo open; m -O cancel -R $port1 bastion; s; "
                              "until_true shut $port1 && echo closed", "closed"},
-    {"ForwardRemotePort0", "p=$(m -O forward -R 0:127.0.0.1:$echo bastion); s; talk $p hi; m -O cancel -R $p:127.0.0.1:$echo bastion; s; "
+    {"ForwardRemotePort0", "tries=20; p=$(m -O forward -R 0:127.0.0.1:$echo bastion); s; talk $p hi; m -O cancel -R $p:127.0.0.1:$echo bastion; s; "
                            "until_true shut $p && echo closed", "got hi",
      "a master knows the forward by the port 0 alone, which does not tell two of them apart; we by the chosen port as well",
      "status 0\ngot hi\nstatus 0\nclosed\n"},
@@ -127,7 +127,7 @@ const Case kCases[] = {
     {"ForwardPortInUse", "m -O forward -L 127.0.0.1:$echo:127.0.0.1:$echo bastion 2>/dev/null; s", "status 255"},
     {"ForwardPortHalfInUse", "m -O forward -L $echo:127.0.0.1:$echo bastion 2>/dev/null; s; m -O cancel -L $echo:127.0.0.1:$echo bastion", "status 0",
      "a master is content with ::1 where 127.0.0.1 is taken, and connections go to somebody else's service", "status 255\n"},
-    {"ForwardRemotePortInUse", "m -O forward -R $echo:127.0.0.1:$echo bastion 2>/dev/null; s", "status 255"},
+    {"ForwardRemotePortInUse", "m -O forward -R 127.0.0.1:$echo:127.0.0.1:$echo bastion 2>/dev/null; s", "status 255"},
     {"ForwardBadBind", "m -O forward -L no-such-name.invalid:$port1:127.0.0.1:$echo bastion 2>/dev/null; s", "status 255"},
     {"CancelUnknown", "m -O cancel -L $port1:127.0.0.1:$echo bastion; s", "status 0"},
     {"CancelUnknownRemote", "m -O cancel -R $port1:127.0.0.1:$echo bastion; s", "status 0"},
@@ -138,7 +138,7 @@ const Case kCases[] = {
                          "start; m bastion echo again", "status 255"},
     {"ExitEndsForwards", "m -O forward -L $port1:127.0.0.1:$echo bastion; talk $port1 hi; m -O exit bastion; s; until_true shut $port1 && "
                          "echo closed", "closed"},
-    {"ExitThenCheck", "m -O exit bastion; s; until_true eval '! m -O check bastion 2>/dev/null' && echo gone", "gone",
+    {"ExitThenCheck", "m -O exit bastion; s; tries=20; until_true eval '! m -O check bastion 2>/dev/null' && echo gone", "gone",
      "hosts are served whether they are connected or not: the next client logs in again",
      "status 0\n"},
 
@@ -150,11 +150,13 @@ const Case kCases[] = {
     {"ProxySubsystem", "(printf '\\0\\0\\0\\5\\1\\0\\0\\0\\3'; sleep 0.3) | m -O proxy -s bastion sftp | head -c 9 | od -An -tx1; s 0", "02 00 00 00 03"},
     {"ProxySeveralAtOnce", "for i in 1 2 3 4 5 6; do (seq $i 20000 | m -O proxy bastion \"cat; sleep 0.2; echo end $i\" > $dir/o$i) & done; "
                            "m bastion echo plain; wait; cat $dir/o? | sha256sum; tail -qn 1 $dir/o?", "end 6"},
-    {"ProxyStdioForward", "(echo hello; sleep 0.3) | m -O proxy -W 127.0.0.1:$echo bastion; s", "hello"},
-    {"ProxyLocalForward", "m -O proxy -L $port4:127.0.0.1:$echo bastion 'echo on; cat' < <(sleep 20) > $dir/out & "
-                          "until_true grep -q on $dir/out; talk $port4 hi; kill %1; wait %1 2>/dev/null; until_true shut $port4 && echo closed", "got hi"},
-    {"ProxyRemoteForward", "m -O proxy -R $port4:127.0.0.1:$echo bastion 'echo on; cat' < <(sleep 20) > $dir/out 2>/dev/null & "
-                           "until_true grep -q on $dir/out; until_true opens $port4; talk $port4 hi; kill %1; wait %1 2>/dev/null; echo ended", "got hi"},
+    {"ProxyStdioForward", "m -O proxy -W 127.0.0.1:$echo bastion < /dev/null; s", "status 255"},
+    {"ProxyLocalForward", "mkfifo $dir/in; exec 8<>$dir/in; (exec \"$ssh\" -F $config -S $ctl -O proxy -L 127.0.0.1:$port4:127.0.0.1:$echo bastion "
+                          "'echo on; cat' <&8 >$dir/out 2>/dev/null) & until_true grep -q on $dir/out; talk $port4 hi; kill $!; "
+                          "until_true shut $port4 && echo closed", "got hi\nclosed"},
+    {"ProxyRemoteForward", "mkfifo $dir/in; exec 8<>$dir/in; (exec \"$ssh\" -F $config -S $ctl -O proxy -R 127.0.0.1:$port3:127.0.0.1:$echo bastion "
+                           "'echo on; cat' <&8 >$dir/out 2>/dev/null) & until_true grep -q on $dir/out; until_true opens $port3; talk $port3 hi; "
+                           "kill $!; echo ended", "got hi"},
 
     // --- forwards on the command line
     {"LocalWithCommand", "m -L $port1:127.0.0.1:$echo bastion echo done; s; talk $port1 hi; m -O cancel -L $port1:127.0.0.1:$echo bastion; s", "got hi"},

@@ -18,9 +18,9 @@ s() { echo "status ${1:-$?}"; }
 m() { "$ssh" -F "$config" -S "$ctl" "$@"; }
 start() {
   [ "$master" = agent ] || "$ssh" -F "$config" -S "$ctl" -O check bastion 2>/dev/null ||
-    "$ssh" -F "$config" -S "$ctl" -M -A -N -f bastion </dev/null >/dev/null 2>&1
+    "$ssh" -F "$config" -S "$ctl" -o IdentityAgent=SSH_AUTH_SOCK -M -A -N -f bastion </dev/null >/dev/null 2>&1
 }
-until_true() { for i in $(seq 200); do "$@" && return 0; sleep 0.05; done; return 1; }
+until_true() { for i in $(seq ${tries:-200}); do "$@" && return 0; sleep 0.05; done; return 1; }
 talk() {
   (exec 9<>/dev/tcp/127.0.0.1/$1) 2>/dev/null || { echo refused; return 1; }
   exec 9<>/dev/tcp/127.0.0.1/$1; echo "$2" >&9; IFS= read -r -t 10 line <&9; echo "got $line"; exec 9>&-
