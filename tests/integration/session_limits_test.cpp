@@ -83,7 +83,7 @@ TEST(SessionLimits, WithoutLanesTheServersLimitHolds) {
   EXPECT_EQ(count(lab.sshd().log(), "Accepted publickey"), 1U);
 }
 
-TEST(SessionLimits, ASessionThatTheServerStillCountsIsNoLimitOfZero) {
+TEST(SessionLimits, SessionsThatTheServerStillCountsTakeTheirPlaces) {
   Lab lab(with_limit(1));
   AgentProcess& agent = lab.agent();
   for (int i = 0; i < 3; ++i) {  // leaves a process that does not heed the hang-up, and its place with it

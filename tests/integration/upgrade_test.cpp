@@ -14,6 +14,7 @@
 #include "support/build_kind.h"
 #include "support/eventually.h"
 #include "support/lab.h"
+#include "support/on_terminal.h"
 #include "support/pattern.h"
 #include "support/proc_info.h"
 #include "support/reserved_port.h"
@@ -350,6 +351,23 @@ TEST(Upgrade, AnHeirThatVanishesChangesNothing) {
     return agent.ctl({"forward", "--via", Lab::kBastion, "0:127.0.0.1:9"}).ok();
   }));
   EXPECT_EQ(agent.status().at("agent").at("state"), "running");
+}
+
+TEST(Upgrade, SessionsGoOnAndAreStillResized) {
+  Lab lab;
+  AgentProcess& agent = lab.agent();
+  const std::string over = lab.directory().file("over");
+  OnTerminal session({ctl_program(), "exec", "-t", Lab::kBastion,
+                      "trap 'stty size' WINCH; echo ready; until [ -e " + over + " ]; do sleep 0.05; done; exit 5"},
+                     agent.environment());
+  ASSERT_TRUE(session.shows("ready")) << session.shown();
+  const ProcessResult result = up(agent, another_build(lab.directory()));
+  ASSERT_TRUE(result.ok()) << result.describe();
+  EXPECT_EQ(agent.ctl({"exec", Lab::kBastion, "echo", "by the new one"}).out, "by the new one\n");
+  session.resize(111, 33);
+  EXPECT_TRUE(session.shows("33 111")) << session.shown();
+  lab.directory().write("over", "");
+  EXPECT_EQ(session.exit_status(), 5) << session.shown();
 }
 
 }  // namespace
