@@ -299,12 +299,6 @@ void Session::on_channel_closed(const Error* error) {
   claim_.reset();
   if (in_->stream) in_->stream->abort();
   remote_->on_eof();
-  timer_ = io_.timer([this] {
-    for (Output* each : {out_.get(), err_.get()}) {
-      if (each->state == Output::State::kOpen) each->stream->abort();
-    }
-  });
-  timer_->start(kFlushMax);
   finish_if_flushed();
 }
 
@@ -320,7 +314,6 @@ void Session::on_output_ended(Output& output, bool broke) {
 void Session::finish_if_flushed() {
   if (out_->state == Output::State::kOpen || err_->state == Output::State::kOpen) return;
   set_state(State::kEnded);
-  timer_->stop();
   tell_ = [this] {
     if (auto ended = std::exchange(ended_, nullptr)) ended(end_);
   };

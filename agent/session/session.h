@@ -10,9 +10,9 @@
 //
 // A reader of stdout that goes away is told to the server ("eow@openssh.com"), whose program then gets
 // SIGPIPE; what still comes is dropped. Nothing is buffered here: what a stream does not take, the channel
-// keeps. Invariants: `started` is called once, `ended` once after a good start, never from within a method;
-// then all three streams have ended and their descriptors are closed. Destroying it ends the remote side, as
-// a hang-up.
+// keeps; a reader that has paused is waited for as long as its client stays. Invariants: `started` is called
+// once, `ended` once after a good start, never from within a method; then all three streams have ended and
+// their descriptors are closed. Destroying it ends the remote side, as a hang-up.
 #pragma once
 
 #include <functional>
@@ -43,8 +43,6 @@ struct SessionCounters {
 class Session final : private ChannelEvents {
  public:
   enum class State { kWaiting, kPlacing, kOpening, kStarting, kRunning, kFlushing, kEnded };
-  // A stream whose reader has paused gets this long, after the remote side has ended, to take the rest.
-  static constexpr Duration kFlushMax = seconds(600);
   // Connections that are tried when servers refuse the session as one too many: others may be quicker to take
   // the places that become free.
   static constexpr int kMaxTries = 8;
@@ -120,7 +118,7 @@ class Session final : private ChannelEvents {
   std::unique_ptr<Remote> remote_;
   SessionPool::Claim claim_;
   std::unique_ptr<Operation> waiting_;
-  std::unique_ptr<Timer> timer_;  // of the start, then of the flush
+  std::unique_ptr<Timer> timer_;  // of the start
   std::unique_ptr<Deferred> tell_soon_;
   std::function<void()> tell_;
   std::unique_ptr<Channel> channel_;  // goes first

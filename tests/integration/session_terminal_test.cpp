@@ -93,6 +93,13 @@ TEST_P(SessionTerminal, CtrlDIsTheEndOfInput) {
   expect_end(terminal, 6);
 }
 
+TEST_P(SessionTerminal, DevTtyIsADescriptorAsWell) {
+  OnTerminal terminal = start("run bastion 'read line; echo got $line; exit 8' < /dev/tty > /dev/tty");
+  terminal.type("typed\n");
+  EXPECT_TRUE(terminal.shows("got typed")) << terminal.shown();
+  expect_end(terminal, 8);
+}
+
 std::string many_lines() {
   std::string text;
   for (int i = 0; i < 10'000; ++i) text += "line " + std::to_string(i) + " of the paste\n";
