@@ -124,6 +124,8 @@ void PassingSocket::read_some() {
     if (count == 0) return read_end();
     left -= std::min(left, static_cast<std::size_t>(count));
     const std::span<char> buffer = loop_.read_buffer().first(static_cast<std::size_t>(count));
+    if (discards && (discarded_ += buffer.size()) > kDiscardMax && output_ == Output::kEnded)
+      return end(std::nullopt);
     if (!discards) offer({reinterpret_cast<const std::uint8_t*>(buffer.data()), buffer.size()});
     if (options_.wipe_input) explicit_bzero(buffer.data(), buffer.size());
   }

@@ -37,6 +37,8 @@ class PassingSocket final : public ByteStream, private Readiness::Watcher {
   static constexpr std::size_t kDescriptorsMax = 8;
   // How long close() waits for the peer to close, once the kernel has all that we accepted.
   static constexpr seconds kLingerMax{10};
+  // A peer that goes on sending this much after it got our last byte will not stop by itself.
+  static constexpr std::uint64_t kDiscardMax = 4 * 1024 * 1024;
 
   struct Options {
     bool takes_descriptors = false;
@@ -94,6 +96,7 @@ class PassingSocket final : public ByteStream, private Readiness::Watcher {
   std::vector<Fd> passed_;        // with the bytes that are being offered
   ByteQueue queue_;               // accepted, not sent
   std::optional<Error> end_error_;
+  std::uint64_t discarded_ = 0;  // since close()
   UvDeferred work_soon_;
   std::unique_ptr<UvTimer> linger_;
   std::unique_ptr<Readiness::Watch> watch_;  // goes before fd_
