@@ -86,7 +86,7 @@ const Case kCases[] = {
     {"NoTerminal", "run -T bastion 'test -t 0 || echo none'; s", "none"},
     {"ShellOnAPipe", "echo 'echo $((40+2)); exit 12' | shell bastion; s", "42"},
     {"SubsystemOfSftp",
-     "(printf '\\0\\0\\0\\5\\1\\0\\0\\0\\3'; sleep 0.3) | run -s bastion sftp | head -c 9 | od -An -tx1; s 0",
+     "(printf '\\0\\0\\0\\5\\1\\0\\0\\0\\3'; sleep 3) | run -s bastion sftp | head -c 9 | od -An -tx1; s 0",
      "02 00 00 00 03"},
     {"UnknownSubsystem", "run -s bastion none < /dev/null; s", "status 255"},
     {"UnknownHost", "run no-such-host.invalid true 2>/dev/null; s", "status 255"},
