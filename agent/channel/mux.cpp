@@ -324,6 +324,7 @@ void Mux::free_number(std::uint32_t number) {
   const Slot& slot = *slots_[number];
   sessions_ -= slot.session ? 1 : 0;
   confirmed_sessions_ -= slot.session && slot.confirmed ? 1 : 0;
+  past_sessions_ += slot.session && slot.confirmed ? 1 : 0;
   slots_[number].reset();
   free_.push_back(number);
   used_--;

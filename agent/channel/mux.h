@@ -186,6 +186,8 @@ class Mux {
   std::size_t confirmed_sessions() const { return confirmed_sessions_; }
   // The most that it had opened at the same time.
   std::size_t most_sessions() const { return most_sessions_; }
+  // That have ended; the server may count the latest of them a moment longer.
+  std::uint64_t past_sessions() const { return past_sessions_; }
   std::size_t awaited_replies() const { return global_replies_.size(); }
   const MuxCounters& counters() const { return counters_; }
   const RoundTrip& round_trip() const { return round_trip_; }
@@ -294,6 +296,7 @@ class Mux {
   std::size_t used_ = 0;
   std::size_t open_ = 0;
   std::size_t sessions_ = 0, confirmed_sessions_ = 0, most_sessions_ = 0;
+  std::uint64_t past_sessions_ = 0;
   std::set<std::pair<TimePoint, std::uint32_t>> deadlines_;
   struct Control {
     Bytes packet;

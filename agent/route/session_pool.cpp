@@ -60,7 +60,9 @@ std::unique_ptr<Operation> SessionPool::ask(const std::string& agent_socket, Mak
 // -------------------------------------------------------------------------------------------
 
 bool SessionPool::fits(const Mux& mux, const std::string& agent_socket) {
-  if (mux.ended() || (limit_ && mux.sessions() >= *limit_)) return false;
+  if (mux.ended()) return false;
+  if (limit_) limit_ = std::max(*limit_, mux.most_sessions());
+  if (limit_ && mux.sessions() >= *limit_ + (limit_is_certain_ ? 0 : 1)) return false;
   std::erase_if(full_, [now = io_.now()](const Full& full) { return now >= full.until; });
   if (std::any_of(full_.begin(), full_.end(), [&](const Full& full) { return full.mux == &mux; }))
     return false;
@@ -171,6 +173,7 @@ Status SessionPool::refused(Mux& mux) {
   const std::size_t limit = std::max({limit_.value_or(1), allowed, mux.most_sessions()});
   if (limit_ != limit) log::info("the server allows {} sessions on one connection", limit);
   limit_ = limit;
+  limit_is_certain_ |= mux.past_sessions() == 0;
   return {};
 }
 
@@ -181,6 +184,7 @@ void SessionPool::refuse_all(const Error& error) {
 
 void SessionPool::allow() {
   limit_.reset();
+  limit_is_certain_ = false;
   full_.clear();
   for (const auto& lane : further_) lane->allow();
 }

@@ -112,8 +112,10 @@ class SessionPool {
   const std::shared_ptr<Contention> contention_;
   Source& source_;
   const std::function<void()> changed_;
-  // Sessions of one connection, once the server has refused one more: as many as there were at most then.
+  // Sessions of one connection, once the server has refused one more: as many as there were at most. It is
+  // certain when none had ended there before; until then each connection may be asked for one more.
   std::optional<std::size_t> limit_;
+  bool limit_is_certain_ = false;
   std::vector<std::unique_ptr<Lane>> further_;
   std::uint64_t past_logins_ = 0;  // of those that have gone
   std::vector<Full> full_;

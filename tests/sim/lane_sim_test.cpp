@@ -609,6 +609,30 @@ TEST_F(LaneSim, SessionsBeyondTheServersLimitGetFurtherConnectionsWhichIdleAway)
   EXPECT_EQ(dials, 4);
 }
 
+// The server counts a session that has ended for us a moment longer, and so refuses one too early.
+TEST_F(LaneSim, ALimitThatWasSeenTooLowIsCorrected) {
+  max_sessions = 2;
+  prepare_sshd();
+  Line line = open();
+  open_session().line.channel.reset();
+  io.settle();
+  SessionLine first = open_session();
+  sshds[0]->allow_sessions(1);
+  SessionLine second = open_session();
+  sshds[0]->allow_sessions(2);
+  ASSERT_FALSE(first.error || second.error);
+  EXPECT_EQ(dials, 2);
+  SessionLine third = open_session();
+  EXPECT_EQ(third.line.mux, second.line.mux) << "two are allowed";
+  io.advance(SessionPool::kFullTime);
+  SessionLine fourth = open_session();
+  EXPECT_EQ(fourth.line.mux, first.line.mux);
+  EXPECT_EQ(dials, 2);
+  SessionLine fifth = open_session();
+  EXPECT_FALSE(fifth.error);
+  EXPECT_EQ(dials, 3);
+}
+
 TEST_F(LaneSim, ALoginThatTookAPersonIsNotRepeatedForASession) {
   max_sessions = 1;
   signs_with = "sk-ssh-ed25519@openssh.com";
