@@ -339,11 +339,18 @@ void ProxyTranslator::send(ByteView head, ByteView rest) {
     return end(Error{
         Errc::kLimit, "the client has not read " + std::to_string(kMaxUnread / 1024 / 1024) + " MiB", {}});
   }
-  std::array<std::uint8_t, 5> length{};  // and no padding
-  store_u32(length.data(), static_cast<std::uint32_t>(1 + head.size() + rest.size()));
-  output_.append(length);
+  // ssh(1) takes no packet of less than five bytes for whole (ssh_packet_read_poll2_mux): answers without
+  // data.
+  static constexpr std::size_t kLeast = 5;
+  const std::size_t size = 1 + head.size() + rest.size();
+  const std::size_t padding = kLeast - std::min(kLeast, size);
+  std::array<std::uint8_t, 5> begin{};
+  store_u32(begin.data(), static_cast<std::uint32_t>(size + padding));
+  begin[4] = static_cast<std::uint8_t>(padding);
+  output_.append(begin);
   output_.append(head);
   output_.append(rest);
+  output_.append(ByteView(std::array<std::uint8_t, kLeast>{}.data(), padding));
 }
 
 void ProxyTranslator::end(Error error) {

@@ -86,7 +86,9 @@ const Case kCases[] = {
     {"NoTerminal", "run -T bastion 'test -t 0 || echo none'; s", "none"},
     {"ShellOnAPipe", "echo 'echo $((40+2)); exit 12' | shell bastion; s", "42"},
     {"SubsystemOfSftp",
-     "(printf '\\0\\0\\0\\5\\1\\0\\0\\0\\3'; sleep 3) | run -s bastion sftp | head -c 9 | od -An -tx1; s 0",
+     "rm -f sftp.in sftp.out; mkfifo sftp.in; run -s bastion sftp < sftp.in > sftp.out & exec 8> sftp.in; "
+     "printf '\\0\\0\\0\\5\\1\\0\\0\\0\\3' >&8; until [ $(wc -c < sftp.out) -ge 9 ]; do :; done; exec 8>&-; wait $!; s; "
+     "head -c 9 sftp.out | od -An -tx1",
      "02 00 00 00 03"},
     {"UnknownSubsystem", "run -s bastion none < /dev/null; s", "status 255"},
     {"UnknownHost", "run no-such-host.invalid true 2>/dev/null; s", "status 255"},

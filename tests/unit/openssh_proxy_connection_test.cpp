@@ -19,6 +19,10 @@ Bytes framed(const WireWriter& payload) {
   padded.u8(0).raw(payload.view());
   return WireWriter().string(padded.view()).take();
 }
+// An answer without data, padded to what ssh(1) takes for a whole packet.
+Bytes answer(std::uint8_t type) {
+  return WireWriter().u32(5).u8(3).u8(type).u8(0).u8(0).u8(0).take();
+}
 
 struct Client {
   explicit Client(Mux* mux) : connection(std::make_unique<ProxyConnection>(mux, [this] { wakes++; })) {
@@ -151,7 +155,7 @@ TEST_F(ProxyConnectionTest, WhatConnectsToItsPortReachesTheClient) {
   reply(true, WireWriter().u32(8080).take());
   EXPECT_EQ(client.sent(), framed(WireWriter().u8(ssh::kRequestSuccess).u32(8080)));
   reply(false);
-  EXPECT_EQ(other.sent(), framed(WireWriter().u8(ssh::kRequestFailure)));
+  EXPECT_EQ(other.sent(), answer(ssh::kRequestFailure));
   EXPECT_EQ(other.connection->listeners(), 0u);
 
   WireWriter specific;
@@ -193,9 +197,9 @@ TEST_F(ProxyConnectionTest, WhatConnectsToItsPortReachesTheClient) {
   EXPECT_EQ(mux->pending_peer_opens(), 0u);
 
   client.listen("cancel-tcpip-forward", 9999);
-  EXPECT_EQ(client.sent(), framed(WireWriter().u8(ssh::kRequestFailure)));
+  EXPECT_EQ(client.sent(), answer(ssh::kRequestFailure));
   client.listen("cancel-tcpip-forward", 8080);
-  EXPECT_EQ(client.sent(), framed(WireWriter().u8(ssh::kRequestSuccess)));
+  EXPECT_EQ(client.sent(), answer(ssh::kRequestSuccess));
   pump();
   feed(packet(incoming));
   EXPECT_TRUE(client.sent().empty());
@@ -206,9 +210,9 @@ TEST_F(ProxyConnectionTest, APortOfAnotherClientIsRefused) {
   Client a(mux.get()), b(mux.get());
   a.listen("tcpip-forward", 80);
   b.listen("tcpip-forward", 80);
-  EXPECT_EQ(b.sent(), framed(WireWriter().u8(ssh::kRequestFailure)));
+  EXPECT_EQ(b.sent(), answer(ssh::kRequestFailure));
   b.listen("cancel-tcpip-forward", 80);
-  EXPECT_EQ(b.sent(), framed(WireWriter().u8(ssh::kRequestFailure)));
+  EXPECT_EQ(b.sent(), answer(ssh::kRequestFailure));
   EXPECT_EQ(a.connection->listeners(), 1u);
 }
 
@@ -216,8 +220,8 @@ TEST_F(ProxyConnectionTest, AListenerThatIsCancelledBeforeItsAnswerIsAnsweredAll
   Client client(mux.get());
   client.listen("tcpip-forward", 80);
   client.listen("cancel-tcpip-forward", 80);
-  Bytes both = framed(WireWriter().u8(ssh::kRequestFailure));
-  Bytes second = framed(WireWriter().u8(ssh::kRequestSuccess));
+  Bytes both = answer(ssh::kRequestFailure);
+  Bytes second = answer(ssh::kRequestSuccess);
   both.insert(both.end(), second.begin(), second.end());
   EXPECT_EQ(client.sent(), both);
 }
@@ -254,7 +258,7 @@ TEST_F(ProxyConnectionTest, TheEndOfTheConnectionIsTold) {
   client.open(1);
   EXPECT_EQ(client.sent().at(5), ssh::kChannelOpenFailure);
   client.listen("tcpip-forward", 80);
-  EXPECT_EQ(client.sent(), framed(WireWriter().u8(ssh::kRequestFailure)));
+  EXPECT_EQ(client.sent(), answer(ssh::kRequestFailure));
   client.feed(data_of(0, "into the void"));
   EXPECT_FALSE(client.translator->error());
 }

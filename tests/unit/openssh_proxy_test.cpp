@@ -230,7 +230,8 @@ TEST_F(ProxyTest, RepliesComeInTheOrderOfTheRequests) {
   proxy.on_answer(upstream.tickets[1], true, {});  // once is enough
   EXPECT_TRUE(sent().empty());
   proxy.on_answer(upstream.tickets[0], true, {});
-  EXPECT_EQ(sent(), from_hex("00000002 00 51 00000002 00 52 00000002 00 52 00000002 00 51"));
+  // Each padded to what ssh(1) takes for a whole packet.
+  EXPECT_EQ(sent(), from_hex("00000005 03 51 000000 00000005 03 52 000000 00000005 03 52 000000 00000005 03 51 000000"));
   proxy.on_answer(upstream.tickets[0], true, {});
   EXPECT_TRUE(sent().empty());
 }
