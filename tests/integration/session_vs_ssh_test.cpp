@@ -86,9 +86,10 @@ const Case kCases[] = {
     {"NoTerminal", "run -T bastion 'test -t 0 || echo none'; s", "none"},
     {"ShellOnAPipe", "echo 'echo $((40+2)); exit 12' | shell bastion; s", "42"},
     {"SubsystemOfSftp",
-     "rm -f sftp.in sftp.out; mkfifo sftp.in; run -s bastion sftp < sftp.in > sftp.out & exec 8> sftp.in; "
-     "printf '\\0\\0\\0\\5\\1\\0\\0\\0\\3' >&8; until [ $(wc -c < sftp.out) -ge 9 ]; do :; done; exec 8>&-; wait $!; s; "
-     "head -c 9 sftp.out | od -An -tx1",
+     "mkfifo $dir/in; run -s bastion sftp < $dir/in > $dir/out & exec 8> $dir/in; "
+     "printf '\\0\\0\\0\\5\\1\\0\\0\\0\\3' >&8; until [ $(wc -c < $dir/out) -ge 9 ]; do :; done; exec 8>&-; "
+     "wait $!; s; "
+     "head -c 9 $dir/out | od -An -tx1; rm $dir/in $dir/out",
      "02 00 00 00 03"},
     {"UnknownSubsystem", "run -s bastion none < /dev/null; s", "status 255"},
     {"UnknownHost", "run no-such-host.invalid true 2>/dev/null; s", "status 255"},

@@ -26,7 +26,14 @@ std::vector<std::string> hardened_config() {
 Sshd::Sshd(SshdOptions options) : program_(options.program) {
   if (::getuid() == 0) ::mkdir(kPrivilegeSeparationDirectory, 0755);
   std::string config;
-  for (const std::string& line : options.config) config += line + "\n";
+  bool any_address = false;
+  for (const std::string& line : options.config) {
+    config += line + "\n";
+    any_address = any_address || line.starts_with("ListenAddress ");
+  }
+  // sshd is content with one family of "localhost" when it listens for a client: the other's port may be a
+  // stranger's. The first AddressFamily counts.
+  if (!any_address) config += "AddressFamily inet\n";
   config += "ListenAddress 127.0.0.1\nPort " + std::to_string(port()) + "\n";
   for (KeyKind kind : options.host_keys) {
     host_keys_.push_back(generate_key(kind, directory_.file(std::string("host_") + key_kind_name(kind))));
