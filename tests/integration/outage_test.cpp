@@ -227,7 +227,7 @@ class RoutedOutage : public testing::Test {
         for (const char* what : {"channels_closing", "replies_awaited", "channels_opening"})
           busy += host.at(what).get<std::uint64_t>();
       return busy == 0 && status.at("forwards")[0].at("connections") == 0 &&
-             status.at("forwards")[1].at("connections") == 0;
+             status.at("forwards")[1].at("connections") == 0 && network_->acknowledged();
     }));
   }
   // The way is gone, and when it is there again the server knows nothing of us.

@@ -98,6 +98,18 @@ class RoutedNetwork {
     add_route();
   }
 
+  // Between us and the first bastion, neither end waits for the other's acknowledgement: neither will repeat
+  // anything.
+  bool acknowledged() {
+    for (std::vector<std::string> ss : {std::vector<std::string>{"ss", "-Hti", "dst", address(0)},
+                                        {"ip", "netns", "exec", space("b"), "ss", "-Hti", "dst", here()}}) {
+      const ProcessResult said = run_process(std::move(ss), seconds(20));
+      if (!said.ok()) setup_error("ss: " + said.describe());
+      for (const char* what : {" unacked:", " notsent:"})
+        if (said.out.find(what) != std::string::npos) return false;
+    }
+    return true;
+  }
   // The first bastion loses its connections to us, and can tell nobody while the way is cut.
   void forget_us() { must({"ip", "netns", "exec", space("b"), "ss", "-K", "dst", here()}); }
 
