@@ -95,7 +95,7 @@ void Mux::probe(TimePoint now) {
 
 void Mux::on_probe_answer() {
   probing_ = false;
-  round_trip_.add(now_ - probe_sent_, now_);
+  if (!round_trip_.add(now_ - probe_sent_, now_)) return probe(now_);
   // The first answers are late: a server is busy right after a login.
   if (round_trip_.samples() < kFirstProbes) probe(now_);
   if (next_probe_ == TimePoint::max()) return;

@@ -1,6 +1,7 @@
 // RoundTrip: what the round trips measured so far say about the path. Time is a parameter.
 // base() is the least of the last 10 to 20 seconds: the path without queues. smoothed() follows RFC 6298
-// (1/8).
+// (1/8). A sample far beyond the usual is an answer that a path was cut for, or a process that was stopped:
+// it counts only when the next one is as late (as Karn would have it, RFC 6298, section 3).
 #pragma once
 
 #include <algorithm>
@@ -12,7 +13,11 @@ namespace jump {
 
 class RoundTrip {
  public:
-  void add(Duration sample, TimePoint now) {
+  // False: the sample is doubtful and was left out; the next one, whatever it is, will count.
+  bool add(Duration sample, TimePoint now) {
+    const bool late = samples_ > 0 && sample > kLate + kLateTimes * smoothed_;
+    doubtful_ = late && !doubtful_;
+    if (doubtful_) return false;
     if (now - epoch_ >= kEpoch) {
       previous_ = current_;
       current_ = sample;
@@ -23,6 +28,7 @@ class RoundTrip {
     last_ = sample;
     smoothed_ = samples_ == 0 ? sample : smoothed_ + (sample - smoothed_) / 8;
     samples_++;
+    return true;
   }
 
   bool known() const { return samples_ > 0; }
@@ -34,7 +40,12 @@ class RoundTrip {
  private:
   static constexpr Duration kEpoch = seconds(10);
 
+  // What a queue that fills may add from one sample to the next is less.
+  static constexpr Duration kLate = seconds(1);
+  static constexpr int kLateTimes = 4;
+
   unsigned long samples_ = 0;
+  bool doubtful_ = false;  // the last sample was
   TimePoint epoch_ = kLongAgo;
   Duration current_ = Duration::max(), previous_ = Duration::max();
   Duration last_{}, smoothed_{};

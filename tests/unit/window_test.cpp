@@ -15,6 +15,21 @@ Duration ms(double m) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>(m));
 }
 
+// A path that was cut, or a process that was stopped: what is answered afterwards is no measure of either.
+TEST(RoundTrip, OneAnswerThatIsFarTooLateIsLeftOutAndTwoAreBelieved) {
+  RoundTrip trip;
+  TimePoint now{};
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(trip.add(milliseconds(20), now += seconds(1)));
+  EXPECT_FALSE(trip.add(seconds(20), now += seconds(20)));
+  EXPECT_EQ(trip.smoothed(), milliseconds(20));
+  EXPECT_EQ(trip.last(), milliseconds(20));
+  EXPECT_TRUE(trip.add(milliseconds(21), now += seconds(1)));
+  EXPECT_FALSE(trip.add(seconds(3), now += seconds(3)));
+  EXPECT_TRUE(trip.add(seconds(3), now += seconds(3))) << "the path has become that slow";
+  EXPECT_GT(trip.smoothed(), milliseconds(300));
+  EXPECT_TRUE(RoundTrip().add(seconds(30), now)) << "nothing is known that it could be later than";
+}
+
 TEST(RoundTrip, BaseIsTheLeastOfTheLastTwentySecondsAndForgets) {
   RoundTrip trip;
   EXPECT_FALSE(trip.known());
