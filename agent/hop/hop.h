@@ -79,6 +79,7 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   void suspect();
 
   State state() const { return state_; }
+  const std::string& id() const { return id_; }
   const Error& error() const { return error_; }  // in kClosed
   const HopSpec& spec() const { return spec_; }
   Mux& mux() { return *mux_; }  // from kReady on
@@ -88,8 +89,10 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   TimePoint last_heard() const { return liveness_.last_heard(); }  // from kReady on
   std::string algorithms() const;                                  // empty before the key exchange
   bool needed_person() const { return needed_person_; }            // for its login; from kReady on
-  // The path broke in the middle of the login, without a word from the server, and no person had a part in it:
-  // nothing was refused.
+  // Something of the login was sent.
+  bool login_began() const { return userauth_ != nullptr; }
+  // The path broke in the middle of the login, without a word from the server, and no person had a part in
+  // it: nothing was refused.
   bool login_broke() const { return login_broke_; }
   // The host key was accepted, but its file could not be written: why. Empty: all is well.
   const std::string& host_key_unrecorded() const { return host_key_unrecorded_; }
@@ -176,7 +179,7 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   std::unique_ptr<Timer> connect_timer_;
   std::unique_ptr<Timer> channel_timer_;
   std::unique_ptr<Timer> alive_timer_;
-  TimePoint alive_due_;  // when alive_timer_ fires
+  TimePoint alive_due_;   // when alive_timer_ fires
   bool doubted_ = false;  // somebody wants to know when anything comes
   Liveness liveness_;
 };

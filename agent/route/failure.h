@@ -19,4 +19,11 @@ inline bool mends_itself(const Error& error) {
   }
 }
 
+// A failure before the login had begun. A machine that is out of something (descriptors, processes) is no
+// person's to mend, and nothing was tried that could lock an account.
+inline Error before_login(Error error) {
+  if (error.code == Errc::kLimit || error.code == Errc::kInternal) error.code = Errc::kUnreachable;
+  return error;
+}
+
 }  // namespace jump

@@ -16,6 +16,18 @@ namespace {
 // What has failed for a reason that does not go away is tried again for them.
 bool by_user(Host::Asker asker) { return asker == Host::Asker::kUser || asker == Host::Asker::kHopForUser; }
 
+// Asks for another host's sake.
+bool by_hop(Host::Asker asker) {
+  return asker == Host::Asker::kHop || asker == Host::Asker::kHopForUser ||
+         asker == Host::Asker::kHopForUpkeep;
+}
+
+// Only keeps things as they are, and has no part in how soon: a server that drops every login would get one a
+// second.
+bool by_upkeep(Host::Asker asker) {
+  return asker == Host::Asker::kUpkeep || asker == Host::Asker::kHopForUpkeep;
+}
+
 }  // namespace
 
 // One acquire() that has not been answered.
@@ -190,7 +202,7 @@ Host::~Host() {
 
 std::unique_ptr<Operation> Host::acquire(Asker asker, Duration timeout, Acquired done) {
   auto waiter = std::make_unique<Waiter>(*this, asker, timeout, std::move(done));
-  wanted_ |= asker != Asker::kHop && asker != Asker::kHopForUser;
+  wanted_ |= !by_hop(asker);
   bool away = state_ == State::kIdle || state_ == State::kDown;
   if (hop_ && hop_->state() == Hop::State::kClosed) {
     waiter->comes_after_break();
@@ -201,15 +213,28 @@ std::unique_ptr<Operation> Host::acquire(Asker asker, Duration timeout, Acquired
     begin();
   } else if (away) {
     retry_at(next_try());
+  } else if (!by_upkeep(asker)) {
+    hurry();
   }
   return waiter;
 }
 
-// The next dial. What only keeps things as they are has no part in how soon: a server that drops every login
-// would get one a second.
+// Somebody waits: so does the host that it goes through or follows, which may have been asked for upkeep
+// only.
+void Host::hurry() {
+  Host* other = leader_ ? leader_ : hop_ ? via_ : nullptr;
+  if (state_ != State::kConnecting || !other) return;
+  if (other->state_ == State::kDown && other->worth_a_retry()) {
+    other->retry_at(std::min(other->next_dial_, other->error_time_ + kRetryGap));
+  } else {
+    other->hurry();
+  }
+}
+
+// The next dial.
 TimePoint Host::next_try() const {
   const bool awaited = std::any_of(waiters_.begin(), waiters_.end(),
-                                   [](const Waiter* waiter) { return waiter->asker() != Asker::kUpkeep; });
+                                   [](const Waiter* waiter) { return !by_upkeep(waiter->asker()); });
   return awaited ? std::min(next_dial_, error_time_ + kRetryGap) : next_dial_;
 }
 
@@ -235,8 +260,19 @@ void Host::forget_failure() {
   if (state_ == State::kDown) last_error_.reset();
 }
 
+void Host::unblock() {
+  blocked_by_ = nullptr;
+  if (state_ != State::kDown || !last_error_) return;
+  last_error_->code = Errc::kClosed;
+  last_error_->hint.clear();
+  next_dial_ = io_.now();
+  if (worth_a_retry()) retry_at(next_dial_);
+}
+
+// What ssh_config says may be half of what it is going to say: asking it again tries no login.
 bool Host::worth_a_retry() const {
   const bool away = state_ == State::kIdle || state_ == State::kDown;
+  if (away && kept_ && last_error_ && last_error_->code == Errc::kInvalid) return true;
   return away && (kept_ || !waiters_.empty()) && !needs_person();
 }
 
@@ -267,11 +303,12 @@ void Host::suspect() {
   if (hop_ && ready()) hop_->suspect();
 }
 
-// A dial over the network that was: its packets may be lost, and the next try of TCP far away. Each time it is
-// left alone for longer: where networks come and go all the time (containers), it has to get through, too.
+// A dial over the network that was: its packets may be lost, and the next try of TCP far away. Each time it
+// is left alone for longer: where networks come and go all the time (containers), it has to get through, too.
 void Host::redial() {
   if (!hop_ || via_) return;  // the jump host is nudged, too
-  const bool dialing = hop_->state() == Hop::State::kConnecting || hop_->state() == Hop::State::kExchanging;
+  const bool dialing = hop_->state() == Hop::State::kConnecting || hop_->state() == Hop::State::kExchanging ||
+                       (hop_->state() == Hop::State::kAuthenticating && !hop_->attended());
   if (!dialing || hop_->asks_about_host_key() || io_.now() - since_ < redial_age_) return;
   redial_age_ *= 2;
   hop_->close(Error{Errc::kUnreachable, "the network has changed", {}});
@@ -292,7 +329,7 @@ void Host::begin() {
 }
 
 void Host::on_resolved(Result<Route> result) {
-  if (!result) return go_down(result.error());
+  if (!result) return go_down(before_login(result.error()));
   route_ = *std::move(result);
   note_ignored();
   if (Host* same = directory_.same_connection(*this, *route_)) return follow(*same);
@@ -336,11 +373,12 @@ void Host::on_hop_changed() {
   rescue_.update();
   if (!hop_) return;
   if (hop_->state() == Hop::State::kClosed) {
-    Error error = break_of_login(hop_->error());
+    Error error = break_of_login(hop_->login_began() ? hop_->error() : before_login(hop_->error()));
+    const Host* culprit = blocking();
     round_trip_ = round_trip();
     io_.dispose(std::move(hop_));
     hop_.reset();
-    if (!promote_lane(error)) go_down(std::move(error));
+    if (!promote_lane(error)) go_down(std::move(error), culprit);
     return;
   }
   if (hop_->state() == Hop::State::kReady && state_ != State::kReady) {
@@ -349,6 +387,7 @@ void Host::on_hop_changed() {
     broken_logins_ = 0;
     lane_.allow();
     sessions_.allow();
+    rescue_.allow();
     last_error_.reset();
     kept_ = wanted_;
     set_state(State::kReady);
@@ -381,7 +420,16 @@ void Host::disconnect(const Error& reason) {
   answer_all(&reason);
 }
 
-void Host::go_down(Error error) {
+// The host that this one cannot be connected without, and which has to be mended first; null: there is none.
+// A login of our own that takes a person has to wait for one anyway.
+const Host* Host::blocking() const {
+  const Host* other = leader_ ? leader_ : via_;
+  const bool blocks = other && other->state_ == State::kDown && other->needs_person();
+  return blocks && !took_person_.value_or(false) ? other : nullptr;
+}
+
+void Host::go_down(Error error, const Host* blocked_by) {
+  blocked_by_ = blocked_by;
   error = break_of_login(std::move(error));
   lane_.close(error);  // it was still logging in
   rescue_.close(error);
@@ -470,9 +518,12 @@ Hop::Via Host::carried(Asker asker) {
 
 // What this host asks another one for.
 Host::Asker Host::as_a_hop() const {
-  const bool asked = std::any_of(waiters_.begin(), waiters_.end(),
-                                 [](const Waiter* waiter) { return by_user(waiter->asker()); });
-  return asked ? Asker::kHopForUser : Asker::kHop;
+  Asker asker = Asker::kHopForUpkeep;
+  for (const Waiter* waiter : waiters_) {
+    if (by_user(waiter->asker())) return Asker::kHopForUser;
+    if (!by_upkeep(waiter->asker())) asker = Asker::kHop;
+  }
+  return asker;
 }
 
 // This one, and all whose logins wait for this one's: those that follow it, those behind it. A chain has an
@@ -523,9 +574,10 @@ void Host::on_leader_answer(const Result<Mux*>& result) {
 
 void Host::lose_leader(const Error& error, State next) {
   following_.reset();
+  const Host* culprit = blocking();
   std::erase(leader_->followers_, this);
   leader_ = nullptr;
-  if (next == State::kDown) return go_down(lost_member(error).context(title_));
+  if (next == State::kDown) return go_down(lost_member(error).context(title_), culprit);
   wanted_ = kept_ = false;  // a user has ended it: no change of the network brings it back
   set_state(next);
   answer_all(&error);
@@ -654,6 +706,7 @@ void Host::set_state(State next) {
   since_ = io_.now();
   directory_.host_changed();
   if (next != State::kReady) return;
+  directory_.host_connected(*this);
   for (Watcher* watcher : watchers_) watcher->tell();
 }
 

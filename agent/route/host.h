@@ -68,8 +68,10 @@ class HostDirectory {
   virtual std::vector<Host*> suitors(const Host& host) const = 0;
   // False: a bastion is trying `host`, and another login of that bastion is under way.
   virtual bool may_ask(const Host& host) = 0;
-  // The state of a Host, or of its connection, may be another one now. Told from within: a note is all that is
-  // to be made of it.
+  // `host` is connected: what others could not do without it is no failure any more.
+  virtual void host_connected(const Host& host) = 0;
+  // The state of a Host, or of its connection, may be another one now. Told from within: a note is all that
+  // is to be made of it.
   virtual void host_changed() = 0;
 
  protected:
@@ -79,20 +81,22 @@ class HostDirectory {
 class Host final : private SessionPool::Source {
  public:
   enum class State { kIdle, kResolving, kConnecting, kReady, kDown };
-  // Who asks. kUpkeep: the agent itself, for its config file. The last two: a hop that is to go through this
-  // one, for a login that a user asked for, or nobody. All but kConnection hear of the first failure.
-  enum class Asker { kUser, kConnection, kUpkeep, kHopForUser, kHop };
+  // Who asks. kUpkeep: the agent itself, for its config file. The last three: a hop that is to go through
+  // this one, for a login that a user asked for, for a connection, or that only keeps things as they are. All
+  // but kConnection hear of the first failure.
+  enum class Asker { kUser, kConnection, kUpkeep, kHopForUser, kHop, kHopForUpkeep };
   // Whether a second connection may be opened.
   enum class Lanes { kNever, kAsNeeded };
   // As what a member is left that a bastion tried: it would not do, or another one was there first.
   enum class Left { kUnused, kFailed };
-  // Logins that broke off in a row: a server that means it by that is not asked again before somebody asks for it.
-  // One that let us in before, and needed no person, is: it is the path.
+  // Logins that broke off in a row: a server that means it by that is not asked again before somebody asks
+  // for it. One that let us in before, and needed no person, is: it is the path.
   static constexpr int kBrokenLogins = 3;
   // After a failure that may mend itself, somebody who waits is worth another dial this long after the last;
   // without anybody, Backoff says when.
   static constexpr Duration kRetryGap = seconds(1);
-  // A connection that broke sooner than this after its login is dialled again with the pauses of a failed one.
+  // A connection that broke sooner than this after its login is dialled again with the pauses of a failed
+  // one.
   static constexpr Duration kStable = seconds(10);
   // A dial that is younger is not begun anew when the network changes; nor is one begun so soon after the
   // last has failed.
@@ -121,11 +125,14 @@ class Host final : private SessionPool::Source {
   std::unique_ptr<Operation> acquire(Asker asker, Duration timeout, Acquired done);
   // The user has changed something: the next to ask may log in again, whatever failed before.
   void forget_failure();
+  // It could not be connected because `other` was not: what kept that from being connected is over.
+  bool is_blocked_by(const Host& other) const { return blocked_by_ == &other; }
+  void unblock();
   // `connected` is called from the loop each time that the host has become connected, until the operation is
   // destroyed.
   std::unique_ptr<Operation> watch(std::function<void()> connected);
-  // The network has changed, or the machine has slept: a connection is asked whether it still is one, and what
-  // is away is dialled now.
+  // The network has changed, or the machine has slept: a connection is asked whether it still is one, and
+  // what is away is dialled now.
   void nudge();
   // Somebody doubts that the connection still is one: it is asked, and is alive or dead within
   // Liveness::kSuspectPatience.
@@ -189,7 +196,7 @@ class Host final : private SessionPool::Source {
   class HeldQuestion;
 
   // SessionPool::Source
-  Mux* first_connection() const override { return first_mux(); }
+  Mux* first_connection() const override { return hop_ && hop_->in_doubt() ? mux() : first_mux(); }
   std::optional<Error> no_further() const override;
   void dial_further(Lane& lane) override;
 
@@ -221,7 +228,7 @@ class Host final : private SessionPool::Source {
   bool question_doubt();
   void on_doubt_timer();
   void on_heard();
-  void go_down(Error error);
+  void go_down(Error error, const Host* blocked_by = nullptr);
   void retry();
   void retry_at(TimePoint when);
   TimePoint next_try() const;
@@ -230,6 +237,8 @@ class Host final : private SessionPool::Source {
   Error break_of_login(Error error);
   void set_state(State next);
   bool needs_person() const;
+  const Host* blocking() const;
+  void hurry();
   void on_contention();
   void on_open();
   void open_lane();
@@ -248,12 +257,13 @@ class Host final : private SessionPool::Source {
   std::vector<std::string> ignored_told_;
   std::optional<Error> last_error_;
   TimePoint error_time_;
-  Backoff backoff_;      // between the dials of a host that is away
-  TimePoint next_dial_;  // while it is away
+  const Host* blocked_by_ = nullptr;  // its jump host, or what it follows, whose failure last_error_ tells
+  Backoff backoff_;                   // between the dials of a host that is away
+  TimePoint next_dial_;               // while it is away
   Duration redial_age_ = kFreshDial;
   bool wanted_ = false;
-  bool kept_ = false;    // it was connected for such a one: it comes back by itself
-  int broken_logins_ = 0;  // in a row
+  bool kept_ = false;                // it was connected for such a one: it comes back by itself
+  int broken_logins_ = 0;            // in a row
   std::optional<bool> took_person_;  // its last successful login; none: there was none
   std::uint64_t logins_ = 0;
   std::uint64_t attempts_ = 0;

@@ -128,6 +128,22 @@ bool Hosts::may_ask(const Host& host) {
   return std::all_of(all.begin(), all.end(), [&host](BastionRace* race) { return race->may_ask(host); });
 }
 
+void Hosts::host_connected(const Host& host) {
+  const Host* first = &host;
+  std::vector<const Host*> open = {first};
+  while (!open.empty()) {
+    const Host* mended = open.back();
+    open.pop_back();
+    for (const auto& [name, each] : hosts_) {
+      const bool other_name = mended == first && each->state() == Host::State::kDown && each->route() &&
+                              host.route() && each->route()->same_connections(*host.route());
+      if (!each->is_blocked_by(*mended) && !other_name) continue;
+      each->unblock();
+      open.push_back(each.get());
+    }
+  }
+}
+
 void Hosts::host_changed() {
   for (BastionRace* race : races()) race->look_soon();
   if (changed_) changed_();

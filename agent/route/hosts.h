@@ -73,6 +73,7 @@ class Hosts final : private HostDirectory {
   Result<Host*> member(const std::string& name) override;
   std::vector<Host*> suitors(const Host& host) const override;
   bool may_ask(const Host& host) override;
+  void host_connected(const Host& host) override;
   void host_changed() override;
   std::vector<BastionRace*> races() const;
   Result<Host*> make(const std::string& name, const std::string& jump);

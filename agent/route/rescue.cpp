@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "route/failure.h"
 
 namespace jump {
 
@@ -20,7 +21,7 @@ Rescue::Rescue(Io& io, WindowBudget& budget, std::shared_ptr<Contention> content
 Rescue::~Rescue() { end(Error{Errc::kClosed, "the agent is shutting down", {}}); }
 
 bool Rescue::open(const HopSpec& spec, const std::string& id, Hop::Via via) {
-  if (hops_.size() >= kMax) return false;
+  if (hops_.size() >= kMax || !may_log_in()) return false;
   log::info("{}: a second connection is tried, as the first one does not answer", id);
   dialling_ = std::make_shared<Hop>(io_, budget_, contention_, spec, id, changed_, nullptr, std::move(via));
   hops_.push_back(dialling_);
@@ -53,12 +54,23 @@ void Rescue::nudge() {
 
 void Rescue::update() {
   if (dialling_ && dialling_->state() == Hop::State::kReady) {
+    if (dialling_->needed_person()) next_login_ = TimePoint::max();  // the login before had not
     dialling_.reset();
     logins_++;
   }
   if (dialling_ && dialling_->state() == Hop::State::kClosed) {
-    dialling_.reset();
     next_try_ = io_.now() + kLookGap;
+    const bool began = dialling_->login_began();
+    const Error error = began ? dialling_->error() : before_login(dialling_->error());
+    if (dialling_->login_broke() || mends_itself(error)) {
+      if (began) next_login_ = io_.now() + kLoginGap;
+    } else {
+      next_login_ = TimePoint::max();
+    }
+    if (!may_log_in())
+      log::info("{}: the second connection failed, not tried again {}", dialling_->id(),
+                next_login_ == TimePoint::max() ? "before the next login" : "for a minute");
+    dialling_.reset();
   }
   for (std::size_t i = hops_.size(); i-- > 0;) {
     if (hops_[i]->state() != Hop::State::kClosed) continue;
@@ -93,7 +105,9 @@ void Rescue::look() {
   for (const std::shared_ptr<Hop>& hop : hops) {
     const bool used =
         hop->state() == Hop::State::kReady && hop->mux().open_channels() + hop->mux().opening_channels() > 0;
-    if (!needed && !used) hop->close(reason);
+    if (needed || used) continue;
+    if (hop == dialling_) dialling_.reset();  // that it ends is no failure
+    hop->close(reason);
   }
   update();
   if (needed || !hops_.empty()) look_timer_->start(kLookGap);

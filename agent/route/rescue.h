@@ -6,7 +6,10 @@
 //   open() ─► dialling ─► ready ── take(): the first one has broken, this is the first now
 //                              └── has no channels, and the first one is well ─► closed
 //
-// Invariants: at most kMax connections, one of them dialling; a failure is told to nobody but the log.
+// Invariants: at most kMax connections, one of them dialling; a failure is told to nobody but the log. What
+// cannot be reached is dialled again soon; a login that broke off is not repeated for a minute, one that was
+// refused, or took a person, not before the host itself has logged in again: it would be a way to lock an
+// account.
 #pragma once
 
 #include <functional>
@@ -30,6 +33,8 @@ class Rescue {
   static constexpr Duration kFreshDial = milliseconds(500);
   // How often it is looked whether one may go, or is tried again.
   static constexpr Duration kLookGap = seconds(1);
+  // Between two logins, if the first broke off.
+  static constexpr Duration kLoginGap = seconds(60);
 
   // `changed` is called, from the loop, after each change of a hop, also of one that was handed over by
   // take(); the owner then calls update(). `needed`: whether the first one is in doubt.
@@ -39,10 +44,12 @@ class Rescue {
   Rescue(const Rescue&) = delete;
   Rescue& operator=(const Rescue&) = delete;
 
-  // A login is under way, or has just failed and will be tried again.
-  bool busy() const { return dialling_ || io_.now() < next_try_; }
-  // Begins to log in. False: there are too many.
+  // One is dialled, or will be again in a moment.
+  bool busy() const { return dialling_ || pause() > Duration::zero(); }
+  // Begins to log in. False: there are too many, or the next login is far off.
   bool open(const HopSpec& spec, const std::string& id, Hop::Via via);
+  // The host has logged in anew: whatever was refused may be tried again.
+  void allow() { next_try_ = next_login_ = kLongAgo; }
   // The network has changed: the next login may be tried at once, and a dial over the one that was is given
   // up.
   void nudge();
@@ -62,6 +69,12 @@ class Rescue {
 
  private:
   void look();
+  // Until the next dial; zero: it may begin, or is not worth waiting for.
+  Duration pause() const {
+    const Duration left = next_try_ - io_.now();
+    return may_log_in() ? left : Duration::zero();
+  }
+  bool may_log_in() const { return io_.now() >= next_login_; }
 
   Io& io_;
   WindowBudget& budget_;
@@ -70,7 +83,7 @@ class Rescue {
   const std::function<bool()> needed_;
   std::vector<std::shared_ptr<Hop>> hops_;
   std::shared_ptr<Hop> dialling_;  // the last of hops_, until it has logged in
-  TimePoint next_try_ = kLongAgo;
+  TimePoint next_try_ = kLongAgo, next_login_ = kLongAgo;
   std::uint64_t logins_ = 0;
   std::unique_ptr<Timer> look_timer_;
 };

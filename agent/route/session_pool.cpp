@@ -77,7 +77,7 @@ Mux* SessionPool::with_room(const std::string& agent_socket) {
   if (first && fits(*first, agent_socket)) return first;
   for (const auto& lane : further_) {
     Hop* hop = lane->ready();
-    if (hop && fits(hop->mux(), agent_socket)) return &hop->mux();
+    if (hop && !hop->in_doubt() && fits(hop->mux(), agent_socket)) return &hop->mux();
   }
   return nullptr;
 }

@@ -39,7 +39,8 @@ class SessionPool {
   // What the pool needs of its host.
   class Source {
    public:
-    // The host's first connection; null: it is not connected.
+    // The host's first connection, or the one that serves in its stead while it is in doubt; null: it is not
+    // connected.
     virtual Mux* first_connection() const = 0;
     // Why no further connection may be opened; none: it may.
     virtual std::optional<Error> no_further() const = 0;

@@ -71,6 +71,12 @@ class AskingSim : public testing::Test {
       if (away) return stream->abort();
       sshds.push_back(std::make_unique<SimSshd>());
       if (want_password) sshds.back()->want_password();
+      sshds.back()->reach([this](const std::string&, std::uint32_t) {
+        auto [near, far] = io.pipe();
+        inner.push_back(std::make_unique<SimSshd>());
+        inner.back()->serve(std::move(far), false);
+        return std::move(near);
+      });
       sshds.back()->serve(std::move(stream), false);
     });
   }
@@ -99,7 +105,7 @@ class AskingSim : public testing::Test {
   const std::string known_hosts = testing::TempDir() + "/jump_asking_known_hosts." + std::to_string(getpid());
   bool away = false;  // the server's machine resets every connection
   bool want_password = false;
-  std::vector<std::unique_ptr<SimSshd>> sshds;
+  std::vector<std::unique_ptr<SimSshd>> sshds, inner;  // inner: "db"
   std::unique_ptr<Hosts> hosts =
       std::make_unique<Hosts>(io, "", Host::Lanes::kNever, WindowBudget::kDefaultCap, &person);
   std::vector<std::unique_ptr<Operation>> kept;
@@ -145,6 +151,30 @@ TEST_F(AskingSim, ALoginThatTookAPersonIsTriedAgainForAUserOnly) {
   std::remove(known_hosts.c_str());  // each of these servers has a key of its own
   person.answers = {"yes", "code"};
   EXPECT_EQ(settled(acquire("door", Asker::kUser)), "ready");
+}
+
+// The user logs in to the one that asks; the other needs nobody, and comes back by itself.
+TEST_F(AskingSim, WhatLiesBehindALoginThatTakesAPersonComesBackWithIt) {
+  want_password = true;
+  person.answers = {"yes", "code", "yes"};
+  EXPECT_EQ(settled(acquire("db", Asker::kConnection)), "ready");
+  const Outcome other_name = acquire("door2", Asker::kConnection);
+  EXPECT_EQ(settled(other_name), "ready");
+  sshds[0]->die();
+  io.settle();
+  for (const char* name : {"db", "door2", "door"})
+    EXPECT_EQ(settled(acquire(name, Asker::kConnection)), "needs_person") << name;
+  io.advance(seconds(600));
+  EXPECT_EQ(person.asked.size(), 3U);
+  std::remove(known_hosts.c_str());  // each of these servers has a key of its own
+  person.answers = {"yes", "code", "yes"};
+  EXPECT_EQ(settled(acquire("door", Asker::kUser)), "ready");
+  io.advance(seconds(1));
+  for (const char* name : {"db", "door2"}) {
+    EXPECT_TRUE((*hosts->get(name))->ready()) << name;
+    EXPECT_EQ(settled(acquire(name, Asker::kConnection)), "ready") << name;
+  }
+  EXPECT_EQ(sshds.size(), 2U);
 }
 
 TEST_F(AskingSim, AUserWhoCameTooLateToBeAskedGetsALoginOfTheirOwn) {

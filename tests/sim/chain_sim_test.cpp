@@ -32,6 +32,7 @@ class ChainSim : public testing::Test {
   ChainSim() {
     known_hosts_ = testing::TempDir() + "/jump_chain_known_hosts." + std::to_string(getpid());
     io.on_command("ssh", [this](const Command& command) -> Result<CommandOutput> {
+      if (resolving_fails) return *resolving_fails;
       const std::string name = command.argv.back();
       const std::map<std::string, std::string> jumps = {{"b", "a"}, {"c", "b"}, {"d", "b"}, {"e", "a"}};
       CommandOutput output;
@@ -99,6 +100,7 @@ class ChainSim : public testing::Test {
   }
 
   SimIo io;
+  std::optional<Error> resolving_fails;
   std::string away;           // a server that cannot be reached from its bastion
   std::string unanswered;     // a server of which its bastion hears nothing
   std::string closed_to_all;  // a server that refuses every login
@@ -166,6 +168,54 @@ TEST_F(ChainSim, TheLossOfTheFirstHopIsToldHopByHop) {
   io.settle();
   EXPECT_TRUE(again.ready());
   EXPECT_EQ(dials("c"), 2u);
+}
+
+// Those behind it would be back at once; nobody waits for them. Its pauses stay its own.
+TEST_F(ChainSim, WhatIsBehindABastionThatIsAwayDoesNotHurryIt) {
+  const std::vector<std::string> behind = {"b", "c", "d", "e"};
+  for (const std::string& name : behind) ask(name, Host::Asker::kConnection);
+  io.settle();
+  int dialled = 0;
+  io.on_dial("a.example:22", [&dialled](std::unique_ptr<ByteStream> stream) {
+    ++dialled;
+    stream->abort();
+  });
+  sshds["a"][0]->die();
+  io.advance(seconds(60));
+  dialled = 0;
+  io.advance(seconds(600));
+  EXPECT_GE(dialled, 20);
+  EXPECT_LE(dialled, 42) << "a pause is 15 to 30 s";
+  dialled = 0;
+  Request& user = ask("c", Host::Asker::kConnection);
+  io.advance(seconds(10));
+  EXPECT_GE(dialled, 5) << "somebody waits";
+  io.on_dial("a.example:22", [this](std::unique_ptr<ByteStream> stream) { serve("a", std::move(stream)); });
+  io.advance(seconds(3));
+  EXPECT_TRUE(user.ready());
+  io.advance(seconds(61));
+  for (const std::string& name : behind) EXPECT_TRUE(host(name).ready()) << name;
+}
+
+// The machine is out of something, or the file half saved, as the host is dialled again.
+TEST_F(ChainSim, WhatPassesBeforeALoginIsTriedAgain) {
+  for (Errc code : {Errc::kLimit, Errc::kInternal, Errc::kInvalid}) {
+    ask("a", Host::Asker::kConnection);
+    io.settle();
+    ASSERT_TRUE(host("a").ready());
+    resolving_fails = Error{code, "ssh -G", {}};
+    sshds["a"].back()->die();
+    io.advance(seconds(1));
+    EXPECT_FALSE(host("a").ready());
+    if (code == Errc::kInvalid) {
+      Request& told = ask("a", Host::Asker::kConnection);
+      io.settle();
+      EXPECT_TRUE(told.error) << "at once";
+    }
+    resolving_fails.reset();
+    io.advance(seconds(31));
+    EXPECT_TRUE(host("a").ready()) << errc_name(code);
+  }
 }
 
 TEST_F(ChainSim, WhereTheChainBreaksIsNamed) {

@@ -176,7 +176,7 @@ class LaneSim : public testing::Test {
   std::size_t max_sessions = 10;  // of the next server
   std::string known_hosts;
   bool away = false;           // the server's machine resets every connection
-  bool drop_logins = false;  // the path of the next ones breaks during the login
+  bool drop_logins = false;    // the path of the next ones breaks during the login
   bool hang_next = false;      // the next server takes bytes and says nothing
   bool closed_to_all = false;  // the next server lets nobody in
   const char* signs_with = nullptr;
@@ -351,7 +351,8 @@ TEST_F(LaneSim, ALaneTakesThePlaceOfAConnectionThatBreaks) {
 
 // --- a login that breaks off
 
-// The path breaks in the middle of logins, again and again: nothing was refused, so the host comes back by itself.
+// The path breaks in the middle of logins, again and again: nothing was refused, so the host comes back by
+// itself.
 TEST_F(LaneSim, ALoginThatTheNetworkBreaksOffIsTriedAgain) {
   signs_with = "ssh-ed25519";
   use(Host::Lanes::kNever);
@@ -378,6 +379,25 @@ TEST_F(LaneSim, AServerThatBreaksOffTheFirstLoginsIsNotAskedForEver) {
   EXPECT_EQ(sshds.size(), static_cast<std::size_t>(Host::kBrokenLogins));
 }
 
+// What the server says to an address that we have no longer never comes, and TCP has nothing to repeat.
+TEST_F(LaneSim, AChangeOfTheNetworkDuringTheLoginBeginsItAnew) {
+  signs_with = "ssh-ed25519";
+  use(Host::Lanes::kNever);
+  signing_takes = milliseconds(600);
+  std::optional<Result<Mux*>> answer;
+  auto waiting = host().acquire(Host::Asker::kConnection, seconds(30),
+                                [&](Result<Mux*> mux) { answer = std::move(mux); });
+  io.settle();
+  ASSERT_EQ(sshds.size(), 1u);
+  ASSERT_TRUE(host().hop() && host().hop()->state() == Hop::State::kAuthenticating);
+  sshds[0]->hang();
+  io.advance(seconds(1));
+  hosts->nudge();
+  io.advance(seconds(1));
+  EXPECT_EQ(dials, 2);
+  EXPECT_TRUE(answer && *answer);
+}
+
 // --- a connection in doubt
 
 // One that has owed an answer for long enough.
@@ -385,7 +405,7 @@ class DoubtSim : public LaneSim {
  protected:
   Line doubted() {
     Line line = open();
-    sshds[0]->hang();
+    sshds.back()->hang();
     line.channel->write(as_bytes("k"));
     io.advance(Hop::kDoubt + milliseconds(1));
     return line;
@@ -460,6 +480,58 @@ TEST_F(DoubtSim, OneThatCannotBeDialledIsTriedOnceASecondAndThoseWhoWaitAreRefus
   io.advance(seconds(7));
   ASSERT_TRUE(request->answer);
   EXPECT_FALSE(*request->answer);
+}
+
+// A login that is refused is not repeated while the doubt lasts: that would lock the account.
+TEST_F(DoubtSim, OneThatIsRefusedIsNotTriedAgainBeforeTheNextLogin) {
+  Line line = doubted();
+  closed_to_all = true;
+  for (int i = 0; i < 8; ++i) {
+    auto request = ask();
+    io.advance(seconds(2));
+    EXPECT_TRUE(request->answer) << "with the connection that there is";
+  }
+  EXPECT_EQ(dials, 2);
+  closed_to_all = false;
+  sshds[0]->die();
+  io.advance(seconds(1));
+  ASSERT_TRUE(host().ready());
+  ASSERT_EQ(dials, 3);
+  line = doubted();
+  auto request = ask();
+  io.advance(Hop::kDoubtPatience);
+  EXPECT_EQ(dials, 4) << "the host has logged in anew";
+}
+
+TEST_F(DoubtSim, ALoginThatBreaksOffIsNotRepeatedForAMinute) {
+  signs_with = "ssh-ed25519";
+  hosts = std::make_unique<Hosts>(io, "");
+  Line line = open();
+  sshds[0]->hang();
+  line.channel->write(as_bytes("k"));
+  io.advance(Hop::kDoubt + milliseconds(1));
+  drop_logins = true;
+  for (int i = 0; i < 8; ++i) {
+    auto request = ask();
+    io.advance(seconds(2));
+  }
+  EXPECT_EQ(dials, 2);
+}
+
+TEST_F(DoubtSim, SessionsGoWhereThereIsAnAnswer) {
+  Line line = doubted();
+  auto request = ask();
+  io.advance(Hop::kDoubtPatience);
+  ASSERT_TRUE(request->answer && *request->answer);
+  SessionLine session = open_session();
+  ASSERT_FALSE(session.error) << session.error->message;
+  EXPECT_EQ(session.line.mux, **request->answer);
+  EXPECT_FALSE(session.line.got->closed);
+  io.advance(2 * Rescue::kLookGap);
+  sshds[0]->go_on();
+  io.advance(2 * Rescue::kLookGap);
+  EXPECT_FALSE(session.line.got->closed) << "it carries a session";
+  EXPECT_EQ(open_session().line.mux, line.mux) << "the first one is well again";
 }
 
 TEST_F(DoubtSim, WithoutLanesThereIsNoOther) {
