@@ -85,8 +85,10 @@ struct UvDial::Lookup {
   std::shared_ptr<Lookup> self;
 };
 
-UvDial::UvDial(Loop& loop, const DialOptions& options, Io::DialResult done)
+UvDial::UvDial(Loop& loop, std::shared_ptr<KnownAddresses> known, const DialOptions& options,
+               Io::DialResult done)
     : loop_(loop),
+      known_(std::move(known)),
       options_(options),
       host_(options.target.host.empty() ? "localhost" : options.target.host),
       done_(std::move(done)),
@@ -116,6 +118,7 @@ void UvDial::find_addresses() {
   if (host_ == "localhost") {
     return race({*SocketAddress::parse("::1", port), *SocketAddress::parse("127.0.0.1", port)});
   }
+  again_.start(kAnew);
   look_up(host_, &UvDial::host_looked_up);
 }
 
@@ -157,6 +160,9 @@ void UvDial::source_looked_up(int status, const addrinfo* list) {
 
 void UvDial::host_looked_up(int status, const addrinfo* list) {
   lookup_.reset();
+  if (status == UV_EAI_NONAME || status == UV_EAI_NODATA) known_->forget(host_);
+  // A resolver that cannot be asked says nothing about the address that was right the last time.
+  if ((status == UV_EAI_AGAIN || status == UV_EAI_FAIL) && (!addresses_.empty() || race_known())) return;
   if (status < 0) {
     return finish(
         Error{Errc::kUnreachable, fmt::format("cannot resolve {}: {}", host_, uv_text(status)), {}});
@@ -190,6 +196,18 @@ void UvDial::race(std::vector<SocketAddress> addresses) {
   race_again();
 }
 
+bool UvDial::race_known() {
+  const std::optional<SocketAddress> known = known_->find(host_);
+  if (!known) return false;
+  SocketAddress address = *known;
+  address.set_port(options_.target.port);
+  const bool wanted = (options_.family != AddressFamily::kIpv4 || address.family() == AF_INET) &&
+                      (options_.family != AddressFamily::kIpv6 || address.family() == AF_INET6);
+  if (!wanted || !source_.fits(address.family())) return false;
+  race({address});
+  return true;
+}
+
 void UvDial::race_again() {
   --attempts_left_;
   failures_.clear();
@@ -200,6 +218,10 @@ void UvDial::race_again() {
 // The timer: a staggered address, another attempt with all of them, or room in a backlog.
 void UvDial::try_again() {
   if (options_.target.is_unix()) return connect_unix();
+  if (lookup_ && addresses_.empty()) {
+    (void)race_known();
+    return;
+  }
   if (untried_.empty() && attempts_.empty()) return race_again();
   if (untried_.empty()) {
     // TCP's own next try may be many seconds away, and a path that was cut be back meanwhile.
@@ -238,7 +260,7 @@ void UvDial::next_address() {
     handle.close();
     note_failure(attempt->address.to_string(), status);
   }
-  if (!attempts_.empty()) return again_.start(kAnew);
+  if (!attempts_.empty() || lookup_) return again_.start(kAnew);
   if (!options_.target.is_unix() && attempts_left_ > 0) return again_.start(kAttemptGap);
   finish(failure_error());
 }
@@ -277,6 +299,7 @@ void UvDial::connected(Attempt* attempt, int status) {
   if (!is_unix) {
     tune(handle->fd(), attempt->address.family(), options_);
     description = attempt->address.to_string();
+    if (host_ != "localhost" && !SocketAddress::parse(host_, 0)) known_->learn(host_, attempt->address);
     if (attempt->address.host() != host_) description = fmt::format("{} ({})", host_, description);
   }
   std::erase_if(attempts_, [attempt](const auto& entry) { return entry.get() == attempt; });

@@ -1,9 +1,10 @@
 // UvDial: one connection attempt by name or path. Looks names up in the pool (BindAddress may be one, too),
-// then races the addresses as RFC 8305 says: families alternate, a new address every kStagger or as soon as one
-// fails, the first to connect wins and the others are closed; when all have failed, the whole race is run again
-// as often as asked (ConnectionAttempts). One deadline spans it all.
-// A literal address and localhost (also "") need no lookup. Invariant: `done` is called at most
-// once, last, from the loop; not at all after destruction.
+// then races the addresses as RFC 8305 says: families alternate, a new address every kStagger or as soon as
+// one fails, the first to connect wins and the others are closed; when all have failed, the whole race is run
+// again as often as asked (ConnectionAttempts). One deadline spans it all. A literal address and localhost
+// (also "") need no lookup. While a lookup takes longer than kAnew, the address that the name had the last
+// time is tried beside it. Invariant: `done` is called at most once, last, from the loop; not at all after
+// destruction.
 #pragma once
 
 #include <deque>
@@ -14,6 +15,7 @@
 
 #include "loop/deferred.h"
 #include "loop/dial_source.h"
+#include "loop/known_addresses.h"
 #include "loop/loop.h"
 #include "loop/socket_address.h"
 #include "loop/socket_handle.h"
@@ -25,7 +27,8 @@ namespace jump {
 
 class UvDial final : public Operation {
  public:
-  UvDial(Loop& loop, const DialOptions& options, Io::DialResult done);
+  // `known` is learned from and added to.
+  UvDial(Loop& loop, std::shared_ptr<KnownAddresses> known, const DialOptions& options, Io::DialResult done);
   ~UvDial() override;
 
  private:
@@ -33,8 +36,8 @@ class UvDial final : public Operation {
   static constexpr milliseconds kStagger{250};
   // Between two attempts with all addresses: ssh's own.
   static constexpr seconds kAttemptGap{1};
-  // Without an answer so long, each address is tried with a new socket beside the old one: TCP doubles the
-  // pauses between its own tries.
+  // Without an answer so long, a known address is tried beside a lookup, and each address is tried with a new
+  // socket beside the old one: TCP doubles the pauses between its own tries.
   static constexpr seconds kAnew{2};
   // Sockets under way per address; the oldest go.
   static constexpr std::size_t kRounds = 3;
@@ -62,6 +65,7 @@ class UvDial final : public Operation {
   void source_looked_up(int status, const addrinfo* list);
   void host_looked_up(int status, const addrinfo* list);
   void race(std::vector<SocketAddress> addresses);
+  bool race_known();
   void race_again();
   void try_again();
   void next_address();
@@ -76,6 +80,7 @@ class UvDial final : public Operation {
   Error failure_error() const;
 
   Loop& loop_;
+  const std::shared_ptr<KnownAddresses> known_;
   const DialOptions options_;
   const std::string host_;  // options_.target.host, or localhost
   Io::DialResult done_;

@@ -35,7 +35,7 @@ std::unique_ptr<Deferred> UvIo::deferred(std::function<void()> run) {
 }
 
 std::unique_ptr<Operation> UvIo::dial(const DialOptions& options, DialResult done) {
-  return std::make_unique<UvDial>(loop_, options, std::move(done));
+  return std::make_unique<UvDial>(loop_, known_addresses_, options, std::move(done));
 }
 
 Result<std::unique_ptr<Listener>> UvIo::listen(const ListenOptions& options, Accepted accepted) {

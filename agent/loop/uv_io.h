@@ -10,6 +10,7 @@
 
 #include "base/fd.h"
 #include "loop/deferred.h"
+#include "loop/known_addresses.h"
 #include "loop/loop.h"
 #include "stream/io.h"
 
@@ -53,6 +54,8 @@ class UvIo final : public Io {
   };
 
   Loop& loop_;
+  // Shared with dials, which may outlive this.
+  const std::shared_ptr<KnownAddresses> known_addresses_ = std::make_shared<KnownAddresses>();
   std::vector<std::shared_ptr<void>> disposed_;
   UvDeferred disposal_;
   std::vector<Inherited> inherited_;
