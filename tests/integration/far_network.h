@@ -63,6 +63,7 @@ class FarNetwork {
   ~FarNetwork() {
     for (auto& each : {&nginx_, &sshd_}) {
       if (!*each) continue;
+      (*each)->signal(SIGSTOP);  // it would replace the workers that it loses
       for (pid_t pid : process_descendants((*each)->pid())) ::kill(pid, SIGKILL);
       each->reset();
     }

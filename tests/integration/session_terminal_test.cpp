@@ -66,8 +66,9 @@ TEST_P(SessionTerminal, AShellWithoutOneWhenItIsDeclined) {
 }
 
 TEST_P(SessionTerminal, WindowChangesArrive) {
-  OnTerminal terminal =
-      start("run -t bastion 'trap \"stty size; exit 5\" WINCH; echo ready; while :; do sleep 0.05; done'");
+  OnTerminal terminal = start(
+      "run -t bastion 'trap \"stty size; exit 5\" WINCH; echo ready; for i in $(seq 600); do sleep 0.05; "
+      "done'");
   ASSERT_TRUE(terminal.shows("ready")) << terminal.shown();
   terminal.resize(111, 33);
   EXPECT_TRUE(terminal.shows("33 111")) << terminal.shown();
@@ -75,8 +76,9 @@ TEST_P(SessionTerminal, WindowChangesArrive) {
 }
 
 TEST_P(SessionTerminal, CtrlCIsTheRemoteProgramsWithATerminal) {
-  OnTerminal terminal =
-      start("run -t bastion 'trap \"echo caught; exit 9\" INT; echo ready; while :; do sleep 0.05; done'");
+  OnTerminal terminal = start(
+      "run -t bastion 'trap \"echo caught; exit 9\" INT; echo ready; for i in $(seq 600); do sleep 0.05; "
+      "done'");
   ASSERT_TRUE(terminal.shows("ready")) << terminal.shown();
   EXPECT_FALSE(terminal.echoes());
   terminal.type("\x03");
@@ -184,7 +186,8 @@ TEST_F(SessionAtTerminal, HearsThatTheAgentEnds) {
 
 TEST_F(SessionAtTerminal, CtrlCIsASignalWithoutATerminal) {
   OnTerminal terminal = start(
-      "trap : INT; run bastion 'trap \"echo caught; exit 9\" INT; echo ready; while :; do sleep 0.05; done'");
+      "trap : INT; run bastion 'trap \"echo caught; exit 9\" INT; echo ready; for i in $(seq 600); do sleep "
+      "0.05; done'");
   ASSERT_TRUE(terminal.shows("ready")) << terminal.shown();
   terminal.type("\x03");
   if (::getuid() == 0) {  // sshd hands signals to commands of other users only
