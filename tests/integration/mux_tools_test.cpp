@@ -27,13 +27,13 @@ LabOptions options(std::vector<std::string> sshd = {}) {
 // Clients that could not log in by themselves: whatever works went through the agent.
 constexpr const char* kNoLogin = "-o PreferredAuthentications=none -o PubkeyAuthentication=no";
 
-class MuxTools : public testing::TestWithParam<std::string> {
+class MuxTools : public testing::TestWithParam<OpensshClient> {
  protected:
   MuxLab mux_{options(), GetParam()};
 };
 
 INSTANTIATE_TEST_SUITE_P(Clients, MuxTools, testing::ValuesIn(openssh_clients()),
-                         [](const auto& each) { return std::string(each.param.empty() ? "Installed" : "Newer"); });
+                         [](const auto& each) { return each.param.name; });
 
 // As Zed begins a project: ControlPath comes from the config, and is looked up with -G.
 TEST_P(MuxTools, WhatZedDoes) {
