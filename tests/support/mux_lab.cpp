@@ -11,14 +11,17 @@
 namespace jump::test {
 namespace {
 
-// `s` ends a script with a status. The master is a child of nobody: each script finds one, or starts it.
+// `s` ends a script with a status. The master is a child of nobody: each script finds one, or starts it, where one that
+// died (10.3 does, of some proxy clients) may have left its socket.
 constexpr const char* kPrelude = R"(
 set -o pipefail
 s() { echo "status ${1:-$?}"; }
 m() { "$ssh" -F "$config" -S "$ctl" "$@"; }
 start() {
-  [ "$master" = agent ] || "$ssh" -F "$config" -S "$ctl" -O check bastion 2>/dev/null ||
+  [ "$master" = agent ] || "$ssh" -F "$config" -S "$ctl" -O check bastion 2>/dev/null || {
+    rm -f "$ctl"
     "$ssh" -F "$config" -S "$ctl" -o IdentityAgent=SSH_AUTH_SOCK -M -A -N -f bastion </dev/null >/dev/null 2>&1
+  }
 }
 until_true() { for i in $(seq ${tries:-200}); do "$@" && return 0; sleep 0.05; done; return 1; }
 talk() {
