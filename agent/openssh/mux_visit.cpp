@@ -157,6 +157,7 @@ void MuxVisit::carry_out(MuxClient::Asked asked) {
 
 void MuxVisit::on_request(const MuxAliveCheck&) {
   if (Status may = services_.may_change(); !may) return refuse_alive(may.error());
+  alive_timer_->start(kAliveMax);
   waiting_ =
       door_.host().acquire(Host::Asker::kUser, services_.login_wait(), [this](const Result<Mux*>& mux) {
         waiting_.reset();
@@ -165,12 +166,20 @@ void MuxVisit::on_request(const MuxAliveCheck&) {
       });
 }
 
+// A first login, or one that the server takes part in, may take a person's time; what was connected, or failed
+// before, and is silent now, is dead.
+void MuxVisit::on_alive_timer() {
+  if (waiting_ && !door_.host().ready() && !door_.host().silent()) return alive_timer_->start(kAliveMax);
+  refuse_alive(Error{Errc::kTimeout, door_.host().name() + ": the server does not answer", {}});
+}
+
 void MuxVisit::check_alive(Mux& mux) {
   const auto heard = door_.host().last_heard();
-  if (heard && services_.io.now() - *heard <= kFresh)
+  if (heard && services_.io.now() - *heard <= kFresh) {
+    alive_timer_->stop();
     return answer(MuxAlive{0, static_cast<std::uint32_t>(getpid())});
+  }
   door_.host().suspect();
-  alive_timer_->start(kAliveMax);
   const std::uint64_t number = ++alive_checks_;
   Status asked =
       mux.global_request("keepalive@openssh.com", {}, [self = std::weak_ptr(self_), number](bool, ByteView) {
@@ -184,6 +193,7 @@ void MuxVisit::check_alive(Mux& mux) {
 
 void MuxVisit::refuse_alive(const Error& error) {
   alive_timer_->stop();
+  waiting_.reset();
   ++alive_checks_;  // a late answer of the server's answers nothing
   const std::string text = error.message + (error.hint.empty() ? "" : "; " + error.hint);
   client_.refuse_alive(text, services_.io.now());
