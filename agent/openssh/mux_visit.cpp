@@ -9,15 +9,16 @@
 
 #include "base/log.h"
 #include "openssh/mux_info.h"
+#include "openssh/offered_agent.h"
 
 namespace jump {
 namespace {
 
 constexpr std::size_t kMaxEnvironment = 1 << 20;  // of a process, as far as we read it
 
-// SSH_AUTH_SOCK of the client: its own agent is what it offers. Empty when it cannot be told. Blocks, if the
-// client's memory is being changed: for a pool thread.
-std::string agent_of_process(int process) {
+// The environment of a process, "NAME=VALUE\0…"; empty when it cannot be told. Blocks, if the process's memory is being
+// changed: for a pool thread.
+std::string environment_of(int process) {
   const Fd file(::open(("/proc/" + std::to_string(process) + "/environ").c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return {};
   std::string all;
@@ -25,14 +26,7 @@ std::string agent_of_process(int process) {
   ssize_t count = 0;
   while (all.size() < kMaxEnvironment && (count = ::read(file.get(), piece.data(), piece.size())) > 0)
     all.append(piece.data(), static_cast<std::size_t>(count));
-  static constexpr std::string_view kName = "SSH_AUTH_SOCK=";
-  std::string_view rest = all;
-  while (!rest.empty()) {
-    const std::string_view entry = rest.substr(0, rest.find('\0'));
-    if (entry.starts_with(kName)) return std::string(entry.substr(kName.size()));
-    rest.remove_prefix(std::min(rest.size(), entry.size() + 1));
-  }
-  return {};
+  return all;
 }
 
 }  // namespace
@@ -263,8 +257,13 @@ void MuxVisit::begin_session(const MuxNewSession& request, std::vector<Fd> descr
   auto found = std::make_shared<std::string>();
   auto kept = std::make_shared<std::vector<Fd>>(std::move(descriptors));
   waiting_ = services_.io.in_pool(
-      [found, process] { *found = agent_of_process(process); },
-      [this, found, kept, request] { passenger_->begin_session(request, std::move(*kept), *found); });
+      [found, process] { *found = environment_of(process); },
+      [this, found, kept, request] {
+        const HopSpec* spec = door_.host().spec();
+        const std::string socket = spec ? offered_agent(spec->forward_agent, spec->forwarded_agent, *found)
+                                        : offered_agent({}, {}, *found);
+        passenger_->begin_session(request, std::move(*kept), socket);
+      });
 }
 
 void MuxVisit::begin_stdio_forward(const MuxNewStdioForward& request, std::vector<Fd> descriptors) {

@@ -181,13 +181,13 @@ const Case kCases[] = {
     {"HopThrough", "$ssh -F $config -o ProxyCommand=\"$ssh -F $config -S $ctl -W 127.0.0.1:$sshd_port bastion\" bastion echo hopped; s", "hopped"},
 };
 
-LabOptions options() {
+LabOptions options(const std::string& identity_agent = "SSH_AUTH_SOCK") {
   LabOptions lab;
   // A home without a profile: what the machine's own has to say is no part of what is compared.
   lab.sshd.config = {"AcceptEnv SENT_* SET_*", "Subsystem sftp internal-sftp", "MaxSessions 20",
                      "SetEnv HOME=/nonexistent"};
   // A master sends, of what its clients send, what it would send itself.
-  lab.config_lines = {"SendEnv SENT_* SET_* NOT_*"};
+  lab.config_lines = {"SendEnv SENT_* SET_* NOT_*", "IdentityAgent " + identity_agent};
   return lab;
 }
 
@@ -235,6 +235,43 @@ INSTANTIATE_TEST_SUITE_P(Cases, MuxLikeSsh,
                          [](const auto& each) {
                            return std::get<0>(each.param).name + std::get<1>(each.param).name;
                          });
+
+// Which agent a host gets to see: what the host's ssh_config says of it to a master, it says to us.
+TEST(MuxAgents, TheOneOfTheConfigIsForwardedAsByAMaster) {
+  SshAgent of_client, of_config;
+  TempDir keys;
+  of_client.add(generate_key(KeyKind::kEd25519, keys.file("client")));
+  of_config.add(generate_key(KeyKind::kEd25519, keys.file("config")));
+  struct {
+    std::string identity_agent;
+    std::string forward_agent;
+    const SshAgent* sees;
+  } const cases[] = {
+      {"SSH_AUTH_SOCK", "yes", &of_client},
+      {"SSH_AUTH_SOCK", of_config.socket(), &of_config},
+      {"SSH_AUTH_SOCK", "$OTHER_AGENT", &of_config},
+      {"none", "yes", nullptr},
+      {"none", of_config.socket(), &of_config},
+      {"$OTHER_AGENT", "yes", &of_config},
+      {of_config.socket(), "yes", &of_config},
+  };
+  for (const auto& each : cases) {
+    SCOPED_TRACE(each.identity_agent + ", ForwardAgent " + each.forward_agent);
+    LabOptions lab = options(each.identity_agent);
+    lab.config_lines.push_back("ForwardAgent " + each.forward_agent);
+    MuxLab mux(lab);
+    mux.set_env("SSH_AUTH_SOCK", of_client.socket());
+    mux.set_env("OTHER_AGENT", of_config.socket());
+    mux.set_env("master_flags", "");
+    const char* script = "m bastion 'ssh-add -L 2>/dev/null | cut -d\" \" -f2'; s";
+    const ProcessResult ssh = mux.run(Master::kSsh, script);
+    const ProcessResult ours = mux.run(Master::kAgent, script);
+    EXPECT_EQ(ours.out, ssh.out) << ours.err << ssh.err;
+    std::string key = each.sees ? run_process({"ssh-add", "-L"}, seconds(10), {{"SSH_AUTH_SOCK", each.sees->socket()}}).out : " ";
+    key = key.substr(key.find(' ') + 1);
+    EXPECT_EQ(ours.out, (each.sees ? key.substr(0, key.find(' ')) + "\n" : std::string()) + "status 0\n");
+  }
+}
 
 // The cases above are there for the clients that could be had when the tests were built.
 void skip_unless_there(const char* name, const char* version) {

@@ -20,7 +20,7 @@ m() { "$ssh" -F "$config" -S "$ctl" "$@"; }
 start() {
   [ "$master" = agent ] || "$ssh" -F "$config" -S "$ctl" -O check bastion 2>/dev/null || {
     rm -f "$ctl"
-    "$ssh" -F "$config" -S "$ctl" -o IdentityAgent=SSH_AUTH_SOCK -M -A -N -f bastion </dev/null >/dev/null 2>&1
+    "$ssh" -F "$config" -S "$ctl" -M ${master_flags--A} -N -f bastion </dev/null >/dev/null 2>&1
   }
 }
 until_true() { for i in $(seq ${tries:-200}); do "$@" && return 0; sleep 0.05; done; return 1; }
