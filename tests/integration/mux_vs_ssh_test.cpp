@@ -128,6 +128,11 @@ const Case kCases[] = {
     {"ForwardPortHalfInUse", "m -O forward -L $echo:127.0.0.1:$echo bastion 2>/dev/null; s; m -O cancel -L $echo:127.0.0.1:$echo bastion", "status 0",
      "a master is content with ::1 where 127.0.0.1 is taken, and connections go to somebody else's service", "status 255\n"},
     {"ForwardRemotePortInUse", "m -O forward -R 127.0.0.1:$echo:127.0.0.1:$echo bastion 2>/dev/null; s", "status 255"},
+    {"ForwardRemotePortHalfInUse", "m -O forward -R $echo:127.0.0.1:$echo bastion; s; m -O cancel -R $echo:127.0.0.1:$echo bastion; s; "
+                                   "m -O forward -R [::1]:$echo:127.0.0.1:$echo bastion; s; m -O cancel -R [::1]:$echo:127.0.0.1:$echo bastion; s", "status 0"},
+    {"ForwardRemotePortHalfInUseWithCommand", "m -R $echo:127.0.0.1:$echo bastion echo done; s; m -O cancel -R $echo:127.0.0.1:$echo bastion; s", "done"},
+    {"ForwardRemoteIpv6Only", "m -O forward -R [::1]:$port1:127.0.0.1:$echo bastion; s; opens $port1 || echo not on IPv4; "
+                              "m -O cancel -R [::1]:$port1:127.0.0.1:$echo bastion; s", "not on IPv4"},
     {"ForwardBadBind", "m -O forward -L no-such-name.invalid:$port1:127.0.0.1:$echo bastion 2>/dev/null; s", "status 255"},
     {"CancelUnknown", "m -O cancel -L $port1:127.0.0.1:$echo bastion; s", "status 0"},
     {"CancelUnknownRemote", "m -O cancel -R $port1:127.0.0.1:$echo bastion; s", "status 0"},
