@@ -3,6 +3,8 @@
 // table says why and what it does instead.
 #include <gtest/gtest.h>
 
+#include <regex>
+
 #include "support/mux_lab.h"
 #include "support/ssh_agent.h"
 
@@ -275,6 +277,27 @@ TEST(MuxAgents, TheOneOfTheConfigIsForwardedAsByAMaster) {
     std::string key = each.sees ? run_process({"ssh-add", "-L"}, seconds(10), {{"SSH_AUTH_SOCK", each.sees->socket()}}).out : " ";
     key = key.substr(key.find(' ') + 1);
     EXPECT_EQ(ours.out, (each.sees ? key.substr(0, key.find(' ')) + "\n" : std::string()) + "status 0\n");
+  }
+}
+
+// What a client of 10.3 or later asks about a master. The lines that both have read alike; ours name no descriptors and no
+// internal states, and no address of our own end, which a hop behind a jump host does not have.
+TEST(MuxInfo, ConninfoAndChannelsReadLikeAMasters) {
+  const OpensshClient client = openssh_client(kOpenssh103);
+  if (client.name.empty()) GTEST_SKIP() << "no OpenSSH 10.3 beside the installed one: contrib/build.sh --for-tests unpacks it";
+  MuxLab mux(options(), client);
+  const char* script =
+      "mkfifo $dir/in; exec 8<>$dir/in; (exec \"$ssh\" -F $config -S $ctl bastion 'echo on; cat' <&8 > $dir/out 2>/dev/null) & "
+      "until_true grep -qs on $dir/out; m -O conninfo bastion | tr -d '\\r'; s; echo ---; m -O channels bastion | tr -d '\\r'; s; kill $!";
+  for (const Master master : {Master::kSsh, Master::kAgent}) {
+    const ProcessResult told = mux.run(master, script);
+    SCOPED_TRACE(told.describe());
+    for (const char* line : {"Connection information for [^ ]+ pid [0-9]+", "  kexalgorithm [a-z0-9@.-]+", "  hostkeyalgorithm ssh-ed25519",
+                             "  cipher [a-z0-9@.-]+", "  mac [a-z0-9@.<>-]+", "  compression none", "The following connections are open:",
+                             "  #[a-z0-9]+ .*(session|command echo on; cat).*"})
+      EXPECT_TRUE(std::regex_search(told.out, std::regex("(^|\n)" + std::string(line) + "\n"))) << line;
+    EXPECT_NE(told.out.find("status 0\n---"), std::string::npos);
+    EXPECT_TRUE(told.out.ends_with("status 0\n"));
   }
 }
 
