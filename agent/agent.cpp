@@ -117,6 +117,10 @@ Agent::Agent(AgentOptions options, const ServiceManager& service)
                    [this](const proto::MuxOpenParams& params, const Reply<proto::MuxOpenResult>& reply) {
                      open_mux(params, reply);
                    });
+  dispatcher_.bind(proto::method::kMuxList,
+                   [this](const proto::Empty&, const Reply<proto::MuxListResult>& reply) {
+                     reply(proto::MuxListResult{mux_.directory(), config_.current().mux});
+                   });
   handover_.bind(dispatcher_);
   hosts_.set_bastions(options_.config.bastions);  // before forwards are taken over
   hosts_.on_changed([this] { events_.hint(); });

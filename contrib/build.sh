@@ -4,19 +4,27 @@
 #   contrib/build.sh [--for-demo] [--for-tests] [--deps-only] [BUILD_DIR]
 #
 # In:  a clone of this repository. BUILD_DIR is build/ at its top unless given.
-# Out: BUILD_DIR/bin/{jumpagent,jumpctl}, and the static libssh2 that they are linked with in BUILD_DIR/deps.
+# Out: BUILD_DIR/bin/{jumpagent,jumpctl}, and the static libssh2 that they are linked with in BUILD_DIR/deps. For tests also
+#      newer OpenSSH clients than the installed one, in BUILD_DIR/deps/openssh-*/, as far as they can be had.
 # Invariant: the system changes only by the Debian packages that are missing; everything else happens in BUILD_DIR.
 # A second run finds its work done. What the tools had to say is in BUILD_DIR/build.log.
 #
 #   --for-demo, --for-tests   also the packages that contrib/demo.sh or contrib/test.sh need
 #   --deps-only               stop before compiling jumpagent itself
 #   JUMPAGENT_DEPS=DIR            use the libssh2 1.11.1 in DIR (include/libssh2.h, lib/libssh2.a)
-#   JUMPAGENT_DEBIAN_MIRROR=URI   where to get libssh2's source from; default: the mirror that apt-get uses
+#   JUMPAGENT_DEBIAN_MIRROR=URI   where to get libssh2's source and OpenSSH from; default: the mirror that apt-get uses
 set -euo pipefail
 
 libssh2_version=1.11.1
 libssh2_suite=trixie  # the Debian release that has it
 debian_keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# Clients that the multiplexing server is tested with besides the installed one: a directory, the version from which on
+# the installed one will do, the Debian releases to look in, and libraries that the machine's own may be too old for.
+newer_clients=(
+  "openssh-10 10.0 bookworm-backports"
+  "openssh-10.3 10.3 trixie-backports,trixie libc6/trixie libssl3t64/trixie"
+)
 
 build_packages=(g++ cmake ninja-build pkg-config dpkg-dev libuv1-dev libssl-dev zlib1g-dev libspdlog-dev libfmt-dev
   libtomlplusplus-dev nlohmann-json3-dev libcxxopts-dev openssh-client)
@@ -172,10 +180,22 @@ private_apt() {
   apt-get "${options[@]}" "$@"
 }
 
-read_source_index() {
+# read_index KIND MIRROR SUITES: KIND is deb or deb-src.
+read_index() {
   mkdir -p "$temporary/lists/partial" "$temporary/cache/archives/partial"
-  echo "deb-src [signed-by=$debian_keyring] $1 $libssh2_suite main" >"$temporary/sources.list"
+  printf "$1 [signed-by=$debian_keyring] $2 %s main\n" ${3//,/ } >"$temporary/sources.list"
   private_apt update
+}
+
+# index_somewhere LABEL KIND SUITES: the mirrors in turn, until one has them.
+index_somewhere() {
+  local mirrors mirror
+  mirrors=$(debian_mirrors)
+  [[ -n $mirrors ]] || mirrors=$(debian_mirrors_after_reading_lists)
+  while read -r mirror; do
+    if [[ -n $mirror ]] && step "looking for $1 at $mirror" read_index "$2" "$mirror" "$3"; then return; fi
+  done <<<"$mirrors"
+  return 1
 }
 
 # A machine whose package lists were thrown away does not know which of its sources is Debian: read them, for us only.
@@ -204,8 +224,12 @@ compile_libssh2() {
     echo "$libssh2_version" >"$temporary/prefix/${stamp##*/}"
 }
 
-# Only a complete prefix ever stands at BUILD_DIR/deps.
+# Only a complete prefix ever stands at BUILD_DIR/deps. The clients that are there besides stay.
 put_libssh2_in_place() {
+  local client
+  for client in "$deps"/openssh-*; do
+    if [[ -d $client ]]; then mv -- "$client" "$temporary/prefix/"; fi
+  done
   if [[ -e $deps ]]; then mv -T -- "$deps" "$temporary/old"; fi
   mv -T -- "$temporary/prefix" "$deps"
 }
@@ -223,19 +247,82 @@ provide_libssh2() {
     return
   fi
   temporary=$(mktemp -d "$build_dir/libssh2.XXXXXX")
-  local mirrors found=0
-  mirrors=$(debian_mirrors)
-  [[ -n $mirrors ]] || mirrors=$(debian_mirrors_after_reading_lists)
-  [[ -n $mirrors ]] || die "getting libssh2's source: no Debian mirror among the sources of apt-get" "${needed_for_libssh2[@]}"
-  while read -r mirror; do
-    if step "looking for libssh2 $libssh2_version at $mirror" read_source_index "$mirror"; then found=1 && break; fi
-  done <<<"$mirrors"
-  ((found)) || die "${needed_for_libssh2[@]}"
+  index_somewhere "libssh2 $libssh2_version" deb-src "$libssh2_suite" ||
+    die "getting libssh2's source: no Debian mirror that has it" "${needed_for_libssh2[@]}"
   step "fetching libssh2 $libssh2_version (1 MB)" fetch_libssh2 || die "${needed_for_libssh2[@]}"
   step "building libssh2 $libssh2_version (about 20 s)" compile_libssh2 || exit 1
   put_libssh2_in_place
   rm -rf -- "$temporary"
   temporary=
+}
+
+# --- newer OpenSSH clients, for tests ----------------------------------------------------------------------------------
+runs() { "$1" -V >/dev/null 2>&1; }
+
+# installed_is_at_least MAJOR.MINOR
+installed_is_at_least() {
+  [[ $(ssh -V 2>&1) =~ OpenSSH_([0-9]+\.[0-9]+) ]] && printf '%s\n' "$1" "${BASH_REMATCH[1]}" | sort -VC
+}
+
+# unpack_client DIRECTORY PACKAGES…
+unpack_client() {
+  local package
+  mkdir "$temporary/debs" && (cd "$temporary/debs" && private_apt download "${@:2}") || return
+  for package in "$temporary"/debs/*.deb; do dpkg-deb -x "$package" "$1" || return; done
+  rm -r "$temporary/debs"
+}
+
+# Programs that are newer than the machine's C library run with the one that was unpacked beside them.
+wrap_client() {
+  local program loader multiarch
+  multiarch=$(dpkg-architecture -q DEB_HOST_MULTIARCH)
+  loader=$(cd "$1" && find usr/lib* -name 'ld-linux*.so.*' ! -type l | head -n 1)
+  [[ -n $loader ]] || return
+  for program in ssh scp sftp; do
+    mv "$1/usr/bin/$program" "$1/usr/bin/$program.program"
+    cat >"$1/usr/bin/$program" <<END
+#!/bin/sh
+top=\${0%/*}/../..
+exec "\$top/$loader" --argv0 "\$0" --library-path "\$top/usr/lib/$multiarch:/lib/$multiarch:/usr/lib/$multiarch" \\
+  "\$top/usr/bin/$program.program" "\$@"
+END
+    chmod 755 "$1/usr/bin/$program"
+  done
+}
+
+# provide_client NAME VERSION SUITES LIBRARIES…: not having it is no failure, the tests with it are skipped then.
+provide_client() {
+  local name=$1 place=$build_dir/deps/$1 without="the tests with a newer OpenSSH are skipped"
+  if installed_is_at_least "$2" || runs "$place/usr/bin/ssh"; then return; fi
+  temporary=$(mktemp -d "$build_dir/openssh.XXXXXX")
+  local new=$temporary/$name client="openssh-client/${3%%,*}"
+  mkdir "$new"
+  if ! index_somewhere "OpenSSH $2" deb "$3" || ! step "fetching OpenSSH $2 (1 MB)" unpack_client "$new" "$client"; then
+    say "OpenSSH $2 cannot be had from a Debian mirror (see $log): $without"
+  else
+    if ! runs "$new/usr/bin/ssh" && (($# > 3)); then
+      step "fetching what OpenSSH $2 needs of the system (5 MB)" unpack_client "$new" "${@:4}" && wrap_client "$new" || true
+    fi
+    if runs "$new/usr/bin/ssh"; then
+      touch "$new/usr/bin/ssh"  # which tests there are is found out anew when it is newer than the tests
+      rm -rf -- "$place"
+      mkdir -p -- "${place%/*}" && mv -T -- "$new" "$place"
+    else
+      ldd "$new/usr/bin/ssh" >>"$log" 2>&1 || true
+      say "OpenSSH $2 does not run here, as libraries are missing or too old (see $log): $without"
+    fi
+  fi
+  rm -rf -- "$temporary"
+  temporary=
+}
+
+provide_newer_clients() {
+  local words
+  has_apt && [[ -f $debian_keyring ]] || return 0
+  for client in "${newer_clients[@]}"; do
+    read -ra words <<<"$client"
+    provide_client "${words[@]}"
+  done
 }
 
 # --- jumpagent -----------------------------------------------------------------------------------------------------------
@@ -265,4 +352,5 @@ else
   say "no apt-get here: these must be there already: ${build_packages[*]}"
 fi
 provide_libssh2
+if ((for_tests)); then provide_newer_clients; fi
 if ((!deps_only)); then build_programs; fi

@@ -37,6 +37,7 @@ constexpr auto kOptions = std::to_array<OptionRow>({
     {"--fdpass", false, kFdpass, "for ProxyUseFdpass: pass the connection on, and end"},
     {"--path", true, kPath, "where else"},
     {"--install", false, kInstall, "write it into ~/.ssh/config"},
+    {"--mux", false, kInstall, "hosts that the agent itself is connected to"},
 });
 
 // Of ssh(1), those that take an argument.
@@ -82,6 +83,7 @@ Status set_flag(CommandLine& line, std::string_view name) {
   if (name == "-s") line.options.subsystem = true;
   if (name == "--fdpass") line.options.fdpass = true;
   if (name == "--install") line.options.install = true;
+  if (name == "--mux") line.options.mux = true;
   return {};
 }
 

@@ -1,7 +1,10 @@
 // jumpctl ssh-config: the lines of ssh_config that send hosts through the agent, on stdout or into the file.
-// Which hosts: the arguments, or the routes of the agent's config file. What the way to them goes through is
-// excepted, or ssh and agent would run in a circle.
+// Which hosts: the arguments, or what the agent's config file has: hosts that it serves to ssh at their
+// sockets
+// (`mux`), and routes. What the way through a route goes through is excepted, or ssh and agent would run in a
+// circle; at the sockets there is no such danger, as the agent itself does not look for them.
 #include <fmt/core.h>
+#include <fnmatch.h>
 #include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -66,6 +69,7 @@ std::string own_program(const Options& options) {
 
 Result<std::vector<Wanted>> wanted_hosts(const Options& options, const proto::RouteListResult& routes) {
   std::vector<Wanted> wanted;
+  if (options.mux) return wanted;
   if (!options.arguments.empty()) {
     for (const std::string& pattern : options.arguments) {
       if (Status good = check_host_pattern(pattern); !good.ok()) return good.error();
@@ -78,11 +82,35 @@ Result<std::vector<Wanted>> wanted_hosts(const Options& options, const proto::Ro
     return wanted;
   }
   for (const proto::RouteInfo& route : routes.routes) wanted.push_back({host_patterns(route.to), route.via});
-  if (wanted.empty()) {
-    return Error{Errc::kNotFound, "the agent's config file has no routes, and no hosts are named",
-                 "jumpctl ssh-config --via HOST PATTERN..., or a [[route]] in the config file"};
-  }
   return wanted;
+}
+
+// Hosts that are to be found at the agent's sockets.
+Result<std::vector<std::string>> wanted_at_sockets(const Options& options,
+                                                   const proto::MuxListResult& served) {
+  if (options.arguments.empty()) return served.hosts;
+  if (!options.mux) return std::vector<std::string>();
+  for (const std::string& pattern : options.arguments) {
+    if (Status good = check_host_pattern(pattern); !good.ok()) return good.error();
+  }
+  return options.arguments;
+}
+
+// Of hosts that are named and that the config file does not have served: the lines alone make no socket.
+void hint_at_unserved(const Options& options, const std::vector<std::string>& hosts,
+                      const proto::MuxListResult& served) {
+  if (options.json) return;
+  for (const std::string& host : hosts) {
+    const bool is_name = host.find_first_of("*?!") == std::string::npos;
+    const bool kept = std::any_of(served.hosts.begin(), served.hosts.end(), [&](const std::string& pattern) {
+      return ::fnmatch(pattern.c_str(), host.c_str(), 0) == 0;
+    });
+    if (!is_name || kept) continue;
+    write_err(
+        fmt::format("jumpctl: {0} is served after 'jumpctl mux {0}', and from the agent's start on with "
+                    "mux = [\"{0}\"] in its config file\n",
+                    sanitized(host)));
+  }
 }
 
 // Every host on the ways to `vias`, these included.
@@ -106,13 +134,28 @@ Result<std::string> make_block(const Options& options, Client& client, Duration 
   if (!routes.ok()) return routes.error();
   const Result<std::vector<Wanted>> wanted = wanted_hosts(options, *routes);
   if (!wanted.ok()) return wanted.error();
+  auto served = client.call(proto::method::kMuxList, {}, timeout);
+  if (!served.ok()) return served.error();
+  const Result<std::vector<std::string>> at_sockets = wanted_at_sockets(options, *served);
+  if (!at_sockets.ok()) return at_sockets.error();
+  if (wanted->empty() && at_sockets->empty()) {
+    return Error{
+        Errc::kNotFound, "no hosts are named, and the agent's config file has none of mux, and no routes",
+        "jumpctl ssh-config --mux HOST..., or --via HOST PATTERN..., or mux = [...] in the config file"};
+  }
   const Result<std::vector<std::string>> on_the_way = hosts_on_the_way(client, *wanted, timeout);
   if (!on_the_way.ok()) return on_the_way.error();
 
   const std::string program = own_program(options);
   std::vector<HostSection> sections;
   std::vector<std::string> notes;
-  if (options.arguments.empty()) notes.push_back("from the routes of the agent's config file");
+  if (options.arguments.empty()) notes.push_back("from the agent's config file");
+  if (!at_sockets->empty()) {
+    Result<std::vector<std::string>> lines = mux_options(served->directory);
+    if (!lines.ok()) return lines.error();
+    sections.push_back({*at_sockets, *std::move(lines)});
+    hint_at_unserved(options, *at_sockets, *served);
+  }
   for (const Wanted& each : *wanted) {
     for (const std::string& left_out : each.hosts.left_out) notes.push_back("left out: " + left_out);
     if (each.hosts.patterns.empty()) continue;
@@ -149,6 +192,11 @@ int install(const Options& options, const std::string& file, const std::string& 
 }  // namespace
 
 int print_ssh_config(const Options& options) {
+  if (options.mux && !options.via.empty()) {
+    return fail(options,
+                Error{Errc::kInvalid, "--mux and --via exclude each other", "see 'jumpctl help ssh-config'"},
+                kExitUsage, proto::kInvalidParams);
+  }
   if (!options.via.empty() && options.arguments.empty()) {
     return fail(options, Error{Errc::kInvalid, "--via is for hosts that are named", "add their PATTERNs"},
                 kExitUsage, proto::kInvalidParams);

@@ -3,13 +3,16 @@
 #include <arpa/inet.h>
 #include <fmt/core.h>
 #include <fmt/format.h>
+#include <sys/un.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <climits>
 #include <cstdint>
 #include <optional>
 
+#include "base/printable.h"
 #include "base/shell_quoted.h"
 
 namespace jump::ctl {
@@ -20,6 +23,7 @@ constexpr std::string_view kEnd = "# <<< jumpagent <<<";
 // Of Host patterns that stand for one network, as 16 do for 172.16.0.0/12; more would be unreadable.
 constexpr unsigned kMostPatterns = 16;
 constexpr unsigned kSshPort = 22;
+constexpr std::size_t kHashLength = 40;  // %C: SHA-1 in hex
 
 std::optional<unsigned> number(std::string_view text) {
   unsigned value = 0;
@@ -149,6 +153,30 @@ HostPatterns host_patterns(const std::vector<std::string>& to) {
 std::vector<std::string> proxy_options(const std::string& program, const std::string& via) {
   return {fmt::format("ProxyCommand {} proxy --fdpass --via {} %h %p", program, quoted_for_config(via)),
           "ProxyUseFdpass yes"};
+}
+
+Result<std::vector<std::string>> mux_options(const std::string& directory) {
+  if (directory.size() + 1 + kHashLength >= sizeof(sockaddr_un::sun_path)) {
+    return Error{Errc::kInvalid, fmt::format("{}: too long for sockets in it", directory),
+                 "give the agent's control socket a shorter path: jumpagent --socket"};
+  }
+  const bool odd =
+      std::any_of(directory.begin(), directory.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; });
+  if (odd || directory.find("${") != std::string::npos)
+    return Error{Errc::kInvalid,
+                 fmt::format("{}: ssh_config has no way to write this path", printable(directory, PATH_MAX)),
+                 {}};
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/_.,:+@%-";
+  std::string path;
+  for (const char c : directory + "/") {
+    if (c == '%') path += '%';
+    if (c == '"' || c == '\\') path += '\\';
+    path += c;
+  }
+  path += "%C";
+  if (path.find_first_not_of(kPlain) != std::string::npos) path = "\"" + path + "\"";
+  return std::vector<std::string>{"ControlPath " + path, "ControlMaster no"};
 }
 
 std::string ssh_config_block(const std::vector<HostSection>& sections,

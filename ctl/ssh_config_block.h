@@ -5,6 +5,9 @@
 //   Host *.prod.example 10.20.* !bastion
 //     ProxyCommand jumpctl proxy --fdpass --via bastion %h %p
 //     ProxyUseFdpass yes
+//   Host web1
+//     ControlPath /run/user/1000/jumpagent/mux/%C
+//     ControlMaster no
 //   Host *
 //   # <<< jumpagent <<<
 //
@@ -35,6 +38,12 @@ HostPatterns host_patterns(const std::vector<std::string>& to);
 
 // Through the agent. `program`: jumpctl, and how it finds the agent, ready for a shell.
 std::vector<std::string> proxy_options(const std::string& program, const std::string& via);
+
+// To the agent's sockets in `directory`, one for each host, user and port: %C. With %n instead, what another
+// user or port is asked for would be the configured one's. ControlMaster no, as ssh would make a master of
+// its own there while no agent runs. Errors: kInvalid, a path that is too long for a socket, or cannot be
+// written.
+Result<std::vector<std::string>> mux_options(const std::string& directory);
 
 // With its marks. `notes`: comments.
 std::string ssh_config_block(const std::vector<HostSection>& sections, const std::vector<std::string>& notes);

@@ -107,12 +107,14 @@ constexpr auto kVerbs = std::to_array<Verb>({
      "  --fdpass    hand the connection to ssh and end; no process stays in between\n"
      "Exit status: 0 when the connection has ended in good order, 255 when there was none or it broke.\n",
      2, 2, kVia | kFdpass, open_proxy, Takes::kHostFirst},
-    {"ssh-config", "[--via HOST] [--install] [PATTERN...]",
+    {"ssh-config", "[--mux | --via HOST] [--install] [PATTERN...]",
      "print the lines for ~/.ssh/config that send hosts through the agent",
-     "PATTERNs are names as in a Host line (*.prod.example), reached through the host of --via. Without any, the\n"
-     "routes of the agent's config file say which hosts go which way; then run it again when these change. ssh,\n"
-     "scp, rsync and git then reach the hosts over the agent's connection, and log in to them as they always do.\n"
-     "  --via HOST  leads there; else default_via of the agent's config file\n"
+     "PATTERNs are names as in a Host line (*.prod.example). Without any, the agent's config file says which hosts\n"
+     "they are: those of 'mux', and those of the routes; then run it again when these change.\n"
+     "  --mux       hosts whose own connection the agent shares: ssh, scp, rsync and git use that one by ControlPath,\n"
+     "              without a login of their own, and connect by themselves while the agent does not serve the host\n"
+     "  --via HOST  hosts behind HOST, which leads there; else default_via of the agent's config file. They are\n"
+     "              reached over the agent's connection (ProxyCommand), and logged in to as always\n"
      "  --install   write them into ~/.ssh/config (or the file of jumpagent's -F), at its top, between two marks;\n"
      "              what stood between these goes, all else stays\n",
      0, kAny, kVia | kInstall, print_ssh_config},

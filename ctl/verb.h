@@ -47,6 +47,7 @@ struct Options {
   bool fdpass = false;
   std::string path;  // of a socket
   bool install = false;
+  bool mux = false;                    // of ssh-config
   std::vector<std::string> arguments;  // of the verb
 
   Duration timeout_or(Duration fallback) const { return timeout.value_or(fallback); }

@@ -330,6 +330,7 @@ JUMP_MESSAGE(InteractionRespondParams);
 JUMP_MESSAGE(InteractionDeclineParams);
 JUMP_MESSAGE(MuxOpenParams);
 JUMP_MESSAGE(MuxOpenResult);
+JUMP_MESSAGE(MuxListResult);
 JUMP_MESSAGE(HandedMux);
 JUMP_MESSAGE(HostOptionsParams);
 JUMP_MESSAGE(HostOptionsResult);

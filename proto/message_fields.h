@@ -368,6 +368,12 @@ void fields(V& v, typename V::template Of<MuxOpenResult>& m) {
 }
 
 template <class V>
+void fields(V& v, typename V::template Of<MuxListResult>& m) {
+  v.required("directory", m.directory);
+  v.optional("hosts", m.hosts);
+}
+
+template <class V>
 void fields(V& v, typename V::template Of<HandedMux>& m) {
   v.required("host", m.host);
   v.required("path", m.path);

@@ -284,6 +284,10 @@ struct MuxOpenResult {
   std::string path;                // for ControlPath
   std::vector<std::string> paths;  // all at which the host is served
 };
+struct MuxListResult {
+  std::string directory;           // where sockets are named after hosts, and after %C
+  std::vector<std::string> hosts;  // that the config file has served: names, and patterns of aliases
+};
 
 // --- interactions: what a person is asked ---
 // A client that says so in `hello` is asked what its own requests need.

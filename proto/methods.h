@@ -30,6 +30,7 @@ inline constexpr Method<SessionResizeParams, Empty> kSessionResize{"session.resi
 inline constexpr Method<SessionSignalParams, Empty> kSessionSignal{"session.signal"};
 inline constexpr Method<StreamOpenParams, StreamOpenResult> kStreamOpen{"stream.open"};
 inline constexpr Method<MuxOpenParams, MuxOpenResult> kMuxOpen{"mux.open"};
+inline constexpr Method<Empty, MuxListResult> kMuxList{"mux.list"};
 inline constexpr Method<Empty, Empty> kInteractionSubscribe{"interaction.subscribe"};
 inline constexpr Method<InteractionClaimParams, Interaction> kInteractionClaim{"interaction.claim"};
 inline constexpr Method<InteractionRespondParams, Empty> kInteractionRespond{"interaction.respond"};

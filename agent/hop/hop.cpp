@@ -504,6 +504,11 @@ HopReport Hop::report() const {
   return report;
 }
 
+Transport::AgreedAlgorithms Hop::agreed_algorithms() const {
+  return transport_ && state_ >= State::kAuthenticating ? transport_->agreed_algorithms()
+                                                        : Transport::AgreedAlgorithms();
+}
+
 std::string Hop::algorithms() const {
   return transport_ && state_ >= State::kAuthenticating ? transport_->describe_algorithms() : std::string();
 }

@@ -1,6 +1,7 @@
 #include "openssh/mux_info.h"
 
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include "base/printable.h"
 
@@ -13,11 +14,14 @@ constexpr std::size_t kMaxWhat = 200;
 
 std::string connection_info(const Host& host, TimePoint now) {
   const Host& owner = host.leader() ? *host.leader() : host;
-  std::string text = fmt::format("Connection information for {}, kept by jumpagent:\r\n", host.name());
+  std::string text = fmt::format("Connection information for {} pid {}\r\n", host.name(), getpid());
   if (const HopSpec* spec = host.spec()) text += fmt::format("  address {}\r\n", spec->address());
   const Hop* hop = owner.hop();
   if (!host.ready() || !hop) return text + "  not connected\r\n";
-  text += fmt::format("  algorithms {}\r\n", hop->algorithms());
+  const Transport::AgreedAlgorithms agreed = hop->agreed_algorithms();
+  text += fmt::format(
+      "  kexalgorithm {}\r\n  hostkeyalgorithm {}\r\n  cipher {}\r\n  mac {}\r\n  compression none\r\n",
+      agreed.kex, agreed.host_key, agreed.cipher, agreed.mac.empty() ? "<implicit>" : agreed.mac);
   if (const auto rtt = hop->round_trip())
     text += fmt::format("  round trip {:.1f} ms\r\n", 1000 * to_seconds(*rtt));
   if (const auto heard = host.last_heard())

@@ -58,6 +58,7 @@ class MuxServer {
     std::vector<int> sockets;  // stay its own
   };
   std::vector<Served> all() const;
+  const std::string& directory() const { return directory_; }
   // Where a host is served: its usual path first; empty: it is not.
   std::vector<std::string> paths(const std::string& host) const;
   // Hosts that are to be served from now on by the config file; others that are, by it, go.

@@ -9,15 +9,16 @@
 
 #include "base/log.h"
 #include "openssh/mux_info.h"
+#include "openssh/offered_agent.h"
 
 namespace jump {
 namespace {
 
 constexpr std::size_t kMaxEnvironment = 1 << 20;  // of a process, as far as we read it
 
-// SSH_AUTH_SOCK of the client: its own agent is what it offers. Empty when it cannot be told. Blocks, if the
-// client's memory is being changed: for a pool thread.
-std::string agent_of_process(int process) {
+// The environment of a process, "NAME=VALUE\0…"; empty when it cannot be told. Blocks, if the process's memory is being
+// changed: for a pool thread.
+std::string environment_of(int process) {
   const Fd file(::open(("/proc/" + std::to_string(process) + "/environ").c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return {};
   std::string all;
@@ -25,14 +26,7 @@ std::string agent_of_process(int process) {
   ssize_t count = 0;
   while (all.size() < kMaxEnvironment && (count = ::read(file.get(), piece.data(), piece.size())) > 0)
     all.append(piece.data(), static_cast<std::size_t>(count));
-  static constexpr std::string_view kName = "SSH_AUTH_SOCK=";
-  std::string_view rest = all;
-  while (!rest.empty()) {
-    const std::string_view entry = rest.substr(0, rest.find('\0'));
-    if (entry.starts_with(kName)) return std::string(entry.substr(kName.size()));
-    rest.remove_prefix(std::min(rest.size(), entry.size() + 1));
-  }
-  return {};
+  return all;
 }
 
 }  // namespace
@@ -157,6 +151,7 @@ void MuxVisit::carry_out(MuxClient::Asked asked) {
 
 void MuxVisit::on_request(const MuxAliveCheck&) {
   if (Status may = services_.may_change(); !may) return refuse_alive(may.error());
+  alive_timer_->start(kAliveMax);
   waiting_ =
       door_.host().acquire(Host::Asker::kUser, services_.login_wait(), [this](const Result<Mux*>& mux) {
         waiting_.reset();
@@ -165,12 +160,20 @@ void MuxVisit::on_request(const MuxAliveCheck&) {
       });
 }
 
+// A first login, or one that the server takes part in, may take a person's time; what was connected, or failed
+// before, and is silent now, is dead.
+void MuxVisit::on_alive_timer() {
+  if (waiting_ && !door_.host().ready() && !door_.host().silent()) return alive_timer_->start(kAliveMax);
+  refuse_alive(Error{Errc::kTimeout, door_.host().name() + ": the server does not answer", {}});
+}
+
 void MuxVisit::check_alive(Mux& mux) {
   const auto heard = door_.host().last_heard();
-  if (heard && services_.io.now() - *heard <= kFresh)
+  if (heard && services_.io.now() - *heard <= kFresh) {
+    alive_timer_->stop();
     return answer(MuxAlive{0, static_cast<std::uint32_t>(getpid())});
+  }
   door_.host().suspect();
-  alive_timer_->start(kAliveMax);
   const std::uint64_t number = ++alive_checks_;
   Status asked =
       mux.global_request("keepalive@openssh.com", {}, [self = std::weak_ptr(self_), number](bool, ByteView) {
@@ -184,6 +187,7 @@ void MuxVisit::check_alive(Mux& mux) {
 
 void MuxVisit::refuse_alive(const Error& error) {
   alive_timer_->stop();
+  waiting_.reset();
   ++alive_checks_;  // a late answer of the server's answers nothing
   const std::string text = error.message + (error.hint.empty() ? "" : "; " + error.hint);
   client_.refuse_alive(text, services_.io.now());
@@ -253,8 +257,13 @@ void MuxVisit::begin_session(const MuxNewSession& request, std::vector<Fd> descr
   auto found = std::make_shared<std::string>();
   auto kept = std::make_shared<std::vector<Fd>>(std::move(descriptors));
   waiting_ = services_.io.in_pool(
-      [found, process] { *found = agent_of_process(process); },
-      [this, found, kept, request] { passenger_->begin_session(request, std::move(*kept), *found); });
+      [found, process] { *found = environment_of(process); },
+      [this, found, kept, request] {
+        const HopSpec* spec = door_.host().spec();
+        const std::string socket = spec ? offered_agent(spec->forward_agent, spec->forwarded_agent, *found)
+                                        : offered_agent({}, {}, *found);
+        passenger_->begin_session(request, std::move(*kept), socket);
+      });
 }
 
 void MuxVisit::begin_stdio_forward(const MuxNewStdioForward& request, std::vector<Fd> descriptors) {

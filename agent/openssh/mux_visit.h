@@ -46,7 +46,7 @@ class MuxVisit final : private StreamHandler {
   // Heard from the server within this time, it need not be asked again: a burst of commands is not slowed
   // down by a round trip each.
   static constexpr Duration kFresh = seconds(2);
-  // For the answer to such a question; then it is dead, as Liveness has it.
+  // From a client's question to the answer, if nothing comes from the server; then it is dead, as Liveness has it.
   static constexpr Duration kAliveMax = seconds(3);
   // How often a client of the proxy mode that has no channel looks whether the connection is still there.
   static constexpr Duration kProxyLook = seconds(1);
@@ -88,6 +88,7 @@ class MuxVisit final : private StreamHandler {
   void begin_session(const MuxNewSession& request, std::vector<Fd> descriptors);
   void begin_stdio_forward(const MuxNewStdioForward& request, std::vector<Fd> descriptors);
   MuxPassenger& make_passenger();
+  void on_alive_timer();
   void check_alive(Mux& mux);
   void refuse_alive(const Error& error);
   void begin_proxy(Mux& mux);

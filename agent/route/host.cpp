@@ -675,6 +675,12 @@ std::optional<TimePoint> Host::last_heard() const {
   return up ? std::optional(hop_->last_heard()) : std::nullopt;
 }
 
+bool Host::silent() const {
+  if (leader_) return leader_->silent();
+  if (!last_error_ || !hop_ || hop_->asks_about_host_key()) return false;
+  return hop_->state() == Hop::State::kConnecting || hop_->state() == Hop::State::kExchanging;
+}
+
 std::optional<Error> Host::no_further() const {
   if (!ready() || !hop_ || hop_->state() != Hop::State::kReady)
     return Error{Errc::kClosed, "the connection to " + title_ + " has ended", {}};

@@ -178,6 +178,8 @@ class Host final : private SessionPool::Source {
   TimePoint since() const { return since_; }
   // Of the connection that it uses, while it is connected.
   std::optional<TimePoint> last_heard() const;
+  // It failed, and to the login that is tried now nobody has answered yet.
+  bool silent() const;
   std::uint64_t logins() const { return logins_; }
   std::size_t waiting() const { return waiters_.size(); }
   // Somebody other than a hop has asked for it since the last disconnect().

@@ -384,12 +384,19 @@ void Transport::Impl::disconnect() {
   seam::send(session_.get(), message, {});
 }
 
+Transport::AgreedAlgorithms Transport::Impl::agreed_algorithms() const {
+  if (!agreement_) return {};
+  const auto name = [this](int kind) {
+    const char* found = libssh2_session_methods(session_.get(), kind);
+    return std::string(found != nullptr ? found : "?");
+  };
+  return {name(LIBSSH2_METHOD_KEX), name(LIBSSH2_METHOD_HOSTKEY), agreement_->cipher, agreement_->mac_out};
+}
+
 std::string Transport::Impl::describe_algorithms() const {
   if (!agreement_) return {};
-  const char* kex = libssh2_session_methods(session_.get(), LIBSSH2_METHOD_KEX);
-  std::string text = fmt::format("{}, {}", kex != nullptr ? kex : "?", agreement_->cipher);
-  if (!agreement_->mac_out.empty()) text += ", " + agreement_->mac_out;
-  return text;
+  const AgreedAlgorithms agreed = agreed_algorithms();
+  return agreed.kex + ", " + agreed.cipher + (agreed.mac.empty() ? "" : ", " + agreed.mac);
 }
 
 // --- failure -----------------------------------------------------------------------------------------------
@@ -492,6 +499,8 @@ const HostKey& Transport::host_key() const { return impl_->host_key(); }
 void Transport::accept_host_key() { impl_->accept_host_key(); }
 ByteView Transport::session_id() const { return impl_->session_id(); }
 std::string Transport::server_banner() const { return impl_->server_banner(); }
+Transport::AgreedAlgorithms Transport::agreed_algorithms() const { return impl_->agreed_algorithms(); }
+
 std::string Transport::describe_algorithms() const { return impl_->describe_algorithms(); }
 std::string Transport::take_userauth_banner() { return impl_->take_userauth_banner(); }
 void Transport::start_none(const std::string& user) { impl_->start_none(user); }

@@ -118,6 +118,11 @@ class Transport {
   // RFC 4253 section 7.2; from kHostKey on.
   ByteView session_id() const;
   std::string server_banner() const;  // "SSH-2.0-OpenSSH_9.2p1 …", printable; empty before it came
+  struct AgreedAlgorithms {
+    std::string kex, host_key, cipher;
+    std::string mac;  // empty with an AEAD cipher
+  };
+  AgreedAlgorithms agreed_algorithms() const;  // all empty before kHostKey
   std::string describe_algorithms()
       const;  // "curve25519-sha256, aes128-gcm@openssh.com" for status; after kHostKey
   // Text of SSH_MSG_USERAUTH_BANNERs since the last call, unsanitised (RFC 4252 section 5.4). At most

@@ -95,6 +95,7 @@ class Transport::Impl final : public seam::Owner {
   void accept_host_key();
   ByteView session_id() const { return seam::session_id(session_.get()); }
   std::string server_banner() const { return version_.version(); }
+  AgreedAlgorithms agreed_algorithms() const;
   std::string describe_algorithms() const;
   std::string take_userauth_banner() { return std::exchange(banner_text_, {}); }
 

@@ -27,13 +27,13 @@ LabOptions options(std::vector<std::string> sshd = {}) {
 // Clients that could not log in by themselves: whatever works went through the agent.
 constexpr const char* kNoLogin = "-o PreferredAuthentications=none -o PubkeyAuthentication=no";
 
-class MuxTools : public testing::TestWithParam<std::string> {
+class MuxTools : public testing::TestWithParam<OpensshClient> {
  protected:
   MuxLab mux_{options(), GetParam()};
 };
 
 INSTANTIATE_TEST_SUITE_P(Clients, MuxTools, testing::ValuesIn(openssh_clients()),
-                         [](const auto& each) { return std::string(each.param.empty() ? "Installed" : "Newer"); });
+                         [](const auto& each) { return each.param.name; });
 
 // As Zed begins a project: ControlPath comes from the config, and is looked up with -G.
 TEST_P(MuxTools, WhatZedDoes) {
@@ -145,6 +145,28 @@ TEST_F(MuxStalled, CheckTellsThatTheServerIsStopped) {
   ::kill(mux_.lab().sshd().listener_pid(), SIGCONT);
   EXPECT_TRUE(eventually([&] { return says(mux_.through_agent("m -O check bastion; s").out, "status 0"); }, seconds(30)));
   EXPECT_EQ(mux_.through_agent("m bastion echo again").out, "again\n");
+}
+
+// However long it has been dead: while the connection is doubted, once it was given up, and while logins are tried.
+TEST_F(MuxStalled, EachCheckEndsWithinTheBound) {
+  ASSERT_EQ(mux_.through_agent("m bastion echo on").out, "on\n");
+  std::vector<pid_t> sshds = process_descendants(mux_.lab().sshd().listener_pid());
+  ASSERT_FALSE(sshds.empty());
+  sshds.push_back(mux_.lab().sshd().listener_pid());
+  for (const pid_t each : sshds) ::kill(each, SIGSTOP);
+  mux_.through_agent("m bastion 'echo never' </dev/null >$dir/out 2>&1 & echo begun");
+  // What the server said last counts for two seconds.
+  EXPECT_TRUE(eventually([&] { return says(mux_.through_agent("m -O check bastion; s").out, "status 255"); }, seconds(10)));
+  for (int round = 0; round < 10; ++round) {
+    const auto begun = std::chrono::steady_clock::now();
+    const ProcessResult check = mux_.through_agent("m -O check bastion; s");
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
+    EXPECT_TRUE(says(check.out, "status 255")) << check.describe();
+    EXPECT_TRUE(says(check.err, "answer")) << check.describe();
+    EXPECT_LT(took.count(), 5.0) << "check " << round;
+  }
+  for (const pid_t each : sshds) ::kill(each, SIGCONT);
+  EXPECT_TRUE(eventually([&] { return says(mux_.through_agent("m -O check bastion; s").out, "status 0"); }, seconds(30)));
 }
 
 TEST(MuxCut, CheckTellsThatThePathIsCut) {

@@ -3,6 +3,8 @@
 // table says why and what it does instead.
 #include <gtest/gtest.h>
 
+#include <regex>
+
 #include "support/mux_lab.h"
 #include "support/ssh_agent.h"
 
@@ -71,7 +73,7 @@ const Case kCases[] = {
     {"EightAtOnce", "for i in 1 2 3 4 5 6 7 8; do m bastion \"sleep 0.2; echo $i\" > $dir/o$i & done; wait; cat $dir/o?", "8"},
     {"ClientKilled", "mkfifo $dir/in; exec 8<>$dir/in; exec 2>/dev/null; "
                      "(exec \"$ssh\" -F $config -S $ctl bastion \"echo on; cat >/dev/null; echo gone > $dir/gone\" <&8 > $dir/out) & "
-                     "until_true grep -q on $dir/out; kill -KILL $!; until_true test -s $dir/gone; cat $dir/gone", "gone"},
+                     "until_true grep -qs on $dir/out; kill -KILL $!; until_true test -s $dir/gone; cat $dir/gone", "gone"},
 
     // --- terminals
     {"TerminalForced", "m -tt bastion 'test -t 0 && test -t 1 && echo terminal; exit 3' < /dev/null; s", "terminal",
@@ -128,13 +130,18 @@ const Case kCases[] = {
     {"ForwardPortHalfInUse", "m -O forward -L $echo:127.0.0.1:$echo bastion 2>/dev/null; s; m -O cancel -L $echo:127.0.0.1:$echo bastion", "status 0",
      "a master is content with ::1 where 127.0.0.1 is taken, and connections go to somebody else's service", "status 255\n"},
     {"ForwardRemotePortInUse", "m -O forward -R 127.0.0.1:$echo:127.0.0.1:$echo bastion 2>/dev/null; s", "status 255"},
+    {"ForwardRemotePortHalfInUse", "m -O forward -R $echo:127.0.0.1:$echo bastion; s; m -O cancel -R $echo:127.0.0.1:$echo bastion; s; "
+                                   "m -O forward -R [::1]:$echo:127.0.0.1:$echo bastion; s; m -O cancel -R [::1]:$echo:127.0.0.1:$echo bastion; s", "status 0"},
+    {"ForwardRemotePortHalfInUseWithCommand", "m -R $echo:127.0.0.1:$echo bastion echo done; s; m -O cancel -R $echo:127.0.0.1:$echo bastion; s", "done"},
+    {"ForwardRemoteIpv6Only", "m -O forward -R [::1]:$port1:127.0.0.1:$echo bastion; s; opens $port1 || echo not on IPv4; "
+                              "m -O cancel -R [::1]:$port1:127.0.0.1:$echo bastion; s", "not on IPv4"},
     {"ForwardBadBind", "m -O forward -L no-such-name.invalid:$port1:127.0.0.1:$echo bastion 2>/dev/null; s", "status 255"},
     {"CancelUnknown", "m -O cancel -L $port1:127.0.0.1:$echo bastion; s", "status 0"},
     {"CancelUnknownRemote", "m -O cancel -R $port1:127.0.0.1:$echo bastion; s", "status 0"},
     {"CancelUnknownDynamic", "m -O cancel -D $port1 bastion; s", "status 0"},
     {"ForwardNothing", "m -O forward bastion; s", "status"},
     {"StopThenSession", "m bastion 'sleep 1; echo ended' & sleep 0.4; m -O stop bastion; s; wait; start; m bastion echo again", "again"},
-    {"ExitEndsSessions", "m bastion 'echo on; sleep 60' > $dir/out 2>/dev/null & until_true grep -q on $dir/out; m -O exit bastion; s; wait $!; s; "
+    {"ExitEndsSessions", "m bastion 'echo on; sleep 60' > $dir/out 2>/dev/null & until_true grep -qs on $dir/out; m -O exit bastion; s; wait $!; s; "
                          "start; m bastion echo again", "status 255"},
     {"ExitEndsForwards", "m -O forward -L $port1:127.0.0.1:$echo bastion; talk $port1 hi; m -O exit bastion; s; until_true shut $port1 && "
                          "echo closed", "closed"},
@@ -152,12 +159,12 @@ const Case kCases[] = {
                            "m bastion echo plain; wait; cat $dir/o? | sha256sum; tail -qn 1 $dir/o?", "end 6"},
     {"ProxyStdioForward", "m -O proxy -W 127.0.0.1:$echo bastion < /dev/null; s", "status 255"},
     {"ProxyLocalForward", "mkfifo $dir/in; exec 8<>$dir/in; (exec \"$ssh\" -F $config -S $ctl -O proxy -L 127.0.0.1:$port4:127.0.0.1:$echo bastion "
-                          "'echo on; cat' <&8 >$dir/out 2>/dev/null) & until_true grep -q on $dir/out; talk $port4 hi; kill $!; "
+                          "'echo on; cat' <&8 >$dir/out 2>/dev/null) & until_true grep -qs on $dir/out; talk $port4 hi; kill $!; "
                           "until_true shut $port4 && echo closed", "got hi\nclosed"},
     // A master now and then leaves such a port open for good: each run has its own, and only the agent's is to be shut.
     {"ProxyRemoteForward", "mkfifo $dir/in; exec 8<>$dir/in; [ $master = agent ] && p=$port4 || p=$port3; "
                            "(exec \"$ssh\" -F $config -S $ctl -O proxy -R 127.0.0.1:$p:127.0.0.1:$echo bastion "
-                           "'echo on; cat' <&8 >$dir/out 2>/dev/null) & until_true grep -q on $dir/out; until_true opens $p; talk $p hi; "
+                           "'echo on; cat' <&8 >$dir/out 2>/dev/null) & until_true grep -qs on $dir/out; until_true opens $p; talk $p hi; "
                            "kill $!; [ $master = ssh ] || until_true shut $p || echo left open; echo ended", "got hi"},
 
     // --- forwards on the command line
@@ -181,19 +188,19 @@ const Case kCases[] = {
     {"HopThrough", "$ssh -F $config -o ProxyCommand=\"$ssh -F $config -S $ctl -W 127.0.0.1:$sshd_port bastion\" bastion echo hopped; s", "hopped"},
 };
 
-LabOptions options() {
+LabOptions options(const std::string& identity_agent = "SSH_AUTH_SOCK") {
   LabOptions lab;
   // A home without a profile: what the machine's own has to say is no part of what is compared.
   lab.sshd.config = {"AcceptEnv SENT_* SET_*", "Subsystem sftp internal-sftp", "MaxSessions 20",
                      "SetEnv HOME=/nonexistent"};
   // A master sends, of what its clients send, what it would send itself.
-  lab.config_lines = {"SendEnv SENT_* SET_* NOT_*"};
+  lab.config_lines = {"SendEnv SENT_* SET_* NOT_*", "IdentityAgent " + identity_agent};
   return lab;
 }
 
 // One agent, sshd and master for all cases of a client.
 struct Scene {
-  explicit Scene(const std::string& client) : mux(options(), client) {
+  explicit Scene(const OpensshClient& client) : mux(options(), client) {
     agent.add(user_key(KeyKind::kEd25519));
     mux.set_env("SSH_AUTH_SOCK", agent.socket());
   }
@@ -201,12 +208,13 @@ struct Scene {
   MuxLab mux;
 };
 
-class MuxLikeSsh : public testing::TestWithParam<std::tuple<std::string, Case>> {
+class MuxLikeSsh : public testing::TestWithParam<std::tuple<OpensshClient, Case>> {
  protected:
   static void TearDownTestSuite() { scenes_.clear(); }
   MuxLab& lab() {
-    auto& scene = scenes_[std::get<0>(GetParam())];
-    if (!scene) scene = std::make_unique<Scene>(std::get<0>(GetParam()));
+    const OpensshClient& client = std::get<0>(GetParam());
+    auto& scene = scenes_[client.name];
+    if (!scene) scene = std::make_unique<Scene>(client);
     return scene->mux;
   }
   static std::map<std::string, std::unique_ptr<Scene>> scenes_;
@@ -232,13 +240,78 @@ TEST_P(MuxLikeSsh, EndsAndPrintsTheSame) {
 INSTANTIATE_TEST_SUITE_P(Cases, MuxLikeSsh,
                          testing::Combine(testing::ValuesIn(openssh_clients()), testing::ValuesIn(kCases)),
                          [](const auto& each) {
-                           return std::string(std::get<0>(each.param).empty() ? "Installed" : "Newer") +
-                                  std::get<1>(each.param).name;
+                           return std::get<0>(each.param).name + std::get<1>(each.param).name;
                          });
 
-TEST(MuxClients, TheNewerOneIsThere) {
-  if (openssh_clients().size() < 2) GTEST_SKIP() << "no OpenSSH 10 beside the installed one: contrib/build.sh --for-tests unpacks it";
+// Which agent a host gets to see: what the host's ssh_config says of it to a master, it says to us.
+TEST(MuxAgents, TheOneOfTheConfigIsForwardedAsByAMaster) {
+  SshAgent of_client, of_config;
+  TempDir keys;
+  of_client.add(generate_key(KeyKind::kEd25519, keys.file("client")));
+  of_config.add(generate_key(KeyKind::kEd25519, keys.file("config")));
+  struct {
+    std::string identity_agent;
+    std::string forward_agent;
+    const SshAgent* sees;
+  } const cases[] = {
+      {"SSH_AUTH_SOCK", "yes", &of_client},
+      {"SSH_AUTH_SOCK", of_config.socket(), &of_config},
+      {"SSH_AUTH_SOCK", "$OTHER_AGENT", &of_config},
+      {"none", "yes", nullptr},
+      {"none", of_config.socket(), &of_config},
+      {"$OTHER_AGENT", "yes", &of_config},
+      {of_config.socket(), "yes", &of_config},
+  };
+  for (const auto& each : cases) {
+    SCOPED_TRACE(each.identity_agent + ", ForwardAgent " + each.forward_agent);
+    LabOptions lab = options(each.identity_agent);
+    lab.config_lines.push_back("ForwardAgent " + each.forward_agent);
+    MuxLab mux(lab);
+    mux.set_env("SSH_AUTH_SOCK", of_client.socket());
+    mux.set_env("OTHER_AGENT", of_config.socket());
+    mux.set_env("master_flags", "");
+    const char* script = "m bastion 'ssh-add -L 2>/dev/null | cut -d\" \" -f2'; s";
+    const ProcessResult ssh = mux.run(Master::kSsh, script);
+    const ProcessResult ours = mux.run(Master::kAgent, script);
+    EXPECT_EQ(ours.out, ssh.out) << ours.err << ssh.err;
+    std::string key = each.sees ? run_process({"ssh-add", "-L"}, seconds(10), {{"SSH_AUTH_SOCK", each.sees->socket()}}).out : " ";
+    key = key.substr(key.find(' ') + 1);
+    EXPECT_EQ(ours.out, (each.sees ? key.substr(0, key.find(' ')) + "\n" : std::string()) + "status 0\n");
+  }
 }
+
+// What a client of 10.3 or later asks about a master. The lines that both have read alike; ours name no descriptors and no
+// internal states, and no address of our own end, which a hop behind a jump host does not have.
+TEST(MuxInfo, ConninfoAndChannelsReadLikeAMasters) {
+  const OpensshClient client = openssh_client(kOpenssh103);
+  if (client.name.empty()) GTEST_SKIP() << "no OpenSSH 10.3 beside the installed one: contrib/build.sh --for-tests unpacks it";
+  MuxLab mux(options(), client);
+  const char* script =
+      "mkfifo $dir/in; exec 8<>$dir/in; (exec \"$ssh\" -F $config -S $ctl bastion 'echo on; cat' <&8 > $dir/out 2>/dev/null) & "
+      "until_true grep -qs on $dir/out; m -O conninfo bastion | tr -d '\\r'; s; echo ---; m -O channels bastion | tr -d '\\r'; s; kill $!";
+  for (const Master master : {Master::kSsh, Master::kAgent}) {
+    const ProcessResult told = mux.run(master, script);
+    SCOPED_TRACE(told.describe());
+    for (const char* line : {"Connection information for [^ ]+ pid [0-9]+", "  kexalgorithm [a-z0-9@.-]+", "  hostkeyalgorithm ssh-ed25519",
+                             "  cipher [a-z0-9@.-]+", "  mac [a-z0-9@.<>-]+", "  compression none", "The following connections are open:",
+                             "  #[a-z0-9]+ .*(session|command echo on; cat).*"})
+      EXPECT_TRUE(std::regex_search(told.out, std::regex("(^|\n)" + std::string(line) + "\n"))) << line;
+    EXPECT_NE(told.out.find("status 0\n---"), std::string::npos);
+    EXPECT_TRUE(told.out.ends_with("status 0\n"));
+  }
+}
+
+// The cases above are there for the clients that could be had when the tests were built.
+void skip_unless_there(const char* name, const char* version) {
+  const ProcessResult installed = run_process({"ssh", "-V"}, seconds(10));
+  const std::size_t at = installed.err.find("OpenSSH_");
+  ASSERT_NE(at, std::string::npos) << installed.describe();
+  if (std::stod(installed.err.substr(at + 8)) >= std::stod(version)) return;  // it is as new
+  if (openssh_client(name).name.empty())
+    GTEST_SKIP() << "no OpenSSH " << version << " beside the installed one: contrib/build.sh --for-tests unpacks it";
+}
+TEST(MuxClients, Openssh10IsThere) { skip_unless_there(kOpenssh10, "10.0"); }
+TEST(MuxClients, Openssh103IsThere) { skip_unless_there(kOpenssh103, "10.3"); }
 
 }  // namespace
 }  // namespace jump::test

@@ -2,6 +2,9 @@
 // bastion.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
 
 #include "support/eventually.h"
 #include "support/lab.h"
@@ -111,6 +114,83 @@ TEST_F(SshConfigTest, TheSocketThatIsNamedGoesIntoTheLines) {
   EXPECT_EQ(agent.ctl({"exec", "web1", "--", "echo", "own"}).out, "own\n");
   EXPECT_EQ(ssh({"web2", "echo", "stock"}).out, "stock\n");
   EXPECT_EQ(logins(lab_->sshd()), 1u);
+}
+
+// `mux` of the config file: ssh finds the agent's own connection, each user and port theirs.
+TEST_F(SshConfigTest, HostsThatAreServedAreFoundAtTheirSockets) {
+  AgentProcess& agent =
+      start("to = [\"10.1.0.0/16\"]\nvia = \"bastion\"\n[[host]]\nname = \"web1\"\nmux = true\n");
+  const ProcessResult installed = agent.ctl({"ssh-config", "--install"});
+  ASSERT_TRUE(installed.ok()) << installed.describe();
+  EXPECT_EQ(installed.err, "");
+  const std::string after = read_file(lab_->ssh_config());
+  EXPECT_THAT(after, HasSubstr("Host web1\n  ControlPath " + agent.socket_dir() +
+                               "/mux/%C\n  ControlMaster no\nHost 10.1.* !bastion\n"));
+  const auto served = [&] { return ssh({"-O", "check", "web1"}).ok(); };
+  ASSERT_TRUE(eventually(served)) << agent.log();
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(ssh({"web1", "echo", "shared"}).out, "shared\n");
+  EXPECT_EQ(run_process({"scp", "-q", "-F", lab_->ssh_config(), directory_.write("file", "text"),
+                         "web1:" + directory_.file("copy")},
+                        seconds(30))
+                .err,
+            "");
+  EXPECT_EQ(read_file(directory_.file("copy")), "text");
+  EXPECT_EQ(logins(web_), 1u) << web_.log();
+  EXPECT_FALSE(ssh({"no-such-user@web1", "true"}).ok()) << "that is not the configured user's session";
+  EXPECT_EQ(ssh({"web2", "echo", "direct"}).out, "direct\n");
+  EXPECT_EQ(logins(web_), 2u);
+
+  EXPECT_EQ(agent.ctl({"ssh-config", "--install"}).out, lab_->ssh_config() + ": as it was\n");
+  EXPECT_EQ(read_file(lab_->ssh_config()), after);
+  EXPECT_EQ(agent.ctl({"exec", "web1", "--", "echo", "own"}).out, "own\n")
+      << "the agent does not look for itself";
+
+  ASSERT_TRUE(agent.ctl({"ssh-config", "--install", "--mux", "web*"}).ok());
+  EXPECT_TRUE(agent.down().ok());
+  EXPECT_EQ(ssh({"web1", "echo", "alone"}).out, "alone\n") << "without the agent, by itself";
+  struct stat there {};
+  const std::string sockets = agent.socket_dir() + "/mux";
+  EXPECT_TRUE(::stat(sockets.c_str(), &there) != 0 || std::filesystem::is_empty(sockets))
+      << "and no master of its own stands in the agent's place";
+}
+
+TEST_F(SshConfigTest, NamedHostsCanBeMeantForTheSockets) {
+  AgentProcess& agent = start("to = [\"10.1.0.0/16\"]\nvia = \"bastion\"\n");
+  const ProcessResult printed = agent.ctl({"ssh-config", "--mux", "web1", "db*", "!db9"});
+  EXPECT_THAT(printed.out, HasSubstr("Host web1 db* !db9\n  ControlPath ")) << printed.describe();
+  EXPECT_THAT(printed.out, Not(HasSubstr("ProxyCommand")));
+  EXPECT_THAT(printed.err, HasSubstr("mux = [\"web1\"]"));
+  EXPECT_THAT(printed.err, Not(HasSubstr("db")));
+  EXPECT_EQ(agent.ctl({"ssh-config", "--mux", "--via", "bastion", "web1"}).exit_status, 2);
+  const ProcessResult none = agent.ctl({"ssh-config", "--mux"});
+  EXPECT_EQ(none.exit_status, 1);
+  EXPECT_THAT(none.err, HasSubstr("--mux HOST"));
+}
+
+TEST_F(SshConfigTest, SocketsWithOddPathsAreFound) {
+  LabOptions options;
+  options.other_hosts = {host_for("web1", web_, user_key(KeyKind::kEd25519), known_hosts_)};
+  lab_ = std::make_unique<Lab>(options);
+  AgentProcess& agent = lab_->cold_agent();
+  const std::string socket = directory_.make_dir("a b#%h\"\\") + "/control.sock";
+  const ProcessResult up =
+      agent.jumpagent({"up", "--socket", socket, "-F", lab_->ssh_config(), "-c",
+                       directory_.write("agent.toml", "mux = [\"web1\"]\n"), "--state", "none"});
+  ASSERT_TRUE(up.ok()) << up.describe();
+  const ProcessResult printed = agent.ctl({"--socket", socket, "ssh-config"});
+  ASSERT_TRUE(printed.ok()) << printed.describe();
+  const std::string config = directory_.write("odd_config", printed.out + read_file(lab_->ssh_config()));
+  const auto odd = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"ssh", "-F", config, "-o", "BatchMode=yes"});
+    return run_process(std::move(more), seconds(30));
+  };
+  EXPECT_TRUE(eventually([&] {
+    return odd({"-O", "check", "web1"}).ok();
+  })) << odd({"-G", "web1"}).out
+      << agent.log();
+  EXPECT_EQ(odd({"web1", "echo", "shared"}).out, "shared\n");
+  EXPECT_EQ(logins(web_), 1u);
+  EXPECT_TRUE(agent.jumpagent({"down", "--socket", socket}).ok());
 }
 
 TEST_F(SshConfigTest, JumpHostsOfTheWayAreExceptedAndDamagedMarksAreRefused) {

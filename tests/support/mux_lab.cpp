@@ -11,14 +11,17 @@
 namespace jump::test {
 namespace {
 
-// `s` ends a script with a status. The master is a child of nobody: each script finds one, or starts it.
+// `s` ends a script with a status. The master is a child of nobody: each script finds one, or starts it, where one that
+// died (10.3 does, of some proxy clients) may have left its socket.
 constexpr const char* kPrelude = R"(
 set -o pipefail
 s() { echo "status ${1:-$?}"; }
 m() { "$ssh" -F "$config" -S "$ctl" "$@"; }
 start() {
-  [ "$master" = agent ] || "$ssh" -F "$config" -S "$ctl" -O check bastion 2>/dev/null ||
-    "$ssh" -F "$config" -S "$ctl" -o IdentityAgent=SSH_AUTH_SOCK -M -A -N -f bastion </dev/null >/dev/null 2>&1
+  [ "$master" = agent ] || "$ssh" -F "$config" -S "$ctl" -O check bastion 2>/dev/null || {
+    rm -f "$ctl"
+    "$ssh" -F "$config" -S "$ctl" -M ${master_flags--A} -N -f bastion </dev/null >/dev/null 2>&1
+  }
 }
 until_true() { for i in $(seq ${tries:-200}); do "$@" && return 0; sleep 0.05; done; return 1; }
 talk() {
@@ -30,24 +33,33 @@ shut() { ! opens "$1"; }
 start
 )";
 
-// Where contrib/build.sh --for-tests unpacks a newer client.
-std::string newer_client() {
-  if (const char* named = std::getenv("JUMPAGENT_OPENSSH10")) return named;
+// Where contrib/build.sh --for-tests unpacks newer clients.
+std::string newer_client(const char* variable, const char* directory) {
+  if (const char* named = std::getenv(variable)) return named;
   const std::filesystem::path tests = std::filesystem::read_symlink("/proc/self/exe");
-  return tests.parent_path().parent_path().parent_path() / "build/deps/openssh-10/usr/bin";
+  return tests.parent_path().parent_path().parent_path() / "build/deps" / directory / "usr/bin";
 }
 
 }  // namespace
 
-std::vector<std::string> openssh_clients() {
-  std::vector<std::string> all = {""};
-  const std::string newer = newer_client();
-  if (::access((newer + "/ssh").c_str(), X_OK) == 0) all.push_back(newer);
+std::vector<OpensshClient> openssh_clients() {
+  std::vector<OpensshClient> all = {{"Installed", ""}};
+  const auto add = [&](const char* name, const std::string& path) {
+    if (::access((path + "/ssh").c_str(), X_OK) == 0) all.push_back({name, path});
+  };
+  add(kOpenssh10, newer_client("JUMPAGENT_OPENSSH10", "openssh-10"));
+  add(kOpenssh103, newer_client("JUMPAGENT_OPENSSH103", "openssh-10.3"));
   return all;
 }
 
-MuxLab::MuxLab(LabOptions options, std::string client)
-    : lab_(std::make_unique<Lab>(std::move(options))), client_(std::move(client)) {
+OpensshClient openssh_client(const std::string& name) {
+  for (const OpensshClient& each : openssh_clients())
+    if (each.name == name) return each;
+  return {};
+}
+
+MuxLab::MuxLab(LabOptions options, const OpensshClient& client)
+    : lab_(std::make_unique<Lab>(std::move(options))), client_(client.directory) {
   const ProcessResult served = agent().ctl({"mux", Lab::kBastion});
   if (!served.ok()) setup_error("jumpctl mux: " + served.describe());
   socket_ = served.out.substr(0, served.out.find('\n'));

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <memory>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -17,15 +18,27 @@
 
 namespace jump::test {
 
-// The clients that can be had: the installed ones (""), and those that were unpacked beside them, by the path
-// of their bin/ directory.
-std::vector<std::string> openssh_clients();
+// The ssh, scp and sftp of one version.
+struct OpensshClient {
+  std::string name;       // as the tests' names have it
+  std::string directory;  // empty: the installed ones
+};
+inline void PrintTo(const OpensshClient& client, std::ostream* out) { *out << client.name; }
+
+inline constexpr const char* kOpenssh10 = "Openssh10";
+inline constexpr const char* kOpenssh103 = "Openssh103";  // or a later one: it knows -O conninfo and -O channels
+
+// Those that can be had: the installed ones, and what was unpacked beside them ($JUMPAGENT_OPENSSH10,
+// $JUMPAGENT_OPENSSH103: their directories).
+std::vector<OpensshClient> openssh_clients();
+// One of them; without a name: it cannot be had.
+OpensshClient openssh_client(const std::string& name);
 
 class MuxLab {
  public:
   enum class Master { kSsh, kAgent };
 
-  explicit MuxLab(LabOptions options = {}, std::string client = {});
+  explicit MuxLab(LabOptions options = {}, const OpensshClient& client = {});
   ~MuxLab();
 
   Lab& lab() { return *lab_; }

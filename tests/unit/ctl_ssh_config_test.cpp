@@ -62,6 +62,19 @@ TEST(SshConfigBlock, HasItsSectionsBetweenMarksAndEndsForAll) {
   EXPECT_NE(proxy_options("jumpctl", "[::1]:22")[0].find("--via '[::1]:22'"), std::string::npos);
 }
 
+TEST(MuxOptions, FitASocketAndAreQuoted) {
+  const std::string begin = "ControlPath ";
+  EXPECT_EQ(*mux_options("/run/user/1000/jumpagent/mux"),
+            (Words{begin + "/run/user/1000/jumpagent/mux/%C", "ControlMaster no"}));
+  EXPECT_EQ(mux_options("/a b/100%")->front(), begin + "\"/a b/100%%/%C\"");
+  EXPECT_EQ(mux_options("/a\"b\\c")->front(), begin + "\"/a\\\"b\\\\c/%C\"");
+  EXPECT_EQ(mux_options("/a#'b$c")->front(), begin + "\"/a#'b$c/%C\"");
+  EXPECT_FALSE(mux_options("/${HOME}").ok()) << "it would be another place";
+  EXPECT_FALSE(mux_options("/a\nHost *").ok());
+  EXPECT_TRUE(mux_options("/" + std::string(65, 'x')).ok());
+  EXPECT_FALSE(mux_options("/" + std::string(66, 'x')).ok());
+}
+
 TEST(SshConfigBlock, GoesToTheTopAndThenStaysWhereItIs) {
   const std::string block = ssh_config_block({{{"a"}, {"X y"}}}, {}),
                     other = ssh_config_block({{{"b"}, {}}}, {});
