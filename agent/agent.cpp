@@ -88,7 +88,8 @@ Agent::Agent(AgentOptions options, const ServiceManager& service)
       config_(io_, hosts_, forwards_, options_.config_file, options_.config),
       doctor_(io_, options_.ssh_config_file, &interactions_),
       server_(io_, dispatcher_),
-      handover_(io_, forwards_, server_, mux_, [this] { return retire(); }) {
+      handover_(
+          io_, forwards_, server_, mux_, [this] { return may_begin(); }, [this] { return retire(); }) {
   proto::HelloResult identity{
       proto::kProtocolMax,
       JUMPAGENT_VERSION,
@@ -279,9 +280,13 @@ void Agent::run(std::function<void()> ready) {
   log::info("agent {} has ended", getpid());
 }
 
+Status Agent::may_begin() const {
+  if (state_ == State::kRunning) return {};
+  return Error{Errc::kClosed, "the agent is ending", "when it has ended: jumpagent up"};
+}
+
 Status Agent::may_change() const {
-  if (state_ != State::kRunning)
-    return Error{Errc::kClosed, "the agent is ending", "when it has ended: jumpagent up"};
+  if (Status may = may_begin(); !may) return may;
   if (handover_.under_way())
     return Error{Errc::kClosed, "a new agent is taking over from this one", "try again in a moment"};
   return {};

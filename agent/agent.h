@@ -92,6 +92,7 @@ class Agent {
   Duration usual_drain() const { return config_.current().drain; }
   void close();
   Drain::Load load() const;
+  Status may_begin() const;
   Status may_change() const;
   void be_ready();
   void sign_of_life();

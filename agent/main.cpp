@@ -255,13 +255,18 @@ Result<Launched> start_agent(Agent& agent, const std::string& socket, bool take_
     agent.leave_names();  // the old one serves on
     return started.error();
   }
-  launched.left_connections = takeover->finish().connections;
+  Result<proto::AgentRetireResult> retired = takeover->finish();
+  if (!retired) {
+    agent.leave_names();
+    return retired.error();
+  }
+  launched.left_connections = retired->connections;
   launched.left_forwards = takeover->held();
   return launched;
 }
 
-// Sessions read the terminals that clients pass. If one were our own as well, a background agent would be stopped
-// for reading it, and everything that it carries with it. Ctrl-C reaches us all the same.
+// Sessions read the terminals that clients pass. If one were our own as well, a background agent would be
+// stopped for reading it, and everything that it carries with it. Ctrl-C reaches us all the same.
 void leave_terminal() {
   if (getsid(0) == getpid()) return;  // it would hang up everybody else on it
   const int terminal = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);

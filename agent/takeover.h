@@ -36,8 +36,9 @@ class Takeover {
 
   // Once.
   Inheritance take() { return std::move(inheritance_); }
-  // We serve: the old agent stops. Its last words are of no importance, as it may have died meanwhile.
-  proto::AgentRetireResult finish();
+  // We serve: the old agent stops. Errors: kRefused, it serves on, and this one must not. Where it gives no
+  // answer it has gone, or its last words are of no importance.
+  Result<proto::AgentRetireResult> finish();
   int old_pid() const { return client_.agent().pid; }
   std::uint64_t held() const { return held_; }
 
