@@ -35,6 +35,19 @@ proto::HandedForward describe(const WantedForward& wanted) {
 
 }  // namespace
 
+Result<ForwardRequest> request_of(const proto::HandedForward& wish) {
+  const auto kind = proto::forward_kind_of(wish.kind);
+  if (!kind) return Error{Errc::kInvalid, "there is no kind of forward '" + wish.kind + "'", {}};
+  Result<ForwardRequest> request = ForwardRequest::parse(*kind, wish.spec);
+  if (!request) return request;
+  request->via = wish.via;
+  request->via_rule = wish.via_rule;
+  request->name = wish.name;
+  request->prewarm = wish.prewarm;
+  if (wish.port) request->listen = Endpoint{wish.host, static_cast<std::uint16_t>(*wish.port), {}};
+  return request;
+}
+
 // As long as the new agent's connection lasts, or until it has taken too long.
 class Handover::Claim final : public Operation {
  public:

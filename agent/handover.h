@@ -22,6 +22,9 @@
 
 namespace jump {
 
+// The other way round: what was handed over, as it was asked for.
+Result<ForwardRequest> request_of(const proto::HandedForward& wish);
+
 class Handover {
  public:
   // From agent.handover to agent.retire. More than a start takes on a slow disk, and than `up` waits for it
@@ -36,13 +39,14 @@ class Handover {
 
   // A new agent is about to take over: forwards cannot be opened or closed meanwhile.
   bool under_way() const { return heir_ != 0; }
+  // What this agent listens on, and for whom; the sockets stay theirs.
+  proto::AgentHandoverResult list(std::vector<int>* sockets) const;
 
  private:
   class Claim;
 
   void offer(const proto::AgentHandoverParams& params, const Reply<proto::AgentHandoverResult>& reply);
   Status may_retire(const Peer* heir) const;
-  proto::AgentHandoverResult list(std::vector<int>* sockets) const;
 
   Io& io_;
   const Forwards& forwards_;
