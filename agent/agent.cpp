@@ -1,6 +1,7 @@
 #include "agent.h"
 
 #include <fnmatch.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -29,6 +30,11 @@ std::string random_name() {
   return name;
 }
 
+bool is_socket(const std::string& path) {
+  struct stat info {};
+  return lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode);
+}
+
 bool is_pattern(const std::string& name) { return name.find_first_of("*?") != std::string::npos; }
 
 // Names as they are, and the aliases of ssh_config that patterns among them fit. Reads files: for the pool.
@@ -50,19 +56,6 @@ std::vector<std::string> fitting_aliases(const std::vector<std::string>& names,
     }
   }
   return all;
-}
-
-Result<ForwardRequest> request_of(const proto::HandedForward& wish) {
-  const auto kind = proto::forward_kind_of(wish.kind);
-  if (!kind) return Error{Errc::kInvalid, "there is no kind of forward '" + wish.kind + "'", {}};
-  Result<ForwardRequest> request = ForwardRequest::parse(*kind, wish.spec);
-  if (!request) return request;
-  request->via = wish.via;
-  request->via_rule = wish.via_rule;
-  request->name = wish.name;
-  request->prewarm = wish.prewarm;
-  if (wish.port) request->listen = Endpoint{wish.host, static_cast<std::uint16_t>(*wish.port), {}};
-  return request;
 }
 
 }  // namespace
@@ -88,7 +81,11 @@ Agent::Agent(AgentOptions options, const ServiceManager& service)
       config_(io_, hosts_, forwards_, options_.config_file, options_.config),
       doctor_(io_, options_.ssh_config_file, &interactions_),
       server_(io_, dispatcher_),
-      handover_(io_, forwards_, server_, mux_, [this] { return retire(); }) {
+      handover_(
+          io_, forwards_, server_, mux_, [this] { return may_begin(); }, [this] { return retire(); }),
+      safekeeping_(
+          io_, service_, [this](std::vector<int>* sockets) { return handover_.list(sockets); },
+          options_.socket_path) {
   proto::HelloResult identity{
       proto::kProtocolMax,
       JUMPAGENT_VERSION,
@@ -136,18 +133,22 @@ Status Agent::start(Inheritance inheritance) {
       Signals::watch(loop_, {SIGTERM, SIGINT, SIGHUP, SIGWINCH}, [this](int number) { on_signal(number); });
   if (!signals) return signals.error();
   signals_ = *std::move(signals);
+  const bool control_elsewhere = !inheritance.from_agent && !inheritance.control.empty();
   inherit(inheritance);
   if (Status listening = server_.listen(options_.socket_path); !listening) return listening;
   socket_watch_ = std::make_unique<SocketWatch>(io_, server_, options_.socket_path);
   log::info("agent {} listens on {}", getpid(), options_.socket_path);
   forwards_.on_changed([this] {
     persistence_.on_changed();
+    safekeeping_.on_changed();
     events_.hint();
   });
   adopt(inheritance);
+  kept_before_ = std::move(inheritance.kept_names);
+  kept_wishes_ = inheritance.wishes;
+  control_elsewhere_ = control_elsewhere;
   if (!inheritance.from_agent) persistence_.start();  // else the file is the old agent's until it retires
   config_.start([this](const AgentConfig& config) { on_config(config); });
-  if (const std::size_t left = io_.drop_inherited()) log::info("{} forwards were not taken over", left);
 
   auto build = std::make_shared<std::string>();
   hashing_ = io_.in_pool([build] { *build = program_build(); }, [this, build] { build_ = *build; });
@@ -173,6 +174,10 @@ void Agent::inherit(Inheritance& inheritance) {
   for (Inheritance::Mux& each : inheritance.mux) {
     if (!each.sockets.empty()) io_.inherit(Endpoint{{}, 0, each.path}, std::move(each.sockets), true);
   }
+  for (Inheritance::Kept& each : inheritance.kept) {
+    // Nobody finds a Unix socket whose name has gone meanwhile.
+    if (!each.at.is_unix() || is_socket(each.at.path)) io_.inherit(each.at, std::move(each.sockets), true);
+  }
 }
 
 void Agent::adopt(const Inheritance& inheritance) {
@@ -194,13 +199,20 @@ void Agent::adopt(const Inheritance& inheritance) {
 void Agent::leave_names() {
   server_.leave_name();
   mux_.leave_names();
-  for (const WantedForward& each : forwards_.all()) each.forward->leave_name();
+  for (const WantedForward& each : forwards_.all()) {
+    if (each.by_client || each.configured) each.forward->leave_name();  // the others were not handed over
+  }
 }
 
 void Agent::be_ready() {
   if (std::exchange(told_ready_, true)) return;
   ready_timer_->stop();
-  if (state_ == State::kRunning) service_.ready("listens on " + options_.socket_path);
+  // Whoever wanted one of them has said so by now.
+  if (const std::size_t left = io_.drop_inherited()) log::info("{} forwards were not taken over", left);
+  if (state_ == State::kRunning) {
+    service_.ready("listens on " + options_.socket_path);
+    safekeeping_.begin(kept_before_, kept_wishes_, control_elsewhere_);
+  }
   if (ready_) ready_();
 }
 
@@ -232,7 +244,8 @@ void Agent::on_signal(int number) {
       service_.ready("listens on " + options_.socket_path);
     });
   }
-  if (state_ >= State::kDraining) return close();  // whoever says it again is in a hurry
+  if (state_ >= State::kDraining) return close();                // whoever says it again is in a hurry
+  if (number == SIGTERM && safekeeping_.holds()) leave_names();  // the next agent may be on its way
   stop_taking(number == SIGTERM ? "SIGTERM" : "SIGINT");
   set_state(State::kDraining);
   drain(Drain::Idle::kMayEnd, usual_drain());
@@ -245,6 +258,7 @@ void Agent::on_config(const AgentConfig& config) {
   forwards_.set_limits(config.forward_limits, config.max_forwards);
   server_.set_max_clients(config.max_clients);
   serve_ssh(config.mux);
+  safekeeping_.on_changed();
 }
 
 // Patterns stand for the aliases of ssh_config that fit them.
@@ -254,7 +268,10 @@ void Agent::serve_ssh(const std::vector<std::string>& names) {
   auto served = std::make_shared<std::vector<std::string>>();
   reading_aliases_ = io_.in_pool(
       [served, names, file = options_.ssh_config_file] { *served = fitting_aliases(names, file); },
-      [this, served] { mux_.set_configured(*served); });
+      [this, served] {
+        mux_.set_configured(*served);
+        safekeeping_.on_changed();
+      });
 }
 
 void Agent::open_mux(const proto::MuxOpenParams& params, const Reply<proto::MuxOpenResult>& reply) {
@@ -270,6 +287,7 @@ void Agent::open_mux(const proto::MuxOpenParams& params, const Reply<proto::MuxO
     result.path = params.path;
   }
   result.paths = mux_.paths(params.host);
+  safekeeping_.on_changed();
   reply(std::move(result));
 }
 
@@ -283,9 +301,13 @@ void Agent::run(std::function<void()> ready) {
   log::info("agent {} has ended", getpid());
 }
 
+Status Agent::may_begin() const {
+  if (state_ == State::kRunning) return {};
+  return Error{Errc::kClosed, "the agent is ending", "when it has ended: jumpagent up"};
+}
+
 Status Agent::may_change() const {
-  if (state_ != State::kRunning)
-    return Error{Errc::kClosed, "the agent is ending", "when it has ended: jumpagent up"};
+  if (Status may = may_begin(); !may) return may;
   if (handover_.under_way())
     return Error{Errc::kClosed, "a new agent is taking over from this one", "try again in a moment"};
   return {};
@@ -299,6 +321,7 @@ proto::AgentShutdownResult Agent::shut_down(const proto::AgentShutdownParams& pa
   const proto::AgentShutdownResult result{params.now ? 0 : load().connections, to_seconds(limit)};
   if (state_ == State::kClosing) return result;
   if (state_ == State::kRunning) {
+    safekeeping_.end();
     stop_taking("asked to");
     set_state(State::kDraining);
   } else if (!params.now && !params.drain) {
@@ -323,6 +346,7 @@ void Agent::stop_taking(const char* why) {
   log::info("ending: {}; open connections: {}", why, connections);
   service_.stopping(connections == 0 ? "ending" : "ending: waits for connections");
   config_.stop();
+  safekeeping_.stop();
   persistence_.stop();  // what is persistent comes back
   socket_watch_.reset();
   forwards_.on_changed([this] { events_.hint(); });
@@ -332,6 +356,7 @@ void Agent::stop_taking(const char* why) {
 }
 
 void Agent::drain(Drain::Idle idle, Duration limit) {
+  service_.ends_within(limit + kEndMargin);
   drain_ = std::make_unique<Drain>(
       io_, [this] { return load(); }, idle, limit, [this] { close(); });
 }

@@ -34,6 +34,7 @@
 #include "openssh/mux_server.h"
 #include "proto/messages.h"
 #include "route/hosts.h"
+#include "safekeeping.h"
 #include "service_manager.h"
 #include "session/sessions.h"
 #include "socket_watch.h"
@@ -55,6 +56,9 @@ class Agent {
   // From the request to end until run() returns: the time that answers to clients and goodbyes to servers
   // have to get from our queues into the kernel's.
   static constexpr Duration kShutdownTime = milliseconds(50);
+
+  // What a service manager is to wait beyond a drain's limit, on a busy machine, before it kills.
+  static constexpr Duration kEndMargin = seconds(5);
 
   // After a handover: for the connections that are left, and that nobody waits for. Long, as they are
   // somebody's work; finite, as an old agent must not stay for ever.
@@ -92,6 +96,7 @@ class Agent {
   Duration usual_drain() const { return config_.current().drain; }
   void close();
   Drain::Load load() const;
+  Status may_begin() const;
   Status may_change() const;
   void be_ready();
   void sign_of_life();
@@ -124,6 +129,10 @@ class Agent {
   std::unique_ptr<NetworkWatch> network_watch_;
   std::unique_ptr<SleepWatch> sleep_watch_;
   Handover handover_;
+  Safekeeping safekeeping_;
+  Inheritance::KeptNames kept_before_;
+  std::uint64_t kept_wishes_ = 0;
+  bool control_elsewhere_ = false;
   std::unique_ptr<SocketWatch> socket_watch_;
   std::unique_ptr<Signals> signals_;
   std::unique_ptr<Operation> hashing_;

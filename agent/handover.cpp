@@ -1,6 +1,7 @@
 #include "handover.h"
 
 #include <fcntl.h>
+#include <fmt/core.h>
 
 #include <utility>
 
@@ -34,19 +35,65 @@ proto::HandedForward describe(const WantedForward& wanted) {
 
 }  // namespace
 
-// As long as the new agent's connection lasts.
+Result<ForwardRequest> request_of(const proto::HandedForward& wish) {
+  const auto kind = proto::forward_kind_of(wish.kind);
+  if (!kind) return Error{Errc::kInvalid, "there is no kind of forward '" + wish.kind + "'", {}};
+  Result<ForwardRequest> request = ForwardRequest::parse(*kind, wish.spec);
+  if (!request) return request;
+  request->via = wish.via;
+  request->via_rule = wish.via_rule;
+  request->name = wish.name;
+  request->prewarm = wish.prewarm;
+  if (wish.port) request->listen = Endpoint{wish.host, static_cast<std::uint16_t>(*wish.port), {}};
+  return request;
+}
+
+// As long as the new agent's connection lasts, or until it has taken too long.
 class Handover::Claim final : public Operation {
  public:
-  Claim(Handover& handover, std::uint64_t heir) : handover_(handover) { handover_.heir_ = heir; }
-  ~Claim() override { handover_.heir_ = 0; }
+  Claim(Handover& handover, std::uint64_t heir)
+      : handover_(handover),
+        heir_(heir),
+        due_(handover.io_.now() + kMost),
+        timer_(handover.io_.timer([this] { look(); })) {
+    handover_.heir_ = heir;
+    timer_->start(kMost);
+  }
+  ~Claim() override { end(); }
 
  private:
+  // A timer that comes later than this was held up with the whole process: agent.retire may lie unread then,
+  // and whoever sent it serves.
+  static constexpr Duration kHeldUp = seconds(1);
+
+  void look() {
+    if (handover_.io_.now() - due_ >= kHeldUp && !std::exchange(asked_again_, true))
+      return timer_->start(kHeldUp);
+    if (handover_.heir_ != heir_) return;
+    handover_.late_ = heir_;
+    end();
+    log::warn("the agent that was to take over has not done so for {:g} s; this one serves on",
+              to_seconds(kMost));
+  }
+  void end() {
+    if (handover_.heir_ == heir_) handover_.heir_ = 0;
+  }
+
   Handover& handover_;
+  const std::uint64_t heir_;
+  const TimePoint due_;
+  bool asked_again_ = false;
+  std::unique_ptr<Timer> timer_;
 };
 
 Handover::Handover(Io& io, const Forwards& forwards, const ControlServer& server, const MuxServer& mux,
-                   std::function<std::uint64_t()> retire)
-    : io_(io), forwards_(forwards), server_(server), mux_(mux), retire_(std::move(retire)) {}
+                   std::function<Status()> may, std::function<std::uint64_t()> retire)
+    : io_(io),
+      forwards_(forwards),
+      server_(server),
+      mux_(mux),
+      may_(std::move(may)),
+      retire_(std::move(retire)) {}
 
 void Handover::bind(Dispatcher& dispatcher) {
   using namespace proto;  // NOLINT: messages
@@ -55,13 +102,25 @@ void Handover::bind(Dispatcher& dispatcher) {
                     offer(params, reply);
                   });
   dispatcher.bind(method::kAgentRetire, [this](const Empty&, const Reply<AgentRetireResult>& reply) {
-    const Peer* peer = reply.peer();
-    if (!peer || !under_way() || peer->id() != heir_) {
-      return reply(Error{Errc::kInvalid, "only the agent that has taken over can say so", "jumpagent up"});
-    }
+    if (Status may = may_retire(reply.peer()); !may) return reply(may.error());
     const std::uint64_t connections = retire_();
     reply(AgentRetireResult{connections});
   });
+}
+
+// kRefused is what tells the new agent that it has to go: see Takeover::finish().
+Status Handover::may_retire(const Peer* heir) const {
+  if (heir && under_way() && heir->id() == heir_) {
+    Status may = may_();
+    if (may) return may;
+    return Error{Errc::kRefused, may.error().message, may.error().hint};
+  }
+  if (heir && heir->id() == late_) {
+    return Error{Errc::kRefused,
+                 fmt::format("the handover has taken longer than {:g} s and was given up", to_seconds(kMost)),
+                 "jumpagent up"};
+  }
+  return Error{Errc::kRefused, "only the agent that has taken over can say so", "jumpagent up"};
 }
 
 proto::AgentHandoverResult Handover::list(std::vector<int>* sockets) const {
@@ -91,6 +150,7 @@ void Handover::offer(const proto::AgentHandoverParams& params,
                      const Reply<proto::AgentHandoverResult>& reply) {
   Peer* peer = reply.peer();
   if (!peer) return;
+  if (Status may = may_(); !may) return reply(may.error());
   if (under_way()) return reply(Error{Errc::kInUse, "another agent is taking over already", "try again"});
   peer->keep(std::make_unique<Claim>(*this, peer->id()));
   std::vector<int> sockets;

@@ -27,6 +27,7 @@
 #include "process_facts.h"
 #include "proto/codec.h"
 #include "proto/socket_path.h"
+#include "safekeeping.h"
 #include "service_manager.h"
 #include "takeover.h"
 
@@ -242,10 +243,8 @@ Status start_log(const CommandLine& line) {
 Result<Launched> start_agent(Agent& agent, const std::string& socket, bool take_over,
                              ServiceManager& service) {
   Launched launched{getpid()};
-  Inheritance inheritance;
-  std::vector<Fd> passed = service.take_sockets();
+  Inheritance inheritance = Safekeeping::sort(service.take_passed());
   if (!take_over) {
-    inheritance.control = std::move(passed);
     if (Status started = agent.start(std::move(inheritance)); !started) return started.error();
     return launched;
   }
@@ -255,13 +254,18 @@ Result<Launched> start_agent(Agent& agent, const std::string& socket, bool take_
     agent.leave_names();  // the old one serves on
     return started.error();
   }
-  launched.left_connections = takeover->finish().connections;
+  Result<proto::AgentRetireResult> retired = takeover->finish();
+  if (!retired) {
+    agent.leave_names();
+    return retired.error();
+  }
+  launched.left_connections = retired->connections;
   launched.left_forwards = takeover->held();
   return launched;
 }
 
-// Sessions read the terminals that clients pass. If one were our own as well, a background agent would be stopped
-// for reading it, and everything that it carries with it. Ctrl-C reaches us all the same.
+// Sessions read the terminals that clients pass. If one were our own as well, a background agent would be
+// stopped for reading it, and everything that it carries with it. Ctrl-C reaches us all the same.
 void leave_terminal() {
   if (getsid(0) == getpid()) return;  // it would hang up everybody else on it
   const int terminal = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -377,10 +381,10 @@ void say_differences(const CommandLine& line, const proto::AgentStatus& running,
   }
 }
 
-enum class Choice { kStays, kIsReplaced };
+enum class Choice { kStays, kIsReplaced, kIsAnothers };
 
 Choice choose(const CommandLine& line, const proto::AgentStatus& running) {
-  if (line.replace) return Choice::kIsReplaced;
+  if (line.replace) return running.supervised ? Choice::kIsAnothers : Choice::kIsReplaced;
   if (running.build.empty() || running.build == program_build()) return Choice::kStays;
   if (!running.supervised) return Choice::kIsReplaced;
   ctl::write_err(
@@ -455,8 +459,20 @@ int up(const CommandLine& line) {
   const std::string path = absolute_path(*socket);
   const std::optional<proto::AgentStatus> running = running_agent(path);
   if (!running) return start_detached(line, path, std::nullopt);
-  if (choose(line, *running) == Choice::kIsReplaced)
+  const Choice choice = choose(line, *running);
+  if (choice == Choice::kIsReplaced)
     return start_detached(with_options_of(line, running->options), path, running->pid);
+  if (choice == Choice::kIsAnothers) {
+    // It would start another one again, and that would find its place taken.
+    return ctl::fail(
+        line.client,
+        Error{Errc::kRefused,
+              fmt::format("the agent that runs (pid {}) belongs to a service manager, which alone "
+                          "can replace it",
+                          running->pid),
+              "systemctl --user restart jumpagent"},
+        ctl::kExitFailed);
+  }
   say_differences(line, *running, *config);
   return say_up(line, {running->pid, path, true, std::nullopt, 0});
 }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,8 +17,9 @@
 namespace jump {
 namespace {
 
-constexpr int kFirstPassed = 3;  // SD_LISTEN_FDS_START
-constexpr unsigned long long kMostPassed = 64;
+constexpr int kFirstPassed = 3;                   // SD_LISTEN_FDS_START
+constexpr unsigned long long kMostPassed = 4096;  // FileDescriptorStoreMax of the unit, with room to spare
+constexpr std::size_t kMostInMessage = 64;        // the kernel takes 253
 
 // And out of the environment.
 std::string take_variable(const char* name) {
@@ -61,10 +63,12 @@ ServiceManager ServiceManager::from_environment() {
     manager.watchdog_ = std::chrono::microseconds(*interval / 3);
   const auto passed = number(take_variable("LISTEN_FDS"));
   const bool for_us = is_us(take_variable("LISTEN_PID"));
-  take_variable("LISTEN_FDNAMES");
+  std::string names = take_variable("LISTEN_FDNAMES");
   for (int i = 0; for_us && passed && i < static_cast<int>(std::min(*passed, kMostPassed)); ++i) {
     const int fd = kFirstPassed + i;
-    if (fcntl(fd, F_SETFD, FD_CLOEXEC) == 0) manager.sockets_.emplace_back(fd);
+    const std::size_t colon = names.find(':');
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) == 0) manager.passed_.push_back({names.substr(0, colon), Fd(fd)});
+    names.erase(0, colon == std::string::npos ? colon : colon + 1);
   }
   return manager;
 }
@@ -81,11 +85,39 @@ void ServiceManager::stopping(std::string_view status) const {
   tell(fmt::format("STOPPING=1\nSTATUS={}", status));
 }
 
+void ServiceManager::ends_within(Duration limit) const {
+  tell(fmt::format("EXTEND_TIMEOUT_USEC={}",
+                   std::chrono::duration_cast<std::chrono::microseconds>(limit).count()));
+}
+
 void ServiceManager::alive() const { tell("WATCHDOG=1"); }
 
+bool ServiceManager::keep(std::string_view name, const std::vector<int>& descriptors) const {
+  return tell(fmt::format("FDSTORE=1\nFDNAME={}\nFDPOLL=0", name), descriptors);
+}
+
+bool ServiceManager::give_up(std::string_view name) const {
+  return tell(fmt::format("FDSTOREREMOVE=1\nFDNAME={}", name));
+}
+
 // One that does not listen must not hold us up.
-void ServiceManager::tell(std::string_view message) const {
-  if (notify_) send(notify_.get(), message.data(), message.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+bool ServiceManager::tell(std::string_view message, const std::vector<int>& descriptors) const {
+  if (!notify_ || descriptors.size() > kMostInMessage) return false;
+  iovec part{const_cast<char*>(message.data()), message.size()};
+  msghdr whole{};
+  whole.msg_iov = &part;
+  whole.msg_iovlen = 1;
+  alignas(cmsghdr) char control[CMSG_SPACE(kMostInMessage * sizeof(int))] = {};
+  if (const std::size_t size = descriptors.size() * sizeof(int); size > 0) {
+    whole.msg_control = control;
+    whole.msg_controllen = CMSG_SPACE(size);
+    cmsghdr* head = CMSG_FIRSTHDR(&whole);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(size);
+    std::memcpy(CMSG_DATA(head), descriptors.data(), size);
+  }
+  return sendmsg(notify_.get(), &whole, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
 
 }  // namespace jump

@@ -1,5 +1,6 @@
 #include "takeover.h"
 
+#include <fmt/core.h>
 #include <unistd.h>
 
 #include <cstddef>
@@ -51,11 +52,20 @@ Result<Takeover> Takeover::begin(const std::string& socket_path) {
   return self;
 }
 
-proto::AgentRetireResult Takeover::finish() {
+Result<proto::AgentRetireResult> Takeover::finish() {
   auto retired = client_.call(proto::method::kAgentRetire, {}, kMost);
-  if (retired) return *retired;
-  log::warn("the old agent (pid {}) did not say that it retires: {}", old_pid(), retired.error().message);
-  return {};
+  if (retired) return retired;
+  switch (retired.error().code) {
+    case Errc::kRefused:
+    case Errc::kInvalid:  // the same of versions before
+      return Error{
+          Errc::kRefused,
+          fmt::format("the agent that runs (pid {}) does not retire: {}", old_pid(), retired.error().message),
+          retired.error().hint};
+    default:
+      log::warn("the old agent (pid {}) did not say that it retires: {}", old_pid(), retired.error().message);
+      return proto::AgentRetireResult{};
+  }
 }
 
 }  // namespace jump

@@ -2,6 +2,10 @@
 // agent's loop does.
 #pragma once
 
+#include <sys/types.h>
+
+#include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -9,6 +13,7 @@
 #include "base/result.h"
 #include "ctl/client.h"
 #include "proto/messages.h"
+#include "stream/io.h"
 
 namespace jump {
 
@@ -17,7 +22,7 @@ struct Inheritance {
     proto::HandedForward wish;
     std::vector<Fd> sockets;  // that listen already
   };
-  // From an agent, whose place we take; else from a service manager, which keeps the socket's name.
+  // From an agent, whose place we take; else from a service manager, which keeps the name of its socket.
   bool from_agent = false;
   std::vector<Fd> control;
   std::vector<Forward> forwards;
@@ -26,6 +31,17 @@ struct Inheritance {
     std::vector<Fd> sockets;
   };
   std::vector<Mux> mux;
+  // What an agent before gave a service manager to keep: see Safekeeping. Where a wish from above, the config
+  // file or the state file asks for that place, it is there.
+  struct Kept {
+    std::string name;
+    Endpoint at;
+    std::vector<Fd> sockets;
+  };
+  std::vector<Kept> kept;
+  using KeptNames = std::map<std::string, std::vector<ino_t>>;  // and the files behind them
+  KeptNames kept_names;
+  std::uint64_t wishes = 0;  // the generation of them
 };
 
 class Takeover {
@@ -36,8 +52,9 @@ class Takeover {
 
   // Once.
   Inheritance take() { return std::move(inheritance_); }
-  // We serve: the old agent stops. Its last words are of no importance, as it may have died meanwhile.
-  proto::AgentRetireResult finish();
+  // We serve: the old agent stops. Errors: kRefused, it serves on, and this one must not. Where it gives no
+  // answer it has gone, or its last words are of no importance.
+  Result<proto::AgentRetireResult> finish();
   int old_pid() const { return client_.agent().pid; }
   std::uint64_t held() const { return held_; }
 

@@ -29,7 +29,8 @@ newer_clients=(
 build_packages=(g++ cmake ninja-build pkg-config dpkg-dev libuv1-dev libssl-dev zlib1g-dev libspdlog-dev libfmt-dev
   libtomlplusplus-dev nlohmann-json3-dev libcxxopts-dev openssh-client)
 demo_packages=(openssh-server curl libnss-wrapper)
-test_packages=("${demo_packages[@]}" libgtest-dev clang libpam0g-dev dropbear-bin zsh fish tmux vim less rsync git)
+test_packages=("${demo_packages[@]}" libgtest-dev clang libpam0g-dev dropbear-bin zsh fish tmux vim less rsync git
+  desktop-file-utils libxml2-utils)
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 for_demo=0 for_tests=0 deps_only=0 build_dir=

@@ -43,8 +43,16 @@ class Manager {
  public:
   explicit Manager(const std::string& path) : fd_(bound_socket(SOCK_DGRAM, path)) {}
 
-  // The next message; empty at the deadline.
+  // The next message about the agent's state; empty at the deadline. What it keeps for the next agent is the
+  // matter of service_restart_test.cpp.
   std::string next(Duration deadline) {
+    const TimePoint end = Clock::now() + deadline;
+    while (true) {
+      const std::string said = next_of_any(std::max(Duration::zero(), end - Clock::now()));
+      if (!said.starts_with("FDSTORE")) return said;
+    }
+  }
+  std::string next_of_any(Duration deadline) {
     pollfd ready{fd_.get(), POLLIN, 0};
     const auto wait = std::chrono::duration_cast<milliseconds>(deadline).count();
     if (::poll(&ready, 1, static_cast<int>(wait)) <= 0) return {};
@@ -164,6 +172,32 @@ TEST(Service, WhatIsPassedAndIsNoSocketIsRefused) {
       seconds(20), agent.environment());
   EXPECT_EQ(result.exit_status, 1);
   EXPECT_TRUE(contains(result.err, "not a listening Unix socket")) << result.err;
+}
+
+TEST(Service, HowLongTheEndMayTakeIsTold) {
+  Scene scene;
+  Manager manager(scene.directory.file("notify"));
+  AgentProcess agent(scene.directory.write("ssh_config", ssh_config_text({})),
+                     {{"NOTIFY_SOCKET", scene.directory.file("notify")}});
+  agent.run({"--drain", "300"});
+  const pid_t pid = agent.pid();
+  ASSERT_EQ(::kill(pid, SIGTERM), 0);
+  EXPECT_TRUE(manager.hears("EXTEND_TIMEOUT_USEC=305000000"));
+  EXPECT_TRUE(eventually([&] { return !process_alive(pid); }));
+}
+
+TEST(Service, AnAgentOfAServiceManagerIsNotReplacedBesideIt) {
+  Scene scene;
+  Manager manager(scene.directory.file("notify"));
+  AgentProcess agent(scene.directory.write("ssh_config", ssh_config_text({})),
+                     {{"NOTIFY_SOCKET", scene.directory.file("notify")}});
+  agent.run();
+  const pid_t pid = agent.pid();
+  const ProcessResult result = agent.jumpagent({"up", "--replace"});
+  EXPECT_EQ(result.exit_status, 1) << result.describe();
+  EXPECT_TRUE(contains(result.err, "belongs to a service manager")) << result.describe();
+  EXPECT_TRUE(contains(result.err, "systemctl --user restart jumpagent")) << result.describe();
+  EXPECT_EQ(agent.pid(), pid);
 }
 
 TEST(Service, TheJournalGetsPrioritiesAndNoTimes) {

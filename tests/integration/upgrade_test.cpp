@@ -2,15 +2,20 @@
 // connects is refused meanwhile, and what the old agent carries comes to its end.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <thread>
 
+#include "descriptor_passing.h"
 #include "support/build_kind.h"
 #include "support/eventually.h"
 #include "support/lab.h"
@@ -51,8 +56,8 @@ bool echoes(std::uint16_t port) {
          socket->receive_exactly(5).text() == "hello";
 }
 
-// Connects a thousand times a second, until it is told to stop. What it is late with it makes up for, so that the
-// number of attempts is what the time asks for, unless the machine cannot do it.
+// Connects a thousand times a second, until it is told to stop. What it is late with it makes up for, so that
+// the number of attempts is what the time asks for, unless the machine cannot do it.
 class Knocking {
  public:
   static constexpr int kRate = 1000;  // a second
@@ -353,13 +358,98 @@ TEST(Upgrade, AnHeirThatVanishesChangesNothing) {
   EXPECT_EQ(agent.status().at("agent").at("state"), "running");
 }
 
+// The old agent as a script: it hands its control socket over, and answers agent.retire as the test says.
+class OldAgent {
+ public:
+  OldAgent(const std::string& path, std::string answer)
+      : listener_(listen_unix(path)), thread_([this, answer = std::move(answer)] { serve(answer); }) {}
+  ~OldAgent() { thread_.join(); }
+
+ private:
+  static UniqueFd listen_unix(const std::string& path) {
+    UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, path.data(), path.size());
+    EXPECT_EQ(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+    EXPECT_EQ(::listen(fd.get(), 4), 0);
+    return fd;
+  }
+  void serve(const std::string& answer) {
+    Socket heir(UniqueFd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)));
+    while (const std::optional<std::string> line = heir.receive_line(seconds(20))) {
+      const json request = json::parse(*line);
+      json reply = {{"jsonrpc", "2.0"}, {"id", request.at("id")}};
+      if (request.at("method") == "hello") {
+        reply["result"] = {{"protocol", 1},
+                           {"version", "0"},
+                           {"capabilities", json::array()},
+                           {"instance", "x"},
+                           {"pid", ::getpid()}};
+      } else if (request.at("method") == "agent.handover") {
+        EXPECT_TRUE(send_descriptors(request.at("params").at("socket"), {listener_.get()}));
+        reply["result"] = {
+            {"control_sockets", 1}, {"forwards", json::array()}, {"mux", json::array()}, {"held", 0}};
+      } else {
+        reply["error"] = json::parse(answer);
+      }
+      if (!heir.send_all(std::string_view(reply.dump() + "\n"))) return;
+    }
+  }
+
+  UniqueFd listener_;
+  std::thread thread_;
+};
+
+TEST(Upgrade, AnHeirThatIsRefusedAtTheEndGoesAndTouchesNothing) {
+  TempDir directory;
+  AgentProcess agent(directory.write("ssh_config", ssh_config_text({})));
+  std::filesystem::create_directory(agent.socket_dir());
+  std::filesystem::permissions(agent.socket_dir(), std::filesystem::perms::owner_all);
+  OldAgent old(agent.socket_path(),
+               R"({"code": -32000, "message": "the handover has taken longer than 20 s and was given up",
+                   "data": {"kind": "refused"}})");
+  const ProcessResult heir =
+      run_process({agent_program(), "run", "--take-over"}, seconds(30), agent.environment());
+  EXPECT_EQ(heir.exit_status, 1) << heir.describe();
+  EXPECT_TRUE(contains(heir.err, "does not retire: the handover has taken longer than 20 s"))
+      << heir.describe();
+  EXPECT_TRUE(Socket::connect_unix(agent.socket_path()).has_value());  // the old one's
+}
+
+TEST(Upgrade, AnAgentThatEndsIsNotReplaced) {
+  Lab lab;
+  TcpService source(TcpService::source(3, std::size_t{1} << 40));
+  AgentProcess& agent = lab.agent();
+  std::optional<Socket> download = Socket::connect_tcp(agent.forward_port(Lab::kBastion, source.port()));
+  std::optional<Socket> heir = Socket::connect_unix(agent.socket_path());
+  ASSERT_TRUE(download && heir && download->receive_exactly(1000).bytes.size() == 1000);
+  ASSERT_TRUE(heir->send_all(std::string_view(
+      "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"agent.shutdown\",\"params\":{\"drain\":60}}\n"
+      "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"agent.handover\",\"params\":{\"socket\":\"/nowhere\"}}\n"
+      "{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"agent.retire\"}\n"
+      "{\"jsonrpc\":\"2.0\",\"id\":4,\"method\":\"status\"}\n")));
+  std::map<int, json> answers;
+  for (int i = 0; i < 4; ++i) {
+    const std::optional<std::string> line = heir->receive_line(seconds(10));
+    ASSERT_TRUE(line.has_value());
+    const json answer = json::parse(*line);
+    answers[answer.at("id")] = answer;
+  }
+  EXPECT_EQ(answers[2].at("error").at("message"), "the agent is ending");
+  EXPECT_TRUE(answers[3].contains("error"));
+  EXPECT_EQ(answers[4].at("result").at("agent").at("state"), "ending");
+  EXPECT_TRUE(agent.jumpagent({"down", "--now"}).ok());
+}
+
 TEST(Upgrade, SessionsGoOnAndAreStillResized) {
   Lab lab;
   AgentProcess& agent = lab.agent();
   const std::string over = lab.directory().file("over");
-  OnTerminal session({ctl_program(), "exec", "-t", Lab::kBastion,
-                      "trap 'stty size' WINCH; echo ready; until [ -e " + over + " ]; do sleep 0.05; done; exit 5"},
-                     agent.environment());
+  OnTerminal session(
+      {ctl_program(), "exec", "-t", Lab::kBastion,
+       "trap 'stty size' WINCH; echo ready; until [ -e " + over + " ]; do sleep 0.05; done; exit 5"},
+      agent.environment());
   ASSERT_TRUE(session.shows("ready")) << session.shown();
   const ProcessResult result = up(agent, another_build(lab.directory()));
   ASSERT_TRUE(result.ok()) << result.describe();
