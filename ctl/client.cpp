@@ -159,7 +159,7 @@ Error Client::explain(const Error& error, std::string_view method, Duration time
                    "give it longer with --timeout SECONDS, or see its log"};
     case Errc::kClosed:
       return Error{
-          Errc::kClosed, fmt::format("{} ended the connection without an answer to '{}'", who, method), {}};
+          Errc::kClosed, fmt::format("{} ended the connection without an answer to '{}'", who, method), error.hint};
     default:
       return error.context(who);
   }

@@ -76,6 +76,27 @@ Status check_peer(const std::string& path, const Peer& peer) {
       Errc::kRefused, fmt::format("socket {}: it belongs to another user (uid {})", path, peer.uid), {}};
 }
 
+Error send_failure(int error) {
+  const std::string why = std::strerror(error);
+  switch (error) {
+    case EPIPE:
+    case ECONNRESET:
+    case ENOTCONN:
+      return Error{Errc::kClosed, fmt::format("the agent ended the connection before the request was sent ({})", why),
+                   "see its log, and whether it runs: jumpctl status"};
+    case ETOOMANYREFS:
+      return Error{Errc::kLimit, fmt::format("descriptors cannot be passed to the agent: {}", why),
+                   "too many that were passed wait to be received, of all programs of this user; try again, or raise "
+                   "the limit of open files (ulimit -n)"};
+    case EBADF:
+      return Error{Errc::kInvalid, fmt::format("descriptors cannot be passed to the agent: {}", why),
+                   "one of stdin, stdout and stderr was closed; redirect it, as from /dev/null"};
+    default:
+      return Error{Errc::kInternal, fmt::format("the request cannot be sent to the agent: {}", why),
+                   "try again; if it stays so, restart the agent"};
+  }
+}
+
 int connect_to(int descriptor, const std::string& path) {
   sockaddr_un address = {};
   if (path.size() >= sizeof(address.sun_path)) return ENAMETOOLONG;
@@ -114,7 +135,8 @@ Connection::Connection(Connection&& other) noexcept
       out_(std::move(other.out_)),
       passed_(std::move(other.passed_)),
       framer_(std::move(other.framer_)),
-      eof_(other.eof_) {}
+      eof_(other.eof_),
+      send_error_(other.send_error_) {}
 
 Connection::~Connection() {
   if (descriptor_ >= 0) ::close(descriptor_);
@@ -138,6 +160,9 @@ Status Connection::next_line_or(TimePoint deadline, std::string_view* line, std:
         return Error{
             Errc::kProtocol, fmt::format("the agent's answer is longer than {} bytes", kMaxAnswer), {}};
     }
+    // What the agent said before it went may still lie there.
+    if (send_error_ != 0 && (eof_ || !receive())) return send_failure(send_error_);
+    if (send_error_ != 0) continue;
     if (eof_) return Error{Errc::kClosed, "the agent ended the connection", {}};
     Result<Ready> ready = wait(deadline, others);
     if (!ready.ok()) return ready.error();
@@ -146,7 +171,7 @@ Status Connection::next_line_or(TimePoint deadline, std::string_view* line, std:
       return {};
     }
     flush();
-    receive();
+    (void)receive();
   }
 }
 
@@ -197,11 +222,14 @@ void Connection::flush() {
     out_.consume(static_cast<std::size_t>(sent));
     passed_.clear();
   } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
-    out_.clear();  // the other side is gone; what it said before can still be read
+    send_error_ = errno;
+    out_.clear();
+    passed_.clear();
   }
 }
 
-void Connection::receive() {
+// False: nothing lies there.
+bool Connection::receive() {
   std::array<std::uint8_t, kReadSize> buffer;
   const ssize_t count = ::recv(descriptor_, buffer.data(), buffer.size(), MSG_DONTWAIT);
   if (count > 0) {
@@ -209,6 +237,7 @@ void Connection::receive() {
   } else if (count == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
     eof_ = true;
   }
+  return count > 0;
 }
 
 }  // namespace jump::ctl

@@ -35,7 +35,8 @@ class Connection {
   // They go with the next bytes that are sent: call it when all before them has been sent, as after an answer.
   // They stay the caller's.
   void pass(std::vector<int> descriptors) { passed_ = std::move(descriptors); }
-  // *line is good until the next call. Errors: kTimeout, kClosed, kProtocol (longer than kMaxAnswer).
+  // *line is good until the next call. Errors: kTimeout, kClosed, kProtocol (longer than kMaxAnswer); of what could
+  // not be sent: kClosed, kLimit, kInvalid, kInternal.
   Status next_line(TimePoint deadline, std::string_view* line);
   // The same, but comes back as well when one of `others` can be read; *line is empty then.
   Status next_line_or(TimePoint deadline, std::string_view* line, std::span<const int> others);
@@ -50,7 +51,7 @@ class Connection {
   Result<Ready> wait(TimePoint deadline, std::span<const int> others);
   void flush();
   ssize_t send_some();
-  void receive();
+  bool receive();
 
   int descriptor_;
   pid_t peer_pid_ = 0;
@@ -58,6 +59,7 @@ class Connection {
   std::vector<int> passed_;
   proto::LineFramer framer_{kMaxAnswer};
   bool eof_ = false;
+  int send_error_ = 0;  // errno; the rest of what was queued is lost
 };
 
 }  // namespace jump::ctl

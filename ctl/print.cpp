@@ -173,6 +173,7 @@ void note_bounds(Table& table, const proto::HostStatus& host) {
   past.add("opens refused", host.opens_refused);
   past.add("opens timed out", host.opens_timed_out);
   past.add("window stalls", host.window_stalls);
+  past.add("signals refused", host.signals_refused);
   if (host.window_growths > 0) past.add("largest window", format_bytes(host.largest_window));
   if (!past.empty()) table.add_note(Cell(past.text()));
 }

@@ -65,6 +65,7 @@ void fields(V& v, typename V::template Of<HostStatus>& m) {
   v.optional("opens_refused", m.opens_refused);
   v.optional("opens_timed_out", m.opens_timed_out);
   v.optional("window_stalls", m.window_stalls);
+  v.optional("signals_refused", m.signals_refused);
   v.optional("window_growths", m.window_growths);
   v.optional("largest_window", m.largest_window);
   v.optional("via", m.via);

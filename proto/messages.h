@@ -74,6 +74,7 @@ struct HostStatus {
   std::uint64_t opens_refused = 0;    // channels that the server refused
   std::uint64_t opens_timed_out = 0;  // channels given up at their deadline
   std::uint64_t window_stalls = 0;    // times that a channel with data found the server's window empty
+  std::uint64_t signals_refused = 0;  // to sessions, as too many waited for the network
   std::uint64_t window_growths = 0;   // times that a receive window was doubled
   std::uint64_t largest_window = 0;   // that a receive window was doubled to; 0: none was
   std::string via;                   // the jump host that carries it now, by its name here; empty: none

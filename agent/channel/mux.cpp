@@ -354,12 +354,12 @@ void Mux::visit_later(std::uint32_t number) {
 }
 
 void Mux::queue_control(Bytes packet) {
-  control_.push_back({std::move(packet), false});
+  control_.push_back({std::move(packet), false, nullptr});
   sink_->wake();
 }
 
 void Mux::owe(Bytes packet) {
-  control_.push_back({std::move(packet), true});
+  control_.push_back({std::move(packet), true, nullptr});
   if (++owed_ > kMaxOwed) protocol_error("the server asks and does not read our answers");
   sink_->wake();
 }
@@ -367,7 +367,7 @@ void Mux::owe(Bytes packet) {
 bool Mux::flush_control() {
   while (!control_.empty()) {
     if (!sink_->has_room() || !sink_->send_packet(control_.front().packet, {})) return false;
-    if (control_.front().owed) owed_--;
+    on_control_sent(control_.front());
     control_.pop_front();
   }
   return true;

@@ -79,6 +79,7 @@ struct MuxCounters {
   std::uint64_t peer_opens = 0;      // channels that the peer asked for, ever
   std::uint64_t peer_opens_accepted = 0;
   std::uint64_t peer_opens_refused = 0;  // by us, for whatever reason
+  std::uint64_t signals_refused = 0;     // by us, as too many waited for the network, ever
 };
 
 class Mux {
@@ -114,6 +115,9 @@ class Mux {
   // Requests on one channel that wait for their reply: a session's beginning takes a handful and one for each
   // variable of its environment.
   static constexpr std::size_t kMaxChannelRequests = 8192;
+  // Signals of one channel that wait for the network, which may be stuck for minutes. Whoever repeats a
+  // signal that seems to do nothing gets here; all of them would arrive at once.
+  static constexpr std::size_t kMaxUnsentSignals = 64;
 
   // `budget` and `contention` outlive the Mux. Null contention: there is no other connection to that host.
   Mux(PacketSink* sink, WindowBudget* budget, TimePoint now, Contention* contention = nullptr);
@@ -204,7 +208,9 @@ class Mux {
 
   enum class Phase : std::uint8_t { kOpening, kOpen, kEnded, kRaw };
   struct Slot;
+  struct Unsent;
   struct RawSide;
+  struct Unsent;
 
   // Channel's methods.
   void set_handler(std::uint32_t number, StreamHandler* handler);
@@ -283,6 +289,9 @@ class Mux {
   bool send_quantum(std::uint32_t number);
   bool flush_control();
   void queue_control(Bytes packet);
+  struct Control;
+  Status queue_repeatable(Slot& slot, bool signal, Bytes packet);
+  void on_control_sent(const Control& sent);
   void owe(Bytes packet);
   Slot* find(std::uint32_t number);
   Slot* find_for_packet(class WireReader& in, const char* what);
@@ -301,6 +310,7 @@ class Mux {
   struct Control {
     Bytes packet;
     bool owed = false;  // an answer that the peer made us give
+    std::shared_ptr<Unsent> unsent;  // of the channel that counts this packet there; mostly null
   };
   std::deque<Control> control_;  // packets that go before any data
   std::size_t owed_ = 0;

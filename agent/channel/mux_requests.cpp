@@ -18,9 +18,47 @@ Status Mux::request(std::uint32_t number, std::string_view name, ByteView data, 
     return Error{Errc::kLimit, "too many requests wait for the server's answer", {}};
   WireWriter packet;
   packet.u8(ssh::kChannelRequest).u32(slot->remote).string(name).boolean(want_reply).raw(data);
+  if (!want_reply && (name == "signal" || name == "window-change"))
+    return queue_repeatable(*slot, name == "signal", packet.take());
   queue_control(packet.take());
   if (want_reply) slot->beside->replies.push_back(std::move(reply));
   return {};
+}
+
+// What users cause again and again, also while nothing can be sent. Of sizes only the newest means something;
+// the other requests without a reply come once, or as a session begins, and are bounded by what asked for it.
+Status Mux::queue_repeatable(Slot& slot, bool signal, Bytes packet) {
+  Slot::Beside& beside = slot.make_beside();
+  if (!beside.unsent) beside.unsent = std::make_shared<Unsent>();
+  Unsent& unsent = *beside.unsent;
+  if (!signal && unsent.size) {
+    *unsent.size = std::move(packet);
+    return {};
+  }
+  if (signal && unsent.signals >= kMaxUnsentSignals) {
+    counters_.signals_refused++;
+    return Error{Errc::kLimit,
+                 std::to_string(kMaxUnsentSignals) + " signals of this session wait for the network already",
+                 "they are delivered when the connection moves again; to give up, end the session"};
+  }
+  queue_control(std::move(packet));
+  control_.back().unsent = beside.unsent;
+  if (signal) {
+    unsent.signals++;
+  } else {
+    unsent.size = &control_.back().packet;
+  }
+  return {};
+}
+
+void Mux::on_control_sent(const Control& sent) {
+  if (sent.owed) owed_--;
+  if (!sent.unsent) return;
+  if (sent.unsent->size == &sent.packet) {
+    sent.unsent->size = nullptr;
+  } else {
+    sent.unsent->signals--;
+  }
 }
 
 void Mux::on_channel_reply(bool success, WireReader& in) {

@@ -21,6 +21,13 @@ struct Mux::RawSide {
   bool peer_closed = false;
 };
 
+// What of a channel's requests without a reply waits for the network. The waiting packets share it with the
+// slot, as they may outlive it.
+struct Mux::Unsent {
+  std::size_t signals = 0;
+  Bytes* size = nullptr;  // the window-change, in control_
+};
+
 // `handler` and `channel` are the owner's side; both null once it has gone.
 struct Mux::Slot {
   Phase phase = Phase::kOpening;
@@ -61,6 +68,7 @@ struct Mux::Slot {
     ByteQueue held;          // for the owner
     bool paused = false;     // the owner took less than was offered; wait for resume_extended()
     std::deque<Channel::RequestReply> replies;
+    std::shared_ptr<Unsent> unsent;  // null: none ever was counted
   };
   std::unique_ptr<Beside> beside;
 

@@ -49,6 +49,7 @@ HostStatus without_counters(HostStatus status) {
   status.rekeys = status.logins = status.lane_logins = 0;
   status.waiting = status.answers_owed = status.replies_awaited = 0;
   status.opens_refused = status.opens_timed_out = 0;
+  status.signals_refused = 0;
   status.window_stalls = status.window_growths = status.largest_window = 0;
   return status;
 }

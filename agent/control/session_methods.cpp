@@ -134,7 +134,7 @@ class SessionMethods::ServedSession final : public Served {
     set(size.height, params.height);
     session_->resize(size);
   }
-  void signal(const std::string& name) { session_->signal(name); }
+  Status signal(const std::string& name) { return session_->signal(name); }
 
   SessionFacts facts() const override {
     SessionFacts facts;
@@ -191,7 +191,8 @@ class SessionMethods::ServedSession final : public Served {
     }
     auto params = decode<SessionSignalParams>(*json, "signal");
     if (!params) return params.error();
-    signal(params->signal);
+    // One too many is no reason to end the session, and a frame has no answer: `status` counts it.
+    if (Status sent = signal(params->signal); !sent) log::info("{}: {}", id(), sent.error().message);
     return {};
   }
 
@@ -252,7 +253,7 @@ void SessionMethods::resize(const SessionResizeParams& params, const Reply<Empty
 void SessionMethods::signal(const SessionSignalParams& params, const Reply<Empty>& reply) {
   ServedSession* session = find(params.session, reply.peer());
   if (!session) return reply(no_such_session(params.session));
-  session->signal(params.signal);
+  if (Status sent = session->signal(params.signal); !sent) return reply(sent.error());
   reply(Empty{});
 }
 

@@ -98,6 +98,7 @@ void add_traffic(const Hop& hop, proto::HostStatus& status) {
   status.opens_refused += counters.open_failed;
   status.opens_timed_out += counters.open_timeouts;
   status.window_stalls += counters.window_stalls;
+  status.signals_refused += counters.signals_refused;
   status.window_growths += counters.window_growths;
   status.largest_window = std::max(status.largest_window, counters.largest_window);
 }

@@ -3,12 +3,12 @@
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include <cerrno>
+#include <optional>
 #include <utility>
 
+#include "base/descriptor_kind.h"
 #include "loop/file_stream.h"
 #include "loop/one_way_stream.h"
 #include "loop/passing_socket.h"
@@ -19,10 +19,10 @@ namespace {
 
 // /dev/tty means another terminal, or none, to whoever opens it; the master of a pseudo-terminal opens a new
 // one.
-bool opens_as_itself(int fd, const struct stat& info) {
-  if (S_ISFIFO(info.st_mode)) return true;
+bool opens_as_itself(int fd, const DescriptorKind& kind) {
+  if (S_ISFIFO(kind.mode)) return true;
   unsigned number = 0;
-  return info.st_rdev != makedev(5, 0) && ioctl(fd, TIOCGPTN, &number) != 0;
+  return kind.device != makedev(5, 0) && ioctl(fd, TIOCGPTN, &number) != 0;
 }
 
 // The same file with flags of our own; empty where that cannot be.
@@ -40,20 +40,21 @@ bool is_open_for(int flags, DescriptorUse use) {
 
 Result<std::unique_ptr<ByteStream>> adopt_passed(Loop& loop, Fd fd, DescriptorUse use,
                                                  std::string description) {
-  struct stat info {};
   const int flags = fcntl(fd.get(), F_GETFL);
-  if (flags < 0 || fstat(fd.get(), &info) != 0) return errno_error(description);
+  const std::optional<DescriptorKind> is = flags < 0 ? std::nullopt : descriptor_kind(fd.get());
+  if (!is) return errno_error(description);
   if (use == DescriptorUse::kBoth)
     return PassingSocket::adopt(loop, std::move(fd), {}, std::move(description));
   if (!is_open_for(flags, use)) {
+    FileStream::let_go(loop, std::make_shared<Fd>(std::move(fd)));
     const char* what = use == DescriptorUse::kRead ? "reading" : "writing";
     return Error{Errc::kInvalid, fmt::format("{} is not open for {}", description, what), {}};
   }
-  if (S_ISREG(info.st_mode) || S_ISBLK(info.st_mode) || S_ISDIR(info.st_mode))
+  if (S_ISREG(is->mode) || S_ISBLK(is->mode) || S_ISDIR(is->mode))
     return FileStream::make(loop, std::move(fd), use, std::move(description));
   // Its owner may clear O_NONBLOCK where it is set now.
-  auto kind = S_ISSOCK(info.st_mode) ? OneWayStream::Kind::kSocket : OneWayStream::Kind::kShared;
-  if (kind == OneWayStream::Kind::kShared && opens_as_itself(fd.get(), info)) {
+  auto kind = S_ISSOCK(is->mode) ? OneWayStream::Kind::kSocket : OneWayStream::Kind::kShared;
+  if (kind == OneWayStream::Kind::kShared && opens_as_itself(fd.get(), *is)) {
     if (Fd own = open_again(fd.get(), use)) {
       fd = std::move(own);
       kind = OneWayStream::Kind::kOwn;

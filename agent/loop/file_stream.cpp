@@ -19,6 +19,12 @@ FileStream::FileStream(Loop& loop, Fd fd, DescriptorUse use, std::string descrip
       description_(std::move(description)),
       work_soon_(loop.deferred_queue(), [this] { work(); }) {}
 
+void FileStream::let_go(Loop& loop, std::shared_ptr<Fd> fd) {
+  if (fd)
+    PoolWork(
+        loop, [fd = std::move(fd)]() mutable { fd.reset(); }, [] {});
+}
+
 void FileStream::set_handler(StreamHandler* handler) {
   handler_ = handler;
   if (!handler) return;
@@ -152,7 +158,7 @@ void FileStream::end(std::optional<Error> why) {
   queue_.clear();
   Bytes().swap(held_);
   calling_.reset();
-  fd_.reset();
+  let_go(loop_, std::move(fd_));
   work_soon_.schedule();
 }
 

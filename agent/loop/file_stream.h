@@ -1,5 +1,5 @@
 // FileStream: a file, or a device that cannot be waited for, used in one direction, as a ByteStream. Pool
-// threads read and write it, one call at a time, as a disk or a file server may take its time.
+// threads read, write and close it, one call at a time, as a disk or a file server may take its time.
 //
 // Bytes go where the owner's descriptor stands, and it moves on with them, so `{ a; b; } > file` appends.
 // Invariant: the descriptor is closed when both this object and the last call have let go of it.
@@ -27,6 +27,11 @@ class FileStream final : public ByteStream {
   static std::unique_ptr<ByteStream> make(Loop& loop, Fd fd, DescriptorUse use, std::string description) {
     return std::unique_ptr<ByteStream>(new FileStream(loop, std::move(fd), use, std::move(description)));
   }
+
+  ~FileStream() override { let_go(loop_, std::move(fd_)); }
+
+  // A pool thread closes it: close() of a file waits for its server to have what was written.
+  static void let_go(Loop& loop, std::shared_ptr<Fd> fd);
 
   void set_handler(StreamHandler* handler) override;
   std::size_t write(ByteView data) override;

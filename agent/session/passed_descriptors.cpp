@@ -17,12 +17,13 @@ Fd copy_of_terminal(const std::vector<Fd>& descriptors) {
   return {};
 }
 
+// All are adopted even where one cannot be used: a stream knows how to close a file whose server hangs.
 Result<SessionStreams> adopt_standard(Io& io, std::vector<Fd> descriptors) {
   auto in = io.adopt_descriptor(std::move(descriptors[0]), DescriptorUse::kRead, "stdin");
-  if (!in) return in.error();
   auto out = io.adopt_descriptor(std::move(descriptors[1]), DescriptorUse::kWrite, "stdout");
-  if (!out) return out.error();
   auto err = io.adopt_descriptor(std::move(descriptors[2]), DescriptorUse::kWrite, "stderr");
+  if (!in) return in.error();
+  if (!out) return out.error();
   if (!err) return err.error();
   return SessionStreams{*std::move(in), *std::move(out), *std::move(err)};
 }

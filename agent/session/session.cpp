@@ -295,11 +295,12 @@ void Session::resize(const TerminalSize& size) {
   (void)channel_->request("window-change", data.view());
 }
 
-void Session::signal(std::string_view name) {
-  if (state_ != State::kRunning || !channel_) return;
+Status Session::signal(std::string_view name) {
+  if (state_ != State::kRunning || !channel_) return {};
   WireWriter data;
   data.string(name);
-  (void)channel_->request("signal", data.view());
+  Status sent = channel_->request("signal", data.view());
+  return sent || sent.error().code != Errc::kLimit ? Status() : sent;  // one that is closing has had it
 }
 
 void Session::show_escapes() { out_->write(as_bytes(EscapeFilter::help())); }

@@ -65,8 +65,8 @@ class Session final : private ChannelEvents {
 
   // Harmless where there is no terminal, or no session any more.
   void resize(const TerminalSize& size);
-  // "INT", "TERM": RFC 4254 section 6.10.
-  void signal(std::string_view name);
+  // "INT", "TERM": RFC 4254 section 6.10. Errors: kLimit, too many wait for the network.
+  Status signal(std::string_view name);
 
   // Ends it now: the channel is cut, `ended` follows, with the reason. Harmless before and after it runs.
   void end(const Error& reason);

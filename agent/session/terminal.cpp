@@ -7,6 +7,7 @@
 #include <array>
 #include <utility>
 
+#include "base/descriptor_kind.h"
 #include "base/wire.h"
 
 namespace jump {
@@ -63,7 +64,10 @@ void add_flags(WireWriter& out, const Flags& flags, tcflag_t value) {
 
 }  // namespace
 
-bool is_terminal(int fd) { return isatty(fd) == 1; }
+bool is_terminal(int fd) {
+  const std::optional<DescriptorKind> kind = descriptor_kind(fd);
+  return kind && S_ISCHR(kind->mode) && isatty(fd) == 1;
+}
 
 std::optional<TerminalSize> terminal_size(int fd) {
   winsize size{};

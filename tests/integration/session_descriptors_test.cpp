@@ -18,6 +18,7 @@
 #include "support/passing.h"
 #include "support/pattern.h"
 #include "support/proc_info.h"
+#include "support/stuck_files.h"
 
 namespace jump::test {
 namespace {
@@ -284,6 +285,51 @@ TEST_F(SessionDescriptors, WrongOnesAreRefused) {
     Socket socket = client();
     EXPECT_EQ(kind_of(open(socket, "echo no", three)), "invalid");
   }
+}
+
+// Each of the calls that the agent makes on a descriptor is one that its server would have to answer.
+TEST_F(SessionDescriptors, AFileWhoseServerHangsHoldsUpNobodyElse) {
+  UniqueFd both, readable;  // closed after its end, as close() waits for it, too
+  StuckFiles files;
+  if (!files) GTEST_SKIP() << "mounting needs root, and /dev/fuse";
+  both = UniqueFd(::open(files.file().c_str(), O_RDWR | O_CLOEXEC));
+  readable = UniqueFd(::open(files.file().c_str(), O_RDONLY | O_CLOEXEC));
+  const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  ASSERT_TRUE(both.get() >= 0 && readable.get() >= 0);
+  // No process is started meanwhile: its copies of the descriptors would be closed, which asks that server too.
+  const auto status = []() -> json {
+    Socket socket = client();
+    EXPECT_TRUE(socket.send_all(std::string_view(R"({"jsonrpc":"2.0","id":8,"method":"status"})"
+                                                 "\n")));
+    const std::optional<std::string> line = socket.receive_line(seconds(2));
+    return line ? json::parse(*line).value("result", json()) : json();
+  };
+  const auto served = [&] { return status().contains("sessions"); };
+  files.stick();
+  const int stuck = both.get(), any = null.get();
+  for (const json& more : {json(), json{{"tty", json::object()}}}) {
+    for (const std::vector<int>& three : {std::vector<int>{any, stuck, any}, {stuck, any, any}}) {
+      Socket socket = client();
+      ASSERT_TRUE(send_passing(socket, request("echo out; cat", more), three));
+      if (!served()) {
+        ADD_FAILURE() << "nobody was served while it began";
+        return files.end();
+      }
+      EXPECT_TRUE(line_of(socket).contains("result"));
+      EXPECT_TRUE(served()) << "while it runs";
+      socket.close();
+      EXPECT_TRUE(eventually([&] {
+        const json now = status();
+        return now.contains("sessions") && now["sessions"].empty();
+      }));
+      if (testing::Test::HasFailure()) return files.end();
+    }
+  }
+  Socket socket = client();
+  EXPECT_EQ(kind_of(open(socket, "echo no", {any, readable.get(), stuck})), "invalid");
+  EXPECT_TRUE(served()) << "after a refusal";
+  EXPECT_GT(files.unanswered(), 0);
+  files.end();
 }
 
 TEST_F(SessionDescriptors, BelongToTheLineWhoseBytesTheyCameWith) {

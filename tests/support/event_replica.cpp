@@ -13,13 +13,37 @@ EventReplica::Entities by_id(const json& list, const char* id) {
 
 // What is left when that which need not be told at once is taken away.
 json settled(json entity) {
-  for (const char* name :
-       {"age",           "heard_age",        "unanswered",       "error_age",     "rtt",
-        "channels",      "channels_opening", "channels_closing", "bytes_in",      "bytes_out",
-        "queued_out",    "held_in",          "rekeys",           "logins",        "lane_logins",
-        "waiting",       "answers_owed",     "replies_awaited",  "opens_refused", "opens_timed_out",
-        "window_stalls", "window_growths",   "largest_window",   "connections",   "connections_total",
-        "refused",       "rate_in",          "rate_out",         "prewarmed",     "accept_pauses"}) {
+  for (const char* name : {"age",
+                           "heard_age",
+                           "unanswered",
+                           "error_age",
+                           "rtt",
+                           "channels",
+                           "channels_opening",
+                           "channels_closing",
+                           "bytes_in",
+                           "bytes_out",
+                           "queued_out",
+                           "held_in",
+                           "rekeys",
+                           "logins",
+                           "lane_logins",
+                           "waiting",
+                           "answers_owed",
+                           "replies_awaited",
+                           "opens_refused",
+                           "opens_timed_out",
+                           "window_stalls",
+                           "window_growths",
+                           "largest_window",
+                           "connections",
+                           "connections_total",
+                           "refused",
+                           "rate_in",
+                           "rate_out",
+                           "prewarmed",
+                           "accept_pauses",
+                           "signals_refused"}) {
     entity.erase(name);
   }
   if (entity.contains("targets")) {

@@ -51,6 +51,7 @@ HostStatus full_host() {
   m.largest_window = 17;
   m.lanes = 18;
   m.lane_logins = 19;
+  m.signals_refused = 22;
   return m;
 }
 
@@ -128,7 +129,7 @@ TEST(Codec, WritesEveryField) {
             R"("channels_opening":2,"error":"gone","error_age":1.5,"heard_age":20.5,"held_in":8,"host":"prod",)"
             R"("ignored":[],"lane_logins":19,"lanes":18,"largest_window":17,)"
             R"("logins":6,"members":[],"opens_refused":13,"opens_timed_out":14,"queued_out":7,)"
-            R"("rekeys":5,"replies_awaited":12,"rtt":0.25,"same_as":"","serving":"","state":"ready","unanswered":21.5,"via":"","waiting":9,"warning":"",)"
+            R"("rekeys":5,"replies_awaited":12,"rtt":0.25,"same_as":"","serving":"","signals_refused":22,"state":"ready","unanswered":21.5,"via":"","waiting":9,"warning":"",)"
             R"("window_growths":16,"window_stalls":15})");
   EXPECT_EQ(
       encode(full_forward()).dump(),

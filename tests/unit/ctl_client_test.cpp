@@ -242,6 +242,41 @@ TEST(CtlClient, SaysSoWhenTheAgentEndsWithoutAnAnswer) {
             "the agent (socket /the/socket) ended the connection without an answer to 'status'");
 }
 
+TEST(CtlClient, ARequestThatCannotBeSentIsNoTimeout) {
+  Pair pair(kHello);
+  Result<Client> client = greet(pair);
+  ASSERT_TRUE(client.ok());
+  ASSERT_EQ(::shutdown(pair.agent.fd(), SHUT_RD), 0);  // it reads no more, and has not gone
+  Result<proto::StatusResult> status = client->call(proto::method::kStatus, {}, seconds(1));
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().code, Errc::kClosed);
+  EXPECT_NE(status.error().hint.find("jumpctl status"), std::string::npos) << status.error().hint;
+}
+
+TEST(CtlClient, WhatTheAgentSaidBeforeItStoppedReadingIsHeard) {
+  Pair pair(std::string(kHello) + proto::encode_result("2", proto::ForwardListResult{}));
+  Result<Client> client = greet(pair);
+  ASSERT_TRUE(client.ok());
+  ASSERT_EQ(::shutdown(pair.agent.fd(), SHUT_RD), 0);
+  EXPECT_TRUE(client->call(proto::method::kForwardList, {}, seconds(1)).ok());
+}
+
+TEST(CtlClient, ADescriptorThatCannotBePassedIsNamedWithTheCause) {
+  Pair pair(kHello);
+  Result<Client> client = greet(pair);
+  ASSERT_TRUE(client.ok());
+  int closed = -1;
+  {
+    test::UniqueFd once(::dup(STDIN_FILENO));
+    closed = once.get();
+  }
+  auto session = client->call_passing(proto::method::kSessionOpen, {}, {closed, closed, closed}, seconds(1));
+  ASSERT_FALSE(session.ok());
+  EXPECT_EQ(session.error().code, Errc::kInvalid) << session.error().message;
+  EXPECT_NE(session.error().message.find("Bad file descriptor"), std::string::npos) << session.error().message;
+  EXPECT_NE(session.error().hint.find("/dev/null"), std::string::npos) << session.error().hint;
+}
+
 TEST(CtlClient, TakesGarbageAsAProtocolError) {
   Pair pair("HTTP/1.1 400 Bad Request\r\n");
   Result<Client> client = greet(pair);

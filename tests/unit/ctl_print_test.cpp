@@ -370,6 +370,7 @@ TEST(Render, StatusShowsTheBoundsThatMatterAndNoOthers) {
   host.opens_refused = 4;
   host.opens_timed_out = 5;
   host.window_stalls = 6;
+  host.signals_refused = 7;
   host.window_growths = 2;
   host.largest_window = 8 << 20;
   const std::string busy = render_status(status, Style{});
@@ -378,7 +379,8 @@ TEST(Render, StatusShowsTheBoundsThatMatterAndNoOthers) {
         "\nso far: out of descriptors 1, clients too many 2, clients that did not read 3, clients paused 4, "
         "peers of other users 5, malformed requests 6\n",
         "\n  now: waiting for it 1, held for slow readers 3.0 MiB, channels opening 2, closing 3\n",
-        "\n  so far: opens refused 4, opens timed out 5, window stalls 6, largest window 8.0 MiB\n"}) {
+        "\n  so far: opens refused 4, opens timed out 5, window stalls 6, signals refused 7, "
+        "largest window 8.0 MiB\n"}) {
     EXPECT_NE(busy.find(line), std::string::npos) << line << busy;
   }
 }

@@ -132,7 +132,7 @@ TEST(EntityTable, KnowsAgesAndCountersAndTakesAllElseForState) {
             (std::set<std::string>{"answers_owed", "bytes_in", "bytes_out", "channels", "channels_closing",
                                    "channels_opening", "held_in", "lane_logins", "largest_window", "logins",
                                    "opens_refused", "opens_timed_out", "queued_out", "rekeys",
-                                   "replies_awaited", "rtt", "waiting", "window_growths", "window_stalls"}));
+                                   "replies_awaited", "rtt", "signals_refused", "waiting", "window_growths", "window_stalls"}));
   ages.clear(), counters.clear();
   sort_fields(forward("f1"), &ages, &counters);
   EXPECT_EQ(ages, (std::set<std::string>{"age", "error_age"}));

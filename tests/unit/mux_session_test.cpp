@@ -197,5 +197,75 @@ TEST_F(MuxSession, SessionsAreCountedUntilThePeerHasClosedThem) {
   EXPECT_EQ(mux->most_sessions(), 1U);
 }
 
+TEST_F(MuxSession, OfSizesThatCannotBeSentOnlyTheNewestWaits) {
+  sink.blocked = true;
+  for (char width = 'a'; width <= 'z'; ++width) {
+    EXPECT_TRUE(channel->request("window-change", as_bytes(std::string(16, width))).ok());
+    mux->pump(start);
+  }
+  EXPECT_TRUE(channel->request("signal", as_bytes("TERM")).ok());
+  EXPECT_TRUE(channel->request("window-change", as_bytes(std::string(16, '!'))).ok());
+  sink.blocked = false;
+  mux->pump(start);
+  ASSERT_EQ(sent_count(ssh::kChannelRequest), 2);
+  EXPECT_NE(as_text(sink.sent[0]).find(std::string(16, '!')), std::string::npos);
+  EXPECT_NE(as_text(sink.sent[1]).find("TERM"), std::string::npos);
+  // What was sent is not changed any more.
+  EXPECT_TRUE(channel->request("window-change", as_bytes(std::string(16, '+'))).ok());
+  mux->pump(start);
+  ASSERT_EQ(sent_count(ssh::kChannelRequest), 3);
+  EXPECT_NE(as_text(sink.sent[2]).find(std::string(16, '+')), std::string::npos);
+}
+
+TEST_F(MuxSession, SizesOfDifferentChannelsDoNotReplaceEachOther) {
+  SessionOwner other_owner;
+  auto other = mux->open(ChannelOpen::session(), start + seconds(10), &other_owner);
+  ASSERT_TRUE(other.ok());
+  (*other)->set_handler(&other_owner);
+  mux->pump(start);
+  confirm(last_open(), 8);
+  sink.sent.clear();
+  sink.blocked = true;
+  EXPECT_TRUE(channel->request("window-change", as_bytes("mine")).ok());
+  EXPECT_TRUE((*other)->request("window-change", as_bytes("theirs")).ok());
+  sink.blocked = false;
+  mux->pump(start);
+  EXPECT_EQ(sent_count(ssh::kChannelRequest), 2);
+}
+
+TEST_F(MuxSession, SignalsBeyondTheBoundAreRefusedUntilTheConnectionMoves) {
+  sink.blocked = true;
+  for (std::size_t i = 0; i < Mux::kMaxUnsentSignals; ++i) {
+    EXPECT_TRUE(channel->request("signal", as_bytes("INT")).ok()) << i;
+    mux->pump(start);
+  }
+  const Status refused = channel->request("signal", as_bytes("INT"));
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, Errc::kLimit);
+  EXPECT_NE(refused.error().message.find("64 signals of this session wait"), std::string::npos);
+  EXPECT_EQ(mux->counters().signals_refused, 1U);
+  EXPECT_TRUE(channel->request("window-change", as_bytes("size")).ok());  // is not counted with them
+  sink.blocked = false;
+  mux->pump(start);
+  EXPECT_EQ(sent_count(ssh::kChannelRequest), static_cast<int>(Mux::kMaxUnsentSignals) + 1);
+  EXPECT_TRUE(channel->request("signal", as_bytes("INT")).ok());
+  EXPECT_EQ(mux->counters().signals_refused, 1U);
+}
+
+// The packets outlive the slot that counted them.
+TEST_F(MuxSession, RequestsThatWaitOutliveTheirChannel) {
+  sink.blocked = true;
+  EXPECT_TRUE(channel->request("window-change", as_bytes("size")).ok());
+  EXPECT_TRUE(channel->request("signal", as_bytes("HUP")).ok());
+  feed(packet(WireWriter().u8(ssh::kChannelClose).u32(number)));
+  channel.reset();
+  mux->pump(start);
+  EXPECT_EQ(mux->used_numbers(), 0U);
+  sink.blocked = false;
+  mux->pump(start);
+  EXPECT_EQ(sent_count(ssh::kChannelRequest), 2);
+  EXPECT_EQ(sent_count(ssh::kChannelClose), 1);
+}
+
 }  // namespace
 }  // namespace jump::test

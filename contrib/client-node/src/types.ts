@@ -47,6 +47,7 @@ export interface HostStatus {
   opens_refused: number;
   opens_timed_out: number;
   window_stalls: number;
+  signals_refused: number;
   window_growths: number;
   largest_window: number;
   rekeys: number;
