@@ -368,7 +368,7 @@ Drain::Load Agent::load() const {
     sum.connections += counters.connections;
     sum.moved += counters.bytes_in + counters.bytes_out;
   }
-  sum.connections += sessions_.count();
+  sum.connections += sessions_.count() + mux_.proxy_clients();
   for (const auto& [name, host] : hosts_.all()) {
     const proto::HostStatus status = host_status(*host, loop_.now());
     sum.moved += status.bytes_in + status.bytes_out;

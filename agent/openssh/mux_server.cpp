@@ -78,6 +78,10 @@ class MuxServer::Door final : public MuxDoor {
     for (const auto& visit : all) visit->end(reason);
   }
   std::size_t visits() const { return visits_.size(); }
+  std::size_t proxies() const {
+    return static_cast<std::size_t>(
+        std::count_if(visits_.begin(), visits_.end(), [](const auto& visit) { return visit->has_proxy(); }));
+  }
 
   // MuxDoor
   Host& host() override { return host_; }
@@ -250,6 +254,12 @@ void MuxServer::end_all(const Error& reason) {
 std::size_t MuxServer::clients() const {
   std::size_t sum = 0;
   for (const auto& [host, each] : doors_) sum += each->visits();
+  return sum;
+}
+
+std::size_t MuxServer::proxy_clients() const {
+  std::size_t sum = 0;
+  for (const auto& [host, each] : doors_) sum += each->proxies();
   return sum;
 }
 

@@ -73,6 +73,8 @@ class MuxServer {
   void end_all(const Error& reason);
 
   std::size_t clients() const;
+  // Those of the proxy mode: their channels are in no other book.
+  std::size_t proxy_clients() const;
   const Counters& counters() const { return counters_; }
 
  private:

@@ -16,8 +16,8 @@ namespace {
 
 constexpr std::size_t kMaxEnvironment = 1 << 20;  // of a process, as far as we read it
 
-// The environment of a process, "NAME=VALUE\0…"; empty when it cannot be told. Blocks, if the process's memory is being
-// changed: for a pool thread.
+// The environment of a process, "NAME=VALUE\0…"; empty when it cannot be told. Blocks, if the process's
+// memory is being changed: for a pool thread.
 std::string environment_of(int process) {
   const Fd file(::open(("/proc/" + std::to_string(process) + "/environ").c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return {};
@@ -160,8 +160,8 @@ void MuxVisit::on_request(const MuxAliveCheck&) {
       });
 }
 
-// A first login, or one that the server takes part in, may take a person's time; what was connected, or failed
-// before, and is silent now, is dead.
+// A first login, or one that the server takes part in, may take a person's time; what was connected, or
+// failed before, and is silent now, is dead.
 void MuxVisit::on_alive_timer() {
   if (waiting_ && !door_.host().ready() && !door_.host().silent()) return alive_timer_->start(kAliveMax);
   refuse_alive(Error{Errc::kTimeout, door_.host().name() + ": the server does not answer", {}});
@@ -279,7 +279,9 @@ void MuxVisit::on_request(const MuxProxy&) {
       door_.host().acquire(Host::Asker::kUser, services_.login_wait(), [this](const Result<Mux*>& mux) {
         waiting_.reset();
         if (!mux) return refuse(mux.error());
-        begin_proxy(**mux);
+        // It may have listeners there and no channel for hours: a lane would idle away.
+        Mux* lasting = door_.host().lasting_mux();
+        begin_proxy(lasting ? *lasting : **mux);
       });
 }
 

@@ -46,7 +46,8 @@ class MuxVisit final : private StreamHandler {
   // Heard from the server within this time, it need not be asked again: a burst of commands is not slowed
   // down by a round trip each.
   static constexpr Duration kFresh = seconds(2);
-  // From a client's question to the answer, if nothing comes from the server; then it is dead, as Liveness has it.
+  // From a client's question to the answer, if nothing comes from the server; then it is dead, as Liveness
+  // has it.
   static constexpr Duration kAliveMax = seconds(3);
   // How often a client of the proxy mode that has no channel looks whether the connection is still there.
   static constexpr Duration kProxyLook = seconds(1);
@@ -61,6 +62,7 @@ class MuxVisit final : private StreamHandler {
   void end(const Error& reason);
   // It has a session, a stdio forward or channels of the proxy mode.
   bool busy() const { return passenger_ != nullptr || proxy_ != nullptr; }
+  bool has_proxy() const { return proxy_ != nullptr; }
 
   std::list<std::shared_ptr<MuxVisit>>::iterator place;
 

@@ -633,6 +633,11 @@ Mux* Host::first_mux() const {
   return up ? &hop_->mux() : nullptr;
 }
 
+Mux* Host::lasting_mux() const {
+  const Host& own = leader_ ? *leader_ : *this;
+  return own.hop_ && own.hop_->in_doubt() ? mux() : first_mux();
+}
+
 Mux* Host::mux() const {
   if (leader_) return ready() ? fastest()->mux() : nullptr;
   if (!ready() || !hop_ || hop_->state() != Hop::State::kReady) return nullptr;

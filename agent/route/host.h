@@ -159,6 +159,8 @@ class Host final : private SessionPool::Source {
   Mux* mux() const;
   // The connection that lasts: not the lane, which goes when it is not needed. Null unless connected.
   Mux* first_mux() const;
+  // The same, or the one that serves in its stead while it is in doubt.
+  Mux* lasting_mux() const;
   // Of the connections that carry sessions: those of the host whose connection it uses.
   SessionPool& sessions() { return leader_ ? leader_->sessions() : sessions_; }
   const SessionPool& sessions() const { return leader_ ? leader_->sessions() : sessions_; }
@@ -198,7 +200,7 @@ class Host final : private SessionPool::Source {
   class HeldQuestion;
 
   // SessionPool::Source
-  Mux* first_connection() const override { return hop_ && hop_->in_doubt() ? mux() : first_mux(); }
+  Mux* first_connection() const override { return lasting_mux(); }
   std::optional<Error> no_further() const override;
   void dial_further(Lane& lane) override;
 

@@ -19,6 +19,7 @@
 #include "support/build_kind.h"
 #include "support/eventually.h"
 #include "support/lab.h"
+#include "support/mux_lab.h"
 #include "support/on_terminal.h"
 #include "support/pattern.h"
 #include "support/proc_info.h"
@@ -440,6 +441,31 @@ TEST(Upgrade, AnAgentThatEndsIsNotReplaced) {
   EXPECT_TRUE(answers[3].contains("error"));
   EXPECT_EQ(answers[4].at("result").at("agent").at("state"), "ending");
   EXPECT_TRUE(agent.jumpagent({"down", "--now"}).ok());
+}
+
+TEST(Upgrade, ClientsOfTheProxyModeGoOnAndAreWaitedFor) {
+  MuxLab lab;
+  AgentProcess& agent = lab.agent();
+  const TempDir& directory = lab.lab().directory();
+  const auto client = [&](const std::string& over) {
+    auto ssh = std::make_unique<Process>(
+        std::vector<std::string>{
+            "ssh", "-F", lab.lab().ssh_config(), "-S", lab.socket(), "-O", "proxy", Lab::kBastion,
+            "echo ready; until [ -e " + over + " ]; do sleep 0.05; done; echo over; exit 5"},
+        agent.environment());
+    EXPECT_TRUE(eventually([&] { return contains(ssh->out(), "ready\n"); })) << ssh->err();
+    return ssh;
+  };
+  const auto first = client(directory.file("over"));
+  ASSERT_TRUE(up(agent, another_build(directory)).ok());
+  const auto second = client(directory.file("over2"));
+  directory.write("over", "");
+  EXPECT_EQ(first->wait(seconds(20)), 5) << first->out() << first->err();
+  Process down({agent_program(), "down", "--drain", "60"}, agent.environment());
+  EXPECT_TRUE(eventually([&] { return contains(agent.log(), "open connections: 1"); })) << agent.log();
+  directory.write("over2", "");
+  EXPECT_EQ(second->wait(seconds(20)), 5) << second->out() << second->err();
+  EXPECT_EQ(down.wait(seconds(20)), 0) << down.err();
 }
 
 TEST(Upgrade, SessionsGoOnAndAreStillResized) {
