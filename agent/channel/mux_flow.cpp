@@ -55,7 +55,7 @@ void Mux::note_traffic(std::uint32_t number, Slot& slot, std::size_t bytes) {
   }
   slot.recent += bytes;
   bool busy = slot.busy(second);
-  if (busy && !slot.bulk) {
+  if (busy && !slot.bulk && !slot.raw) {  // a raw channel's windows are not ours to hold back
     slot.bulk = true;
     slot.bulk_place = bulk_.size();
     bulk_.push_back(number);

@@ -108,7 +108,9 @@ void Mux::send_raw(std::uint32_t number, std::uint8_t type, ByteView rest) {
   RawSide& raw = *slot->raw;
   if (!slot->answered || raw.close_given) return;
   raw.close_given = type == ssh::kChannelClose;
-  counters_.bytes_out += data_size(type, rest);
+  const std::size_t bytes = data_size(type, rest);
+  counters_.bytes_out += bytes;
+  if (bytes > 0) note_traffic(number, *slot, bytes);
   std::array<std::uint8_t, 5> head;
   head[0] = type;
   store_u32(&head[1], slot->remote);
@@ -156,7 +158,9 @@ void Mux::on_raw_packet(std::uint32_t number, std::uint8_t type, ByteView rest) 
     return protocol_error("a malformed packet for a channel");
   }
   if (type == ssh::kChannelClose) raw.peer_closed = true;
-  counters_.bytes_in += data_size(type, rest);
+  const std::size_t bytes = data_size(type, rest);
+  counters_.bytes_in += bytes;
+  if (bytes > 0) note_traffic(number, *slot, bytes);
   RawChannelHandler* handler = raw.handler;
   end_raw(number);
   if (handler) handler->on_raw_packet(type, rest);

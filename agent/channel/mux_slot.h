@@ -40,7 +40,8 @@ struct Mux::Slot {
   HalfClose ends;
   bool session = false;    // a channel of type "session", which
   bool confirmed = false;  // the peer has opened
-  std::unique_ptr<RawSide> raw;  // with Phase::kRaw; of the rest only remote, answered and in_ring count then
+  // With Phase::kRaw; of the rest only remote, answered, in_ring and what its traffic is (second, recent) count then.
+  std::unique_ptr<RawSide> raw;
 
   Channel* channel = nullptr;
   StreamHandler* handler = nullptr;

@@ -118,6 +118,8 @@ TEST(MuxErrors, TheReasonIsInTheUsersTerminal) {
 class MuxStalled : public testing::Test {
  protected:
   MuxLab mux_{options()};
+  // So long after the last sign of life at most: while one counts, and then a question's patience; and half as much again.
+  static constexpr Duration kBound = seconds(8);
   // What `-O check` says, at some time within the bound.
   testing::AssertionResult dies(const std::string& host = "bastion") {
     ProcessResult last;
@@ -126,7 +128,7 @@ class MuxStalled : public testing::Test {
           last = mux_.through_agent("m -O check " + host + "; s");
           return says(last.out, "status 255");
         },
-        seconds(30));
+        kBound);
     if (!dead) return testing::AssertionFailure() << "it is still said to run: " << last.describe();
     if (!says(last.err, "does not answer") && !says(last.err, "has not answered"))
       return testing::AssertionFailure() << "no reason: " << last.err;
@@ -169,6 +171,19 @@ TEST_F(MuxStalled, EachCheckEndsWithinTheBound) {
   EXPECT_TRUE(eventually([&] { return says(mux_.through_agent("m -O check bastion; s").out, "status 0"); }, seconds(30)));
 }
 
+// An idle connection owes nothing, and nobody doubts it: only a question finds out.
+TEST_F(MuxStalled, TheFirstCheckOfAnIdleConnectionAsks) {
+  ASSERT_EQ(mux_.through_agent("m bastion echo on").out, "on\n");
+  ASSERT_TRUE(eventually([&] { return mux_.agent().host_status("bastion").value("heard_age", 0.0) > 4; }, seconds(30)));
+  std::vector<pid_t> sshds = process_descendants(mux_.lab().sshd().listener_pid());
+  sshds.push_back(mux_.lab().sshd().listener_pid());
+  for (const pid_t each : sshds) ::kill(each, SIGSTOP);
+  const ProcessResult check = mux_.through_agent("m -O check bastion; s");
+  for (const pid_t each : sshds) ::kill(each, SIGCONT);
+  EXPECT_EQ(check.out, "status 255\n") << check.describe();
+  EXPECT_TRUE(says(check.err, "answer")) << check.describe();
+}
+
 TEST(MuxCut, CheckTellsThatThePathIsCut) {
   LabOptions lab_options = options();
   Sshd far({.config = {"Subsystem sftp internal-sftp"}});
@@ -186,7 +201,7 @@ TEST(MuxCut, CheckTellsThatThePathIsCut) {
   ASSERT_EQ(mux.through_agent("m far echo on").out, "on\n");
   way.stall(true);
   ProcessResult last;
-  EXPECT_TRUE(eventually([&] { return says((last = mux.through_agent("m -O check far; s")).out, "status 255"); }, seconds(30)))
+  EXPECT_TRUE(eventually([&] { return says((last = mux.through_agent("m -O check far; s")).out, "status 255"); }, seconds(8)))
       << last.describe();
   EXPECT_TRUE(says(last.err, "answer")) << last.describe();
   way.stall(false);

@@ -201,6 +201,44 @@ TEST_F(MuxRawTest, BulkTakesTurnsWithOtherChannelsAndTellsOfRoom) {
   EXPECT_EQ(mux->counters().queued_out, 0u);
 }
 
+// Somebody types in a client of the proxy mode: bulk on the same connection is held back as for anybody else.
+TEST_F(MuxRawTest, TypingHoldsBulkBackAndItsOwnBulkIsNobodysTyping) {
+  RawOwner raw;
+  open_and_confirm_raw(raw, 7);
+  Owner bulk;
+  auto channel = open(bulk);
+  const std::uint32_t number = last_open();
+  confirm(number, 8, 1 << 24);
+  TimePoint now = start;
+  const std::string block(Mux::kMaxPacket, 'x');
+  const auto turn = [&](std::uint32_t to) {
+    now += milliseconds(20);
+    WireWriter out;
+    out.u8(ssh::kChannelData).u32(to).string(block);
+    for (int i = 0; i < 10; ++i) mux->handle_packet(out.view(), now);
+    mux->tick(now);
+    mux->pump(now);
+    const bool asked = mux->probing();
+    now += milliseconds(20);
+    if (asked) mux->handle_packet(Bytes{ssh::kRequestFailure}, now);
+  };
+  for (int i = 0; i < 5; ++i) turn(number);
+  for (int i = 0; i < 5; ++i) turn(raw.channel->number());
+  EXPECT_FALSE(mux->governed()) << "nobody types";
+  EXPECT_EQ(mux->bulk_channels(now), 1u) << "windows between ssh and the server cannot be held back";
+  raw.channel->send(ssh::kChannelData, text("k"));
+  for (int i = 0; i < 5; ++i) turn(number);
+  EXPECT_FALSE(mux->governed()) << "what is said in the second of its bulk is a part of that";
+  now += seconds(2);
+  raw.channel->send(ssh::kChannelWindowAdjust, WireWriter().u32(5).take());
+  for (int i = 0; i < 10; ++i) turn(number);
+  EXPECT_FALSE(mux->governed()) << "an acknowledgement is nobody's typing";
+  raw.channel->send(ssh::kChannelData, text("k"));
+  for (int i = 0; i < 5; ++i) turn(number);
+  EXPECT_TRUE(mux->governed());
+  EXPECT_EQ(mux->error(), nullptr);
+}
+
 TEST_F(MuxRawTest, WhatThePeerOpensMayBeTakenRaw) {
   RawOwner owner;
   mux->set_peer_open_handler(ForwardedTcpip::kType, [&](IncomingChannel incoming) {

@@ -163,6 +163,42 @@ TEST_F(ProxyTest, NumbersOfBothSidesAreTheirOwn) {
   EXPECT_EQ(calls(), std::vector<std::string>{"send 1 94"});
 }
 
+// Two channels whose numbers are crossed, written out: windows, data and both orders of CLOSE stay apart, and the next
+// open gets a number that is free again.
+TEST_F(ProxyTest, TwoChannelsOfAHandWrittenClient) {
+  proxy.feed(from_hex("00000019 00 5a 0000000773657373696f6e 00000001 00000100 00000080"
+                      "00000019 00 5a 0000000773657373696f6e 00000000 00000200 00000080"));
+  EXPECT_EQ(calls(), (std::vector<std::string>{"open 0 session 256/128 ''", "open 1 session 512/128 ''"}));
+  confirm(1, 8, 64);
+  confirm(0, 4, 64);
+  EXPECT_EQ(sent(), from_hex("00000012 00 5b 00000000 00000001 00000008 00000040"
+                             "00000012 00 5b 00000001 00000000 00000004 00000040"));
+  proxy.feed(from_hex("0000000e 00 5e 00000000 00000004 61626364"    // the server's window of 0 is used up …
+                      "0000000e 00 5e 00000001 00000004 65666768"    // … that of 1 half
+                      "0000000a 00 5d 00000001 00000010"));
+  EXPECT_EQ(calls(), (std::vector<std::string>{"send 0 94", "send 1 94", "send 1 93"}));
+  EXPECT_EQ(upstream.packets.back().second, from_hex("00000010"));
+  proxy.on_packet(0, ssh::kChannelWindowAdjust, from_hex("00000001"));
+  EXPECT_EQ(sent(), from_hex("0000000a 00 5d 00000001 00000001"));
+  proxy.feed(from_hex("0000000b 00 5e 00000000 00000001 69"));
+  EXPECT_EQ(calls(), (std::vector<std::string>{"send 0 94"}));
+
+  proxy.feed(from_hex("00000006 00 61 00000000"));  // the client first
+  EXPECT_EQ(calls(), (std::vector<std::string>{"send 0 97"}));
+  proxy.on_packet(1, ssh::kChannelClose, {});  // the server first
+  EXPECT_TRUE(calls().empty());
+  proxy.on_packet(0, ssh::kChannelClose, {});
+  EXPECT_EQ(calls(), (std::vector<std::string>{"release 0"}));
+  EXPECT_EQ(sent(), from_hex("00000006 00 61 00000000 00000006 00 61 00000001"));
+  open(5);
+  EXPECT_EQ(calls(), (std::vector<std::string>{"open 0 session 1000/100 ''"}));
+  proxy.feed(from_hex("00000006 00 61 00000001"));
+  EXPECT_EQ(calls(), (std::vector<std::string>{"send 1 97", "release 1"}));
+  ASSERT_FALSE(proxy.error());
+  proxy.feed(from_hex("0000000b 00 5e 00000001 00000001 6a"));  // to a channel that is no more
+  expect_broken("channel");
+}
+
 TEST_F(ProxyTest, ARefusalFreesTheChannel) {
   open(70);
   calls();
