@@ -173,6 +173,22 @@ class Waiter {
   std::optional<int> fatal_;
 };
 
+// What ssh_config says of the host and cannot be done: ssh would stay without a session, and refuses the
+// other as well. ForkAfterAuthentication never gets here: `ssh -G` refuses it already.
+std::optional<proto::ErrorInfo> refusal(const SessionWish& wish, const proto::HostOptionsResult& config) {
+  if (config.session_type == "none")
+    return proto::ErrorInfo{"unsupported",
+                            wish.host + ": ssh_config has SessionType none for it: no command or shell",
+                            "to log in and stay connected: jumpctl connect " + wish.host};
+  if (!wish.command.empty() && !config.remote_command.empty())
+    return proto::ErrorInfo{"invalid",
+                            wish.host + ": ssh_config has RemoteCommand for it, and there is a command here",
+                            "for the former: jumpctl shell " + wish.host +
+                                "; else put RemoteCommand none into "
+                                "a Host block before it"};
+  return std::nullopt;
+}
+
 // The agent reads the terminal, and knows no job control: a background job must not begin to, or what is typed for
 // the shell would go to the remote one.
 void wait_for_foreground() {
@@ -193,6 +209,7 @@ int run_session(const Options& options, const SessionWish& wish) {
   const Duration timeout = options.timeout_or(kLoginTimeout) + kGrace;
   auto config = client->call(proto::method::kHostOptions, {wish.host, {}}, timeout);
   if (!config.ok()) return fail(options, config.error(), kExitSsh);
+  if (std::optional<proto::ErrorInfo> refused = refusal(wish, *config)) return fail_ssh(options, *refused);
   SessionWish wanted = wish;
   if (wanted.command.empty()) wanted.command = config->remote_command;
   wanted.subsystem |= config->session_type == "subsystem" && !wanted.command.empty();

@@ -136,6 +136,9 @@ class SessionMethods::ServedSession final : public Served {
   }
   Status signal(const std::string& name) { return session_->signal(name); }
 
+  // A session in frames has no control connection of its own: any client may tell it, and all are this user's.
+  bool may_be_told_by(const Peer* peer) const { return frames_ ? !starting_ : peer_ && peer_ == peer; }
+
   SessionFacts facts() const override {
     SessionFacts facts;
     fill_facts(*session_, facts);
@@ -238,7 +241,7 @@ void SessionMethods::open_session(const MethodContext& context, const SessionOpe
 SessionMethods::ServedSession* SessionMethods::find(const std::string& id, const Peer* peer) {
   for (const auto& served : served_) {
     auto* session = dynamic_cast<ServedSession*>(served.get());
-    if (session && session->peer() && session->peer() == peer && session->id() == id) return session;
+    if (session && session->may_be_told_by(peer) && session->id() == id) return session;
   }
   return nullptr;
 }

@@ -1,7 +1,9 @@
 // Sessions and streams on an upgraded connection (PROTOCOL.md, "Upgrades"): for clients that cannot pass
 // descriptors, and what becomes of those who break the rules.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/socket.h>
 
 #include "base/wire.h"
 #include "support/eventually.h"
@@ -56,13 +58,14 @@ class SessionFrames : public testing::Test {
     const std::optional<std::string> line = socket.receive_line(seconds(20));
     return line ? json::parse(*line, nullptr, false) : json("no line");
   }
-  static Socket session(const std::string& command, json more = json::object()) {
+  static Socket session(const std::string& command, json more = json::object(), std::string* id = nullptr) {
     more["host"] = Lab::kBastion;
     more["command"] = command;
     Socket socket = client();
     EXPECT_TRUE(socket.send_all(request("session.open", more)));
     const json answer = line_of(socket);
     EXPECT_TRUE(answer.contains("result")) << answer;
+    if (id) *id = answer.value("result", json::object()).value("session", "");
     return socket;
   }
   struct Frame {
@@ -130,6 +133,46 @@ TEST_F(SessionFrames, ResizeAndSignal) {
   }
   ASSERT_TRUE(socket.send_all(frame(kSignal, R"({"signal":"USR1"})") +
                               frame(kResize, R"({"columns":111,"rows":33})")));
+  const Whole whole = all(socket);
+  EXPECT_NE(whole.out.find("33 111"), std::string::npos) << whole.out;
+  EXPECT_EQ(whole.end.value("exit_status", -1), 5) << whole.end;
+}
+
+TEST_F(SessionFrames, ASizeAndASignalOvertakeStdinOverAnotherConnection) {
+  std::string id;
+  Socket socket =
+      session("trap 'stty size; exit 5' WINCH; stty raw -echo; stty size; while :; do sleep 0.05; done",
+              {{"tty", {{"term", "xterm"}, {"columns", 70}, {"rows", 20}}}}, &id);
+  std::string shown;
+  while (shown.find("20 70") == std::string::npos) {
+    const Frame each = next(socket);
+    ASSERT_EQ(each.type, kStdout) << shown;
+    shown += each.payload;
+  }
+  // More than the remote program, the windows and the sockets on the way take.
+  ASSERT_EQ(::fcntl(socket.fd(), F_SETFL, O_NONBLOCK), 0);
+  const std::string block = frame(kStdin, std::string(65536, 'x'));
+  const auto stuck = [&] {
+    for (std::size_t rest = block.size(); rest > 0;) {
+      const ssize_t count = ::send(socket.fd(), block.data() + block.size() - rest, rest, MSG_NOSIGNAL);
+      if (count < 0) return true;
+      rest -= static_cast<std::size_t>(count);
+    }
+    return false;
+  };
+  ASSERT_TRUE(
+      eventually([&] { return stuck() && lab_->agent().host_status(Lab::kBastion).at("queued_out") > 0; }));
+  ASSERT_EQ(::fcntl(socket.fd(), F_SETFL, 0), 0);
+
+  Socket other = client();
+  for (const json& ask :
+       {json{{"method", "session.signal"}, {"params", {{"session", id}, {"signal", "USR1"}}}},
+        json{{"method", "session.resize"}, {"params", {{"session", id}, {"columns", 111}, {"rows", 33}}}}}) {
+    json all = ask;
+    all.update({{"jsonrpc", "2.0"}, {"id", 1}});
+    ASSERT_TRUE(other.send_all(all.dump() + "\n"));
+    EXPECT_EQ(kind_of(line_of(other)), "none");
+  }
   const Whole whole = all(socket);
   EXPECT_NE(whole.out.find("33 111"), std::string::npos) << whole.out;
   EXPECT_EQ(whole.end.value("exit_status", -1), 5) << whole.end;
