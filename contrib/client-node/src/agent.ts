@@ -224,7 +224,7 @@ export class Agent extends EventEmitter {
     if (agentSocket !== undefined) params.agent_socket = agentSocket;
     if (timeout !== undefined) params.timeout = timeout;
     const { result, socket } = await this.upgrade("session.open", params, signal);
-    return new Session(socket, result.session, signal);
+    return new Session(socket, result.session, (method, told) => this.call(method, told), signal);
   }
 
   private async upgrade<M extends "session.open" | "stream.open">(

@@ -10,7 +10,7 @@ import { Readable, Writable } from "node:stream";
 
 import { JumpagentError } from "./errors.js";
 import { frameHeader, FrameReader, frameType, jsonFrame, maxFrame, type Frame } from "./frames.js";
-import type { SessionEnded, TtySize } from "./types.js";
+import type { Params, SessionEnded, TtySize } from "./types.js";
 
 export interface Exit {
   /** The remote exit status; null when there was none. */
@@ -49,6 +49,8 @@ class Output extends Readable {
   }
 }
 
+export type Tell = <M extends "session.resize" | "session.signal">(method: M, params: Params<M>) => Promise<unknown>;
+
 export interface Session {
   once(event: "exit", listener: (exit: Exit) => void): this;
   on(event: "exit", listener: (exit: Exit) => void): this;
@@ -67,8 +69,11 @@ export class Session extends EventEmitter {
   private over = false;
   private stopListening = () => {};
 
-  /** `socket`: as Connection.upgrade() hands it out. `id`: the agent's name for the session. */
-  constructor(private readonly socket: Socket, readonly id: string, signal?: AbortSignal) {
+  /**
+   * `socket`: as Connection.upgrade() hands it out. `id`: the agent's name for the session. `tell`: sends a request over
+   * another connection.
+   */
+  constructor(private readonly socket: Socket, readonly id: string, private readonly tell: Tell, signal?: AbortSignal) {
     super();
     this.exit = new Promise((resolve) => (this.settle = resolve));
     this.outputs = [new Output(() => this.flow()), new Output(() => this.flow())];
@@ -92,12 +97,13 @@ export class Session extends EventEmitter {
 
   /** Tells a session with a terminal its new size. */
   resize(size: TtySize): void {
-    this.write(jsonFrame(frameType.resize, size));
+    this.overtake("session.resize", { session: this.id, ...size }, jsonFrame(frameType.resize, size));
   }
 
-  /** Sends a signal (`TERM`, `SIGINT`…). It waits behind what was written to stdin; close() does not. */
+  /** Sends a signal (`TERM`, `SIGINT`…). It overtakes what was written to stdin. */
   kill(signal = "TERM"): void {
-    this.write(jsonFrame(frameType.signal, { signal: signal.replace(/^SIG/, "") }));
+    const wanted = { signal: signal.replace(/^SIG/, "") };
+    this.overtake("session.signal", { session: this.id, ...wanted }, jsonFrame(frameType.signal, wanted));
   }
 
   /** Ends the session at once, whatever it does. */
@@ -112,6 +118,12 @@ export class Session extends EventEmitter {
     if (signal.aborted) return abort();
     signal.addEventListener("abort", abort, { once: true });
     this.stopListening = () => signal.removeEventListener("abort", abort);
+  }
+
+  /** Frames wait behind stdin that is not read; an agent that knows no other way takes the frame. */
+  private overtake<M extends "session.resize" | "session.signal">(method: M, params: Params<M>, frame: Buffer): void {
+    if (this.over) return;
+    this.tell(method, params).catch(() => this.write(frame));
   }
 
   private write(bytes: Buffer, done: (error?: Error | null) => void = () => {}): void {

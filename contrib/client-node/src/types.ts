@@ -293,6 +293,8 @@ export interface Methods {
   "forward.close": [{ forward: string }, { forward: ForwardStatus }];
   "forward.list": [Empty, { forwards: ForwardStatus[] }];
   "session.open": [SessionOpenParams, { session: string }];
+  "session.resize": [{ session: string } & TtySize, Empty];
+  "session.signal": [{ session: string; signal: string }, Empty];
   "stream.open": [StreamOpenParams, StreamOpenResult];
   "events.subscribe": [EventsSubscribeParams, { seq: number; snapshot: Snapshot }];
   "events.unsubscribe": [Empty, Empty];

@@ -107,6 +107,20 @@ sessionTest("kill sends a signal to the command", async (agent, lab) => {
   session.close();
 });
 
+sessionTest("kill and resize overtake stdin that the command does not read", async (agent) => {
+  const session = await agent.exec("bastion", "trap 'stty size; exit 5' WINCH; stty raw -echo; echo ready; while :; do sleep 0.05; done", { tty: true });
+  let text = "";
+  session.stdout.on("data", (chunk) => (text += chunk));
+  session.stderr.resume();
+  await eventually("it is ready", () => text.includes("ready"));
+  session.stdin.write(Buffer.alloc(64 << 20, "x"));
+  await eventually("it is stuck", async () => ((await agent.hosts())[0]?.queued_out ?? 0) > 0);
+  session.kill("USR1");
+  session.resize({ rows: 33, columns: 111 });
+  assert.equal((await session.exit).status, 5);
+  assert.match(text, /33 111/);
+});
+
 sessionTest("an abort ends the session at once", async (agent) => {
   const controller = new AbortController();
   const session = await agent.exec("bastion", "echo ready; exec cat", { signal: controller.signal });

@@ -53,9 +53,13 @@ async function scene(t: TestContext, script: (request: Request, client: FakeClie
   atEnd(t, () => agent.close());
   return { fake, agent };
 }
-async function session(t: TestContext, options: SessionOptions = {}, behind?: Buffer): Promise<{ session: Session; remote: Remote; asked: Request }> {
+const refuse = (request: Request, client: FakeClient) => client.refuse(request, "not_found");
+async function session(
+  t: TestContext, options: SessionOptions = {}, behind?: Buffer, beside: (request: Request, client: FakeClient) => void = refuse,
+): Promise<{ session: Session; remote: Remote; asked: Request }> {
   let remote: Remote | undefined, asked: Request | undefined;
   const { agent } = await scene(t, (request, client) => {
+    if (request.method !== "session.open") return beside(request, client);
     asked = request;
     remote = new Remote(client.upgrade(request, { session: "s1" }, behind));
   });
@@ -95,7 +99,23 @@ test("stdin goes out in frames that are not too long, then its end", async (t) =
   assert.equal(remote.ended, false, "the end of stdin is not the end of the connection");
 });
 
-test("sizes and signals are frames", async (t) => {
+test("sizes and signals go over the other connection", async (t) => {
+  const told: [string, object][] = [];
+  const { session: s, remote } = await session(t, { tty: true }, undefined, (request, client) => {
+    told.push([request.method, request.params]);
+    client.answer(request, {});
+  });
+  s.resize({ columns: 100, rows: 40 });
+  s.kill("SIGINT");
+  await eventually("two requests", () => told.length === 2);
+  assert.deepEqual(told, [
+    ["session.resize", { session: "s1", columns: 100, rows: 40 }],
+    ["session.signal", { session: "s1", signal: "INT" }],
+  ]);
+  assert.equal(remote.frames.length, 0);
+});
+
+test("sizes and signals are frames where the agent knows no other way", async (t) => {
   const { session: s, remote } = await session(t, { tty: true });
   s.resize({ columns: 100, rows: 40 });
   s.kill("SIGINT");
