@@ -12,8 +12,12 @@
 
 namespace jump {
 
-Mux::Mux(PacketSink* sink, WindowBudget* budget, TimePoint now, Contention* contention)
-    : sink_(sink), budget_(budget), now_(now), contention_(contention ? contention : &alone_) {}
+Mux::Mux(PacketSink* sink, WindowBudget* budget, TimePoint now, Contention* contention, std::string id)
+    : id_(std::move(id)),
+      sink_(sink),
+      budget_(budget),
+      now_(now),
+      contention_(contention ? contention : &alone_) {}
 
 Mux::~Mux() {
   *self_ = nullptr;
@@ -499,7 +503,7 @@ void Mux::fail(const Error& error) {
 void Mux::protocol_error(std::string message) {
   if (protocol_error_) return;
   protocol_error_ = Error{Errc::kProtocol, "the server broke the SSH protocol: " + std::move(message), {}};
-  log::warn("mux: {}", protocol_error_->message);
+  log::warn("{}: {}", id_, protocol_error_->message);
   sink_->wake();
 }
 

@@ -120,10 +120,14 @@ class Mux {
   static constexpr std::size_t kMaxUnsentSignals = 64;
 
   // `budget` and `contention` outlive the Mux. Null contention: there is no other connection to that host.
-  Mux(PacketSink* sink, WindowBudget* budget, TimePoint now, Contention* contention = nullptr);
+  // `id`: the connection's in the log.
+  Mux(PacketSink* sink, WindowBudget* budget, TimePoint now, Contention* contention = nullptr,
+      std::string id = "mux");
   ~Mux();
   Mux(const Mux&) = delete;
   Mux& operator=(const Mux&) = delete;
+
+  const std::string& id() const { return id_; }
 
   // --- commands ---
   // Asks the peer for a channel. `events` may be null; both it and the later handler outlive the channel.
@@ -297,6 +301,7 @@ class Mux {
   Slot* find_for_packet(class WireReader& in, const char* what);
   void protocol_error(std::string message);
 
+  const std::string id_;
   PacketSink* sink_;
   WindowBudget* budget_;
   TimePoint now_;  // of the last input

@@ -116,7 +116,7 @@ void Mux::govern() {
   }
   contention_->note_met();
   governor_.on_round_trip(round_trip_.last(), round_trip_.base(), delivered);
-  log::trace("mux: round trip {:.1f} of {:.1f} ms, {} bulk channels, {} bytes: window {}",
+  log::trace("{}: round trip {:.1f} of {:.1f} ms, {} bulk channels, {} bytes: window {}", id_,
              1000 * to_seconds(round_trip_.last()), 1000 * to_seconds(round_trip_.base()), bulk_.size(),
              delivered, governor_.window());
   auto share = static_cast<std::uint32_t>(

@@ -69,7 +69,7 @@ void Mux::dispatch(ByteView payload) {
     case ssh::kChannelFailure:
       return on_channel_reply(type == ssh::kChannelSuccess, in);
     default:
-      log::debug("mux: message {} ignored", static_cast<int>(type));
+      log::debug("{}: message {} ignored", id_, static_cast<int>(type));
   }
 }
 
@@ -215,7 +215,8 @@ void Mux::on_global_request(WireReader& in) {
   bool want_reply = in.boolean();
   if (!in.ok()) return protocol_error("bad global request");
   bool done = global_request_handler_ && global_request_handler_(name, in.rest());
-  if (!done) log::debug("mux: global request {} {}", printable(name, 64), want_reply ? "refused" : "ignored");
+  if (!done)
+    log::debug("{}: global request {} {}", id_, printable(name, 64), want_reply ? "refused" : "ignored");
   if (want_reply) owe(Bytes{done ? ssh::kRequestSuccess : ssh::kRequestFailure});
 }
 

@@ -43,11 +43,11 @@ void Mux::on_peer_open(WireReader& in) {
   counters_.peer_opens++;
   auto known = peer_open_handlers_.find(type);
   if (known == peer_open_handlers_.end()) {
-    log::debug("mux: the server's open of a {} channel refused", printable(type, 64));
+    log::debug("{}: the server's open of a {} channel refused", id_, printable(type, 64));
     return refuse_peer(peer.number, ssh::kOpenAdministrativelyProhibited, "not requested");
   }
   if (pending_peer_opens_ >= kMaxPeerOpens || used_ + pending_peer_opens_ >= kMaxChannels) {
-    log::debug("mux: too many channels: the server's open of a {} channel refused", printable(type, 64));
+    log::debug("{}: too many channels: the server's open of a {} channel refused", id_, printable(type, 64));
     return refuse_peer(peer.number, ssh::kOpenResourceShortage, "too many channels");
   }
   pending_peer_opens_++;

@@ -78,7 +78,7 @@ void Mux::on_channel_request(WireReader& in) {
   const bool want_reply = in.boolean();
   if (!in.ok() || !slot->answered) return protocol_error("bad channel request");
   const bool done = slot->events && slot->events->on_request(name, in.rest());
-  if (!done) log::debug("mux: channel request {} ignored", printable(name, 64));
+  if (!done) log::debug("{}: channel request {} ignored", id_, printable(name, 64));
   if (!want_reply || slot->ends.close_sent()) return;
   WireWriter packet;
   packet.u8(done ? ssh::kChannelSuccess : ssh::kChannelFailure).u32(slot->remote);

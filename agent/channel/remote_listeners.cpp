@@ -98,7 +98,7 @@ void RemoteListeners::ask_next() {
       asked_--;
       if (id != 0) return on_answer(id, at, success, data);
       if (!success)
-        log::debug("mux: the server did not stop to listen on {}", printable(at.to_string(), 128));
+        log::debug("{}: the server did not stop to listen on {}", mux_.id(), printable(at.to_string(), 128));
     };
     std::string_view name = cancels ? next.at.cancel_request() : next.at.listen_request();
     if (!mux_.global_request(name, next.at.request_data(), std::move(answer))) return;
@@ -197,7 +197,7 @@ void RemoteListeners::on_forwarded(IncomingChannel incoming) {
   Entry* entry = find(incoming.request());
   if (entry) return entry->handler->on_incoming(std::move(incoming));
   unknown_++;
-  log::debug("mux: nobody listens on {}", incoming.request().describe());
+  log::debug("{}: nobody listens on {}", mux_.id(), incoming.request().describe());
   incoming.refuse(ssh::kOpenAdministrativelyProhibited, "not requested");
 }
 

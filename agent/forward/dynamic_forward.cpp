@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "base/log.h"
-
 namespace jump {
 
 // One client. Ladder: it says where to → waiting for the host → the channel is opened → it is told → carried.
@@ -22,7 +20,7 @@ class DynamicForward::Proxied final : public Connection, private ChannelEvents, 
  private:
   void on_requested(Result<Endpoint> target) {
     if (!target) {
-      if (!target.error().message.empty()) forward_.note_refused(target.error());
+      if (!target.error().message.empty()) forward_.note_refused(*this, target.error());
       return;
     }
     target_ = *std::move(target);
@@ -44,7 +42,7 @@ class DynamicForward::Proxied final : public Connection, private ChannelEvents, 
     forward_.failures_.reached(target_);
     channel_->forget_owner();
     carry(forward_.io_, client_.grant(), std::move(channel_), [this](const Error* error) {
-      if (error) log::debug("{}: a connection broke: {}", forward_.id_, error->message);
+      forward_.note_broken(*this, error);
       forward_.remove(*this);
     });
   }
@@ -60,7 +58,7 @@ class DynamicForward::Proxied final : public Connection, private ChannelEvents, 
   }
 
   void refuse(const Error& error) {
-    forward_.note_refused(error);
+    forward_.note_refused(*this, error);
     client_.deny(error);
   }
 

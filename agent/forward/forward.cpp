@@ -39,13 +39,21 @@ bool Forward::admit() {
 
 void Forward::add(std::shared_ptr<Connection> connection) {
   Connection& added = *connection;
+  added.number_ = ++last_number_;
   added.place_ = connections_.insert(connections_.end(), std::move(connection));
+  log::debug("{}.{}: a connection has come", id_, added.number_);
+}
+
+std::string Forward::name_of(const Connection& connection) const {
+  return id_ + "." + std::to_string(connection.number_);
 }
 
 void Forward::remove(Connection& connection) {
   if (const Splice* splice = connection.splice()) {
     past_.bytes_out += splice->bytes_left_to_right();
     past_.bytes_in += splice->bytes_right_to_left();
+    log::debug("{}.{}: over: {} bytes out, {} in", id_, connection.number_, splice->bytes_left_to_right(),
+               splice->bytes_right_to_left());
   }
   std::shared_ptr<Connection> last = std::move(*connection.place_);
   connections_.erase(connection.place_);
@@ -54,13 +62,18 @@ void Forward::remove(Connection& connection) {
 
 void Forward::end_connections() { connections_.clear(); }
 
-void Forward::note_refused(const Error& error) {
+void Forward::note_refused(const Connection& connection, const Error& error) {
   past_.refused++;
   // One line a second at the most: whoever can connect can make it be refused.
   if (!last_error_ || io_.now() - error_time_ >= seconds(1)) {
-    log::info("{}: a connection was refused ({} so far): {}", id_, past_.refused, error.message);
+    log::info("{}: a connection was refused ({} so far): {}", name_of(connection), past_.refused,
+              error.message);
   }
   note_error(error);
+}
+
+void Forward::note_broken(const Connection& connection, const Error* error) const {
+  if (error) log::debug("{}.{}: a connection broke: {}", id_, connection.number_, error->message);
 }
 
 void Forward::note_error(const Error& error) {

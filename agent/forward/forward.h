@@ -115,6 +115,7 @@ class Forward {
     std::unique_ptr<Splice> splice_;
 
    private:
+    std::uint64_t number_ = 0;  // of its forward's
     std::list<std::shared_ptr<Connection>>::iterator place_;
   };
 
@@ -125,7 +126,10 @@ class Forward {
   void add(std::shared_ptr<Connection> connection);
   // It may be what is running now.
   void remove(Connection& connection);
-  void note_refused(const Error& error);
+  // For the log: "f3.17".
+  std::string name_of(const Connection& connection) const;
+  void note_refused(const Connection& connection, const Error& error);
+  void note_broken(const Connection& connection, const Error* error) const;
   void note_error(const Error& error);
   void end_connections();
   void tell_moved() {
@@ -145,6 +149,7 @@ class Forward {
   std::function<void()> arrived_, moved_;
   std::list<std::shared_ptr<Connection>> connections_;
   ForwardCounters past_;  // of connections that have ended
+  std::uint64_t last_number_ = 0;
   std::optional<Error> last_error_;
   TimePoint error_time_;
 };

@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "base/log.h"
-
 namespace jump {
 
 // One accepted connection. Ladder: waiting for the host → opening the channel (its first bytes flow already)
@@ -50,14 +48,14 @@ class LocalForward::Carried final : public Connection, private ChannelEvents {
       if (forward_.host_.mux()) forward_.refused_last_ = true;  // else it was the host's end
       return refuse(*error);
     }
-    if (error) log::debug("{}: a connection broke: {}", forward_.id_, error->message);
+    forward_.note_broken(*this, error);
     forward_.remove(*this);
   }
 
   // The client sees a reset: nothing that could be taken for an answer.
   void refuse(const Error& error) {
     if (stream_) stream_->abort();
-    forward_.note_refused(error);
+    forward_.note_refused(*this, error);
     forward_.remove(*this);
   }
 

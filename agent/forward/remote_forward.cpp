@@ -43,13 +43,13 @@ class RemoteForward::Carried final : public Connection {
     forward_.refused_last_ = !result;
     if (!result) {
       incoming_.refuse(open_failure_reason(result.error()), result.error().message);
-      forward_.note_refused(result.error());
+      forward_.note_refused(*this, result.error());
       return forward_.remove(*this);
     }
     Result<std::unique_ptr<Channel>> channel = incoming_.accept(nullptr);
     if (!channel) return forward_.remove(*this);  // who connected has lost the connection already
     carry(forward_.io_, *std::move(result), *std::move(channel), [this](const Error* error) {
-      if (error) log::debug("{}: a connection broke: {}", forward_.id_, error->message);
+      forward_.note_broken(*this, error);
       forward_.remove(*this);
     });
   }
@@ -74,7 +74,7 @@ class RemoteForward::Proxied final : public Connection {
  private:
   void on_requested(Result<Endpoint> target) {
     if (!target) {
-      if (!target.error().message.empty()) forward_.note_refused(target.error());
+      if (!target.error().message.empty()) forward_.note_refused(*this, target.error());
       return;
     }
     target_ = *std::move(target);
@@ -86,12 +86,12 @@ class RemoteForward::Proxied final : public Connection {
   void on_dialed(Result<std::unique_ptr<ByteStream>> result) {
     if (!result) {
       forward_.failures_.failed(target_, result.error(), forward_.io_.now());
-      forward_.note_refused(result.error());
+      forward_.note_refused(*this, result.error());
       return client_.deny(result.error());
     }
     forward_.failures_.reached(target_);
     carry(forward_.io_, *std::move(result), client_.grant(), [this](const Error* error) {
-      if (error) log::debug("{}: a connection broke: {}", forward_.id_, error->message);
+      forward_.note_broken(*this, error);
       forward_.remove(*this);
     });
   }

@@ -268,7 +268,7 @@ void Hop::begin_service() {
 }
 
 void Hop::make_mux(TimePoint now) {
-  mux_ = std::make_unique<Mux>(static_cast<PacketSink*>(this), &budget_, now, contention_.get());
+  mux_ = std::make_unique<Mux>(static_cast<PacketSink*>(this), &budget_, now, contention_.get(), id_);
   if (spec_.update_host_keys == UpdateHostKeys::kNo || !host_key_check_ || !host_key_check_->updatable())
     return;
   host_key_updater_ = std::make_unique<HostKeyUpdater>(

@@ -460,5 +460,37 @@ TEST(SocketAccess, AFileInPlaceOfTheSocketIsNotRemoved) {
   EXPECT_TRUE(std::filesystem::is_regular_file(scene.agent.socket_path()));
 }
 
+// One id from a connection's arrival to its end, at its forward; another for the connection to the server.
+TEST(Log, EachConnectionOfAForwardHasANumber) {
+  Lab lab;
+  TcpService echo(TcpService::echo());
+  const ReservedPort nobody;
+  AgentProcess& agent = lab.cold_agent();
+  agent.run({"--log-level", "debug"});
+  const std::string target = "127.0.0.1:" + std::to_string(echo.port());
+  agent.ctl_json({"forward", "--via", Lab::kBastion, "0:" + target});
+  agent.ctl_json({"forward", "--via", Lab::kBastion, "0:127.0.0.1:" + std::to_string(nobody.number())});
+  agent.ctl_json({"socks", "--via", Lab::kBastion, "127.0.0.1:0"});
+  const auto forwards = agent.status().at("forwards");
+  for (int i = 0; i < 2; ++i) {
+    std::optional<Socket> good = Socket::connect_tcp(port_of(forwards[0].at("listen")));
+    ASSERT_TRUE(good && good->send_all(std::string_view("hello")));
+    EXPECT_EQ(good->receive_exactly(5).text(), "hello");
+  }
+  std::optional<Socket> refused = Socket::connect_tcp(port_of(forwards[1].at("listen")));
+  ASSERT_TRUE(refused && refused->wait_end(seconds(10)));
+  std::optional<Socket> proxied = Socket::connect_tcp(port_of(forwards[2].at("listen")));
+  ASSERT_TRUE(proxied && proxied->send_all(std::string_view("CONNECT " + target + " HTTP/1.1\r\n\r\n")));
+  ASSERT_TRUE(proxied->receive_line().has_value());
+  proxied->reset();
+  for (const char* line :
+       {"f1.1: a connection has come", "f1.2: a connection has come", "f1.1: over: 5 bytes out, 5 in",
+        "f2.1: a connection was refused (1 so far): ", "f3.1: a connection has come", "f3.1: over: ",
+        "bastion#1: "}) {
+    EXPECT_TRUE(eventually([&] { return agent.log().find(line) != std::string::npos; })) << line;
+  }
+  EXPECT_EQ(agent.log().find(" mux: "), std::string::npos);
+}
+
 }  // namespace
 }  // namespace jump::test

@@ -560,6 +560,14 @@ TEST_F(MuxTest, PacketsThatMakeNoSenseAreProtocolErrorsNotCrashes) {
   }
 }
 
+TEST_F(MuxTest, TheLogSaysWhichConnectionItWas) {
+  mux = std::make_unique<Mux>(&sink, &budget, start, nullptr, "bastion#7");
+  testing::internal::CaptureStderr();
+  feed(Bytes{ssh::kChannelData});
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_NE(log.find("bastion#7: the server broke the SSH protocol"), std::string::npos) << log;
+}
+
 TEST_F(MuxTest, AWindowBeyondTheLimitIsAProtocolError) {
   Owner owner;
   auto channel = open_and_confirm(owner, 5, 0xffffffff);
