@@ -25,14 +25,21 @@ class ChannelEvents {
   virtual void on_opened() = 0;
   // The peer has sent EOF or CLOSE; said at once, while bytes that came before may still wait for the owner.
   virtual void on_peer_ended() {}
+  // The peer owes the confirmation, and may be gone: the channel is to be asked for on another connection,
+  // `to`, with what was written meanwhile. False: it stays.
+  virtual bool on_move(Mux& to) {
+    (void)to;
+    return false;
+  }
   // The peer's request on this channel (RFC 4254 section 5.4: "exit-status", …); true: done, which is the
   // answer where one is wanted. `data` is good for the call.
   virtual bool on_request(std::string_view name, ByteView data) {
     (void)name, (void)data;
     return false;
   }
-  // Data beside the stream (section 5.2; 1 is stderr), under the stream's window. As StreamHandler::on_data():
-  // what is not taken is kept until Channel::resume_extended(), and the channel does not end before.
+  // Data beside the stream (section 5.2; 1 is stderr), under the stream's window. As
+  // StreamHandler::on_data(): what is not taken is kept until Channel::resume_extended(), and the channel
+  // does not end before.
   virtual std::size_t on_extended_data(std::uint32_t type, ByteView data) {
     (void)type;
     return data.size();

@@ -46,18 +46,57 @@ Result<std::unique_ptr<Channel>> Mux::open(const ChannelOpen& request, TimePoint
   slot->session = request.type == "session";
   sessions_ += slot->session ? 1 : 0;
   if (slot->session) slot->ends = HalfClose(HalfClose::EndedBy::kPeer);
+  ask(number, std::make_unique<ChannelOpen>(request), deadline);
+  return channel;
+}
+
+void Mux::ask(std::uint32_t number, std::unique_ptr<ChannelOpen> request, TimePoint deadline) {
+  Slot* slot = find(number);
   slot->deadline = deadline;
   deadlines_.emplace(deadline, number);
-
   WireWriter packet;
   packet.u8(ssh::kChannelOpen)
-      .string(request.type)
+      .string(request->type)
       .u32(number)
       .u32(slot->window)
       .u32(kMaxPacket)
-      .raw(request.specific);
+      .raw(request->specific);
+  slot->request = std::move(request);
   queue_control(packet.take());
-  return channel;
+}
+
+std::size_t Mux::move_openings(Mux& to) {
+  std::vector<std::uint32_t> numbers;
+  for (const auto& [deadline, number] : deadlines_) numbers.push_back(number);
+  std::size_t moved = 0;
+  for (std::uint32_t number : numbers) {
+    Slot* slot = find(number);
+    const bool waits = slot && slot->phase == Phase::kOpening && !slot->answered && slot->request &&
+                       slot->channel && slot->events && !slot->raw && !slot->tell_end;
+    if (!waits || !to.check_room() || !slot->events->on_move(to)) continue;
+    counters_.queued_out -= slot->out.size();
+    to.take_over(*slot);
+    slot->channel = nullptr;
+    slot->handler = nullptr;
+    slot->events = nullptr;
+    end(number, nullptr);  // should the peer confirm it after all, it is closed
+    ++moved;
+  }
+  return moved;
+}
+
+// The owner's side of a channel that another connection was asked for.
+void Mux::take_over(Slot& from) {
+  const std::uint32_t number = add_slot(*from.channel, from.events);
+  Slot* slot = find(number);
+  slot->session = from.session;
+  sessions_ += slot->session ? 1 : 0;
+  slot->ends = from.ends;
+  slot->handler = from.handler;
+  slot->wants_room = from.wants_room;
+  slot->out = std::exchange(from.out, ByteQueue());
+  counters_.queued_out += slot->out.size();
+  ask(number, std::move(from.request), from.deadline);
 }
 
 // That there is room for one more channel of ours.
@@ -81,10 +120,17 @@ std::uint32_t Mux::take_number() {
 
 // A channel as each begins, ours and the peer's. That there is room for it is the caller's business.
 std::unique_ptr<Channel> Mux::add_channel(std::string describe, ChannelEvents* events) {
+  auto channel = std::unique_ptr<Channel>(new Channel(this, 0, std::move(describe)));
+  add_slot(*channel, events);
+  return channel;
+}
+
+std::uint32_t Mux::add_slot(Channel& channel, ChannelEvents* events) {
   std::uint32_t number = take_number();
-  auto channel = std::unique_ptr<Channel>(new Channel(this, number, std::move(describe)));
+  channel.mux_ = this;
+  channel.number_ = number;
   auto slot = std::make_unique<Slot>();
-  slot->channel = channel.get();
+  slot->channel = &channel;
   slot->events = events;
   // Two megabytes at once would be a queue that whoever types now has to sit through.
   bool careful = contention_->governed() || contention_->interactive(now_);
@@ -92,7 +138,7 @@ std::unique_ptr<Channel> Mux::add_channel(std::string describe, ChannelEvents* e
   slot->growth_start = now_;
   budget_->channel_opened();
   slots_[number] = std::move(slot);
-  return channel;
+  return number;
 }
 
 Status Mux::global_request(std::string_view name, ByteView data, GlobalReply reply) {

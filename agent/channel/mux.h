@@ -134,6 +134,9 @@ class Mux {
   // Errors: kClosed after fail(), kLimit.
   Result<std::unique_ptr<Channel>> open(const ChannelOpen& request, TimePoint deadline,
                                         ChannelEvents* events);
+  // Channels that the peer has not confirmed yet are asked of `to` instead, if their owners agree
+  // (ChannelEvents::on_move): with what was written to them, and to be confirmed by the same time. Returns how many.
+  std::size_t move_openings(Mux& to);
   // The same for a channel whose packets go through as they are; its open has no deadline. `handler` outlives
   // the RawChannel.
   Result<std::unique_ptr<RawChannel>> open_raw(std::string_view type, RawGrant grant, ByteView specific,
@@ -266,6 +269,9 @@ class Mux {
   Status check_room() const;
   std::uint32_t take_number();
   std::unique_ptr<Channel> add_channel(std::string describe, ChannelEvents* events);
+  std::uint32_t add_slot(Channel& channel, ChannelEvents* events);
+  void ask(std::uint32_t number, std::unique_ptr<ChannelOpen> request, TimePoint deadline);
+  void take_over(Slot& from);
   void deliver(std::uint32_t number, ByteView data);
   void deliver_run();
   void hold(Slot& slot, ByteView data);

@@ -91,6 +91,7 @@ void Mux::on_open_confirmation(WireReader& in) {
   if (!in.ok() || slot->answered || slot->remote_max_packet == 0)
     return protocol_error("bad open confirmation");
   slot->answered = slot->confirmed = true;
+  slot->request.reset();
   confirmed_sessions_ += slot->session ? 1 : 0;
   most_sessions_ = std::max(most_sessions_, confirmed_sessions_);
   counters_.opened++;

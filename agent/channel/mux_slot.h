@@ -62,6 +62,7 @@ struct Mux::Slot {
   ByteQueue in;   // for the owner
   ByteQueue out;  // for the peer
   TimePoint deadline;
+  std::unique_ptr<ChannelOpen> request;  // what was asked for, until there is an answer
 
   // What only sessions have.
   struct Beside {

@@ -131,7 +131,8 @@ proto::HostStatus host_status(const Host& host, TimePoint now) {
   status.algorithms = hop->algorithms();
   if (auto rtt = hop->round_trip()) status.rtt = to_seconds(*rtt);
   if (hop->state() == Hop::State::kReady) status.heard_age = to_seconds(now - hop->last_heard());
-  if (hop->in_doubt()) status.unanswered = to_seconds(hop->owed());
+  if (const auto asked = hop->asked_since(); asked && now - *asked >= Hop::kDoubt)
+    status.unanswered = to_seconds(now - *asked);
   status.warning = hop->host_key_unrecorded();
   add_traffic(*hop, status);
   status.lanes = lane.ready() ? 1 : 0;
@@ -190,7 +191,8 @@ proto::ForwardStatus forward_status(const WantedForward& wanted, TimePoint now) 
   status.prewarmed = forward.spares_ready();
   status.accept_pauses = forward.listener_stats().pauses;
   status.age = to_seconds(now - forward.since());
-  if (const TargetFailures* failures = forward.target_failures()) status.targets = target_status(*failures, now);
+  if (const TargetFailures* failures = forward.target_failures())
+    status.targets = target_status(*failures, now);
   return status;
 }
 

@@ -47,6 +47,8 @@ class DynamicForward::Proxied final : public Connection, private ChannelEvents, 
     });
   }
 
+  bool on_move(Mux& to) override { return forward_.host_.is_served_by(to); }
+
   // The channel's, before it is open: only its end is news.
   std::size_t on_data(ByteView) override { return 0; }
   void on_eof() override {}

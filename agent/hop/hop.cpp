@@ -327,6 +327,11 @@ void Hop::check_alive() {
   watch_over();
 }
 
+std::optional<TimePoint> Hop::asked_since() const {
+  if (state_ != State::kReady || mux_->asked_since() == TimePoint::max()) return std::nullopt;
+  return mux_->asked_since();
+}
+
 Duration Hop::question_doubt() {
   if (!in_doubt()) return Duration::zero();
   const TimePoint now = io_.now();
@@ -448,7 +453,9 @@ void Hop::end(Error error) {
   channel_timer_->stop();
   alive_timer_->stop();
   set_state(State::kClosed);
-  if (mux_) mux_->fail(error_);
+  if (!mux_) return;
+  if (ending_) std::exchange(ending_, nullptr)(*mux_);
+  mux_->fail(error_);
 }
 
 Error Hop::cut_off(Error error) {

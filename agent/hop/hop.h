@@ -61,15 +61,20 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   // `changed` later.
   void close(Error reason);
 
-  // What is owed for longer than usual puts the connection in doubt: TCP's next try may be seconds away, even
-  // if the path is well again.
+  // Called when it ends, before those who use it hear of that: channels that wait may be asked for elsewhere.
+  void on_ending(std::function<void(Mux&)> ending) { ending_ = std::move(ending); }
+
+  // What is owed for longer than usual, or a suspicion, puts the connection in doubt: TCP's next try may be
+  // seconds away, even if the path is well again.
   static constexpr Duration kDoubt = seconds(1);
   // For the answer to a question about that; a path that is slower gets so many of its own round trips.
   static constexpr Duration kDoubtPatience = milliseconds(500);
   static constexpr int kDoubtRoundTrips = 3;
   // For how long the server has owed us a sign of life; zero: it owes none.
   Duration owed() const { return state_ == State::kReady ? liveness_.owed(io_.now()) : Duration::zero(); }
-  bool in_doubt() const { return owed() >= kDoubt; }
+  bool in_doubt() const { return owed() >= kDoubt || (state_ == State::kReady && liveness_.suspected()); }
+  // Since when the server owes the answer to a question of ours; none: it owes none.
+  std::optional<TimePoint> asked_since() const;
   // In doubt: asks, unless it was asked. How much longer the answer may take; zero: it should be here.
   // `changed` is called when anything comes.
   Duration question_doubt();
@@ -152,6 +157,7 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   const std::string id_;
   Prompter* const prompter_;
   std::function<void()> changed_;
+  std::function<void(Mux&)> ending_;
   const Via via_;
 
   State state_ = State::kPreparing;

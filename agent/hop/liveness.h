@@ -40,19 +40,22 @@ class Liveness {
   // As ServerAliveInterval and ServerAliveCountMax say; zero interval: our own.
   Liveness(Duration interval, int count_max)
       : interval_(interval > Duration::zero() ? std::min(interval, kMost) : kInterval),
-        patience_(interval > Duration::zero() ? interval_ * std::clamp(count_max, 1, kMostCounts) : kPatience) {}
+        patience_(interval > Duration::zero() ? interval_ * std::clamp(count_max, 1, kMostCounts)
+                                              : kPatience) {}
 
   // Bytes came. Also at the start.
   void heard(TimePoint now) {
     last_heard_ = now;
     dead_at_ = TimePoint::max();
     waits_since_ = TimePoint::max();
+    suspected_ = false;
   }
   // Bytes went: the server has something to answer, or to acknowledge.
   void spoke(TimePoint now) { waits_since_ = std::min(waits_since_, now); }
   // `round_trip`: what the path usually takes; zero: not known.
   void suspect(TimePoint now, Duration round_trip = {}) {
     ask_at_ = now;
+    suspected_ = true;
     suspect_until_ = now + std::max(kSuspectPatience, kSuspectRoundTrips * round_trip);
   }
 
@@ -80,6 +83,8 @@ class Liveness {
     return due;
   }
   TimePoint last_heard() const { return last_heard_; }
+  // suspect() was called since heard().
+  bool suspected() const { return suspected_; }
   // spoke() was called since heard().
   bool waiting() const { return waits_since_ != TimePoint::max(); }
   // For how long the server has had something to say.
@@ -97,6 +102,7 @@ class Liveness {
   TimePoint waits_since_ = TimePoint::max();  // the first byte sent since the last was heard
   TimePoint ask_at_ = TimePoint::max();       // suspect()
   TimePoint suspect_until_;
+  bool suspected_ = false;
 };
 
 }  // namespace jump

@@ -179,11 +179,12 @@ Host::Host(Io& io, WindowBudget& budget, RouteFinder& routes, HostDirectory& dir
       lane_(io, budget, contention_, [this] { on_hop_changed(); }),
       sessions_(io, budget, contention_, *this, [this] { on_hop_changed(); }),
       rescue_(
-          io, budget, contention_, [this] { on_hop_changed(); }, [this] { return in_doubt(); }) {
+          io, budget, contention_, [this] { on_hop_changed(); }, [this] { return first_in_doubt(); }) {
   answer_soon_ = io_.deferred([this] { answer_pending(); });
   retry_timer_ = io_.timer([this] { retry(); });
   lane_timer_ = io_.timer([this] { open_lane(); });
   doubt_timer_ = io_.timer([this] { on_doubt_timer(); });
+  openings_timer_ = io_.timer([this] { look_at_openings(); });
   contention_->on_met([this] { on_contention(); });
 }
 
@@ -290,6 +291,7 @@ void Host::nudge() {
     if (Hop* lane = lane_.ready()) lane->suspect();
     sessions_.suspect();
     rescue_.nudge();
+    save_openings();
     on_heard();
     return;
   }
@@ -354,6 +356,7 @@ void Host::connect() {
   hop_ = std::make_shared<Hop>(
       io_, budget_, contention_, *spec(), std::move(id), [this] { on_hop_changed(); }, prompter_.get(),
       carried(as_a_hop()));
+  hop_->on_ending([this](Mux&) { save_openings(); });
   hop_->start();
   if (via_ && prompter_) prompter_->who_waits_changed();
 }
@@ -393,7 +396,9 @@ void Host::on_hop_changed() {
     set_state(State::kReady);
     answer_all(nullptr);
   }
-  if (ready()) on_heard();
+  if (!ready()) return;
+  save_openings();
+  on_heard();
 }
 
 void Host::disconnect(const Error& reason) {
@@ -403,6 +408,7 @@ void Host::disconnect(const Error& reason) {
     return leader.disconnect(reason);
   }
   end_race();
+  calling_.reset();
   sessions_.close(reason);
   rescue_.close(reason);  // before the other, whose place it would take
   lane_.close(reason);
@@ -490,6 +496,7 @@ void Host::answer_all(const Error* error) {
       (*next)->answer(*error);
     } else if (Mux* ready = mux()) {
       if ((*next)->asker() == Asker::kConnection) on_open();
+      watch_openings();
       (*next)->answer(ready);
     } else {
       (*next)->answer(ended);
@@ -595,7 +602,7 @@ void Host::release_followers(const Error& error, State next) {
 
 // Nothing that is connected has answered lately.
 bool Host::in_doubt() const {
-  if (leader_) return ready() && leader_->in_doubt();
+  if (leader_) return ready() && leader_->in_doubt() && !stand_in();
   if (!ready() || !hop_ || !hop_->in_doubt()) return false;
   const Hop* lane = lane_.ready();
   return !(lane && !lane->in_doubt()) && !rescue_.ready();
@@ -603,7 +610,11 @@ bool Host::in_doubt() const {
 
 // True: those who wait now are answered when something is heard, or another connection is there.
 bool Host::question_doubt() {
-  if (leader_) return ready() && leader_->question_doubt();
+  if (leader_) {
+    if (!in_doubt()) return false;
+    const bool waits = leader_->question_doubt();
+    return call_stand_in() || waits;
+  }
   if (!in_doubt() || lanes_ == Lanes::kNever || hop_->needed_person()) return false;
   const Duration patience = hop_->question_doubt();
   if (patience > Duration::zero()) {
@@ -615,12 +626,65 @@ bool Host::question_doubt() {
 }
 
 void Host::on_doubt_timer() {
-  if (in_doubt() && !question_doubt()) on_heard();
+  save_openings();
+  // Channels that were asked for by a bastion's name; their owners know.
+  if (const Host* other = leader_ && leader_->in_doubt() ? stand_in() : nullptr; other && leader_->hop_)
+    leader_->hop_->mux().move_openings(*other->mux());
+  if (!in_doubt() || !question_doubt()) on_heard();
+}
+
+// Channels are asked for: what the server owes an answer to for long is no worse off than who comes later.
+void Host::watch_openings() {
+  if (leader_) return leader_->watch_openings();
+  if (openings_look_ != TimePoint::max()) return;
+  openings_look_ = io_.now() + Hop::kDoubt;
+  openings_timer_->start(Hop::kDoubt);
+}
+
+void Host::look_at_openings() {
+  openings_look_ = TimePoint::max();
+  if (!ready() || !hop_ || hop_->state() != Hop::State::kReady || hop_->mux().opening_channels() == 0) return;
+  save_openings();
+  openings_look_ = io_.now() + Hop::kDoubtPatience;
+  openings_timer_->start(Hop::kDoubtPatience);
+}
+
+// Channels that wait for an answer of the first connection, which is in doubt or has just ended, are asked
+// for where there is one that answers; that is dialled for them, too.
+void Host::save_openings() {
+  const bool ended = hop_ && hop_->state() == Hop::State::kClosed;
+  if (!ready() || !hop_ || !(ended || hop_->in_doubt()) || hop_->mux().opening_channels() == 0) return;
+  Hop* const lane = lane_.ready();
+  Hop* const other = lane && !lane->in_doubt() ? lane : rescue_.ready();
+  if (other) {
+    const std::size_t moved = hop_->mux().move_openings(other->mux());
+    if (moved > 0)
+      log::info("{}: {} channels that wait for an answer go by {}", hop_->id(), moved, other->id());
+  } else if (!ended) {
+    (void)question_doubt();
+  }
+  for (Host* follower : followers_) {
+    if (follower->in_doubt()) (void)follower->question_doubt();
+  }
+}
+
+bool Host::is_served_by(const Mux& mux) const {
+  const auto is = [&mux](const Hop* hop) {
+    return hop && hop->state() == Hop::State::kReady && &hop->mux() == &mux;
+  };
+  if (is(hop_.get()) || is(lane_.ready())) return true;
+  for (const auto& hop : rescue_.hops()) {
+    if (is(hop.get())) return true;
+  }
+  if (leader_ && leader_->is_served_by(mux)) return true;
+  const Host* other = stand_in();
+  return other && other->is_served_by(mux);
 }
 
 // Who waits though the host is ready may be answered now.
 void Host::on_heard() {
   if (!waiters_.empty()) answer_soon_->schedule();
+  dismiss_stand_in();
   for (Host* follower : followers_) follower->on_heard();
 }
 
@@ -707,6 +771,7 @@ bool Host::promote_lane(const Error& error) {
   hop_ = rescue && (!lane || lane->in_doubt()) ? rescue_.take() : lane_.take();
   if (!hop_) return false;
   log::info("{}: {}; its second connection takes over", title_, error.message);
+  hop_->on_ending([this](Mux&) { save_openings(); });
   hop_->suspect();  // finds out now, not at the next sign of life
   return true;
 }

@@ -137,6 +137,8 @@ class Host final : private SessionPool::Source {
   // Somebody doubts that the connection still is one: it is asked, and is alive or dead within
   // Liveness::kSuspectPatience.
   void suspect();
+  // Whether `mux` is of a connection that serves this host.
+  bool is_served_by(const Mux& mux) const;
   // Ends the connection; those who wait are refused. It stays away until somebody asks for it.
   void disconnect(const Error& reason);
   // A bastion has tried it and does not need it: what nobody else wants of it is ended.
@@ -229,6 +231,13 @@ class Host final : private SessionPool::Source {
   void answer_all(const Error* error);
   void answer_pending();
   bool in_doubt() const;
+  bool first_in_doubt() const { return ready() && hop_ && hop_->in_doubt(); }
+  const Host* stand_in() const;
+  bool call_stand_in();
+  void dismiss_stand_in();
+  void watch_openings();
+  void save_openings();
+  void look_at_openings();
   bool question_doubt();
   void on_doubt_timer();
   void on_heard();
@@ -293,6 +302,11 @@ class Host final : private SessionPool::Source {
   std::unique_ptr<Timer> retry_timer_;
   Rescue rescue_;
   std::unique_ptr<Timer> doubt_timer_;
+  std::unique_ptr<Timer> openings_timer_;
+  TimePoint openings_look_ = TimePoint::max();  // channels that wait for the server are looked at then
+  // Of a bastion whose member is in doubt: another one, which is connected meanwhile.
+  std::string called_;
+  std::unique_ptr<Operation> calling_;
   std::unique_ptr<Timer> lane_timer_;
   TimePoint lane_decision_ = TimePoint::max();  // contention has to last until then
 };

@@ -27,6 +27,7 @@ void Host::on_member(const Result<Host*>& result) {
   if (!result) return go_down(result.error());
   Host& member = **result;
   serving_ = member.name();
+  called_.clear();
   route_ = member.route();
   log::info("{}: {} serves", title_, serving_);
   follow(member.leader_ ? *member.leader_ : member);
@@ -57,6 +58,7 @@ bool Host::is_circle() {
 // The member that new channels go through: the one that is followed, or one that is ready and much faster.
 const Host* Host::fastest() const {
   if (serving_.empty()) return leader_;
+  if (const Host* other = leader_->in_doubt() ? stand_in() : nullptr) return other;
   const Host* best = leader_;
   for (const std::string& name : members()) {
     const Result<Host*> member = directory_.member(name);
@@ -65,6 +67,53 @@ const Host* Host::fastest() const {
     if (much_faster(BastionRace::describe(**member, now), BastionRace::describe(*best, now))) best = *member;
   }
   return best;
+}
+
+// Another member that is connected, and answers; null: none.
+const Host* Host::stand_in() const {
+  if (serving_.empty()) return nullptr;
+  for (const std::string& name : members()) {
+    const Result<Host*> member = directory_.member(name);
+    if (!member || (*member)->name() == serving_ || (*member)->leader_ == leader_) continue;
+    if ((*member)->mux() && !(*member)->in_doubt()) return *member;
+  }
+  return nullptr;
+}
+
+// The member that serves is in doubt, and has had its time: another one is connected meanwhile. True: that is
+// under way.
+bool Host::call_stand_in() {
+  if (serving_.empty() || !leader_->hop_) return false;
+  if (const Duration patience = leader_->hop_->question_doubt(); patience > Duration::zero()) {
+    doubt_timer_->start(patience);
+    return true;
+  }
+  if (calling_) return true;
+  const std::vector<BastionMember> known = known_members();
+  for (const std::size_t index : order_of_trial(known, Attended::kNo)) {
+    const std::string& name = members()[index];
+    const Result<Host*> member = directory_.member(name);
+    if (!member || name == serving_ || (*member)->leader_ == leader_ || (*member)->ready() ||
+        known[index].failed_ago)
+      continue;
+    log::info("{}: {} does not answer, {} is tried", title_, serving_, name);
+    called_ = name;
+    calling_ = (*member)->acquire(Asker::kHop, kCarrierTimeout, [this](const Result<Mux*>&) {
+      io_.dispose(std::shared_ptr<Operation>(std::move(calling_)));
+      doubt_timer_->start(Duration::zero());
+    });
+    return true;
+  }
+  return false;
+}
+
+// The one that serves answers again, or another one serves.
+void Host::dismiss_stand_in() {
+  if (called_.empty() || (leader_ && leader_->in_doubt())) return;
+  calling_.reset();
+  const Result<Host*> member = directory_.member(std::exchange(called_, {}));
+  if (member && (*member)->name() != serving_)
+    (*member)->leave_unused(Error{Errc::kClosed, serving_ + " answers again", {}}, Left::kUnused);
 }
 
 // A member that has not failed lately, as the one that served has.

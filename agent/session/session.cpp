@@ -190,6 +190,13 @@ void Session::on_place(Result<SessionPool::Place> place) {
   channel_->set_handler(remote_.get());
 }
 
+// The claim to forward an ssh-agent is to one connection.
+bool Session::on_move(Mux& to) {
+  if (claim_ || !host_.is_served_by(to)) return false;
+  mux_ = &to;
+  return true;
+}
+
 void Session::on_opened() {
   set_state(State::kStarting);
   request_all();

@@ -86,6 +86,7 @@ class Session final : private ChannelEvents {
 
   // ChannelEvents
   void on_opened() override;
+  bool on_move(Mux& to) override;
   bool on_request(std::string_view name, ByteView data) override;
   std::size_t on_extended_data(std::uint32_t type, ByteView data) override;
 

@@ -45,6 +45,7 @@ class StreamRelay final : private ChannelEvents, private StreamHandler {
  private:
   // ChannelEvents
   void on_opened() override;
+  bool on_move(Mux& to) override { return host_.is_served_by(to); }
   // StreamHandler: the channel, until it is carried
   std::size_t on_data(ByteView) override { return 0; }
   void on_eof() override {}

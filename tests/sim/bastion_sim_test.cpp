@@ -239,6 +239,41 @@ TEST_F(BastionSim, WhenTheServingOneBreaksTheNextTakesOverAtOnce) {
   EXPECT_EQ(told, 3);
 }
 
+// TCP may take long to find out that the one that serves is dead.
+TEST_F(BastionSim, WhileTheServingOneDoesNotAnswerAnotherDoes) {
+  for (const char* name : {"jump1", "jump2"}) server(name);
+  const Outcome first = ask("prod", Asker::kConnection);
+  auto channel = (**first)->open(ChannelOpen::direct_tcpip("svc", SimSshd::kEcho, "127.0.0.1", 1),
+                                 io.now() + seconds(20), nullptr);
+  ASSERT_TRUE(channel);
+  io.settle();
+  for (bool dies : {false, true}) {
+    sshd("jump1").hang();
+    (*channel)->write(as_bytes("k"));
+    io.advance(Hop::kDoubt + milliseconds(1));
+    const Outcome late = ask("prod", Asker::kConnection);
+    EXPECT_FALSE(*late);
+    io.advance(Hop::kDoubtPatience);
+    ASSERT_TRUE(*late);
+    EXPECT_EQ(**late, host("jump2").mux());
+    EXPECT_EQ(serving(), "jump1") << "it is left alone";
+    const Outcome own = ask("jump1", Asker::kConnection);
+    EXPECT_NE(*own ? **own : nullptr, host("jump2").mux()) << "who wants jump1 does not mean the other";
+    if (dies) {
+      sshd("jump1").die();
+      io.advance(Duration::zero());
+      EXPECT_EQ(serving(), "jump2");
+      EXPECT_EQ(dials("jump2"), 2u);
+    } else {
+      sshd("jump1").go_on();
+      io.settle();
+      EXPECT_EQ(serving(), "jump1");
+      EXPECT_TRUE(sshd("jump2").ended()) << "it is not needed any more";
+      io.advance(Host::kStable);
+    }
+  }
+}
+
 TEST_F(BastionSim, OneThatBreaksSoonAfterItsLoginIsReplacedWithoutAPause) {
   for (const char* name : {"jump1", "jump2", "jump3"}) server(name);
   ask("prod");

@@ -482,6 +482,87 @@ TEST_F(DoubtSim, OneThatCannotBeDialledIsTriedOnceASecondAndThoseWhoWaitAreRefus
   EXPECT_FALSE(*request->answer);
 }
 
+// Whoever was there before the doubt: nothing of it has reached the server, as far as that has said.
+class WaitingOpen final : public ChannelEvents {
+ public:
+  WaitingOpen(Mux& mux, TimePoint deadline, std::string_view written) {
+    auto opened = mux.open(ChannelOpen::direct_tcpip("svc", SimSshd::kEcho, "127.0.0.1", 1), deadline, this);
+    EXPECT_TRUE(opened);
+    channel = *std::move(opened);
+    got = std::make_unique<Collector>(*channel);
+    EXPECT_EQ(channel->write(as_bytes(written)), written.size());
+  }
+  void on_opened() override { ++confirmed; }
+  bool on_move(Mux& to) override {
+    moved_to = &to;
+    return moves;
+  }
+  std::unique_ptr<Channel> channel;
+  std::unique_ptr<Collector> got;
+  bool moves = true;
+  int confirmed = 0;
+  Mux* moved_to = nullptr;
+};
+
+TEST_F(DoubtSim, AChannelThatWaitsForAnAnswerIsAskedForElsewhere) {
+  Line line = open();
+  sshds[0]->hang();
+  std::unique_ptr<WaitingOpen> early, stays;
+  auto asked = host().acquire(Host::Asker::kConnection, seconds(10), [&](const Result<Mux*>& mux) {
+    early = std::make_unique<WaitingOpen>(**mux, io.now() + seconds(20), "early");
+    stays = std::make_unique<WaitingOpen>(**mux, io.now() + seconds(20), "stays");
+    stays->moves = false;
+  });
+  io.settle();
+  early->channel->shutdown_write();
+  io.advance(seconds(2));
+  EXPECT_EQ(early->confirmed, 1);
+  EXPECT_EQ(early->got->received, "early");
+  EXPECT_TRUE(early->got->eof);
+  EXPECT_EQ(dials, 2);
+  EXPECT_EQ(stays->confirmed, 0);
+  // The first server answers late: what it opens in vain is closed again.
+  sshds[0]->go_on();
+  io.advance(seconds(1));
+  EXPECT_EQ(stays->got->received, "stays");
+  EXPECT_TRUE(echoes(line));
+  EXPECT_EQ(sshds[0]->open_channels(), 2u);
+  EXPECT_EQ(early->confirmed, 1);
+  early.reset();
+  io.advance(2 * Rescue::kLookGap);
+  EXPECT_TRUE(sshds[1]->ended()) << "it is not needed any more";
+}
+
+TEST_F(DoubtSim, AfterAChangeOfTheNetworkItIsAskedForWithinASecond) {
+  Line line = open();
+  sshds[0]->hang();
+  std::unique_ptr<WaitingOpen> early;
+  auto asked = host().acquire(Host::Asker::kConnection, seconds(10), [&](const Result<Mux*>& mux) {
+    early = std::make_unique<WaitingOpen>(**mux, io.now() + seconds(20), "early");
+  });
+  io.settle();
+  hosts->nudge();
+  auto later = ask();
+  io.advance(milliseconds(700));
+  EXPECT_EQ(early->got->received, "early");
+  EXPECT_TRUE(later->answer && *later->answer);
+  EXPECT_EQ(dials, 2);
+}
+
+// It was dead all along, and nobody has heard from it since.
+TEST_F(DoubtSim, AnotherConnectionStaysUntilTheFirstIsHeardOrDead) {
+  Line line = doubted();
+  auto request = ask();
+  io.advance(Hop::kDoubtPatience);
+  ASSERT_TRUE(request->answer && *request->answer);
+  io.advance(seconds(10));
+  EXPECT_EQ(dials, 2);
+  EXPECT_FALSE(sshds[1]->ended());
+  io.advance(Liveness::kInterval + Liveness::kPatience);
+  EXPECT_TRUE(host().ready());
+  EXPECT_EQ(dials, 2) << "it has taken the place of the first";
+}
+
 // A login that is refused is not repeated while the doubt lasts: that would lock the account.
 TEST_F(DoubtSim, OneThatIsRefusedIsNotTriedAgainBeforeTheNextLogin) {
   Line line = doubted();
