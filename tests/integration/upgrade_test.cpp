@@ -498,6 +498,28 @@ class OldAgent {
   std::thread thread_;
 };
 
+// The agent is stopped while both write, so that it finds them in one turn of its loop.
+TEST(Upgrade, WhatAClientAskedBeforeTheHandoverIsStillAnswered) {
+  Lab lab;
+  AgentProcess& agent = lab.agent();
+  std::optional<Socket> heir = Socket::connect_unix(agent.socket_path());
+  std::optional<Socket> client = Socket::connect_unix(agent.socket_path());
+  ASSERT_TRUE(heir && client && client->send_all(kStatusRequest) && answers_status(*client));
+  ASSERT_TRUE(
+      heir->send_all(std::string_view("{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"agent.handover\","
+                                      "\"params\":{\"socket\":\"/nowhere\"}}\n")));
+  ASSERT_TRUE(heir->receive_line(seconds(10)).has_value());
+  const pid_t pid = agent.pid();
+  ASSERT_EQ(::kill(pid, SIGSTOP), 0);
+  ASSERT_TRUE(
+      heir->send_all(std::string_view("{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"agent.retire\"}\n")));
+  ASSERT_TRUE(client->send_all(kStatusRequest));
+  ASSERT_EQ(::kill(pid, SIGCONT), 0);
+  EXPECT_TRUE(answers_status(*client));
+  EXPECT_TRUE(client->wait_end(seconds(10)));  // it finds the new agent
+  EXPECT_TRUE(eventually([&] { return !process_alive(pid); }));
+}
+
 TEST(Upgrade, AnHeirThatIsRefusedAtTheEndGoesAndTouchesNothing) {
   TempDir directory;
   AgentProcess agent(directory.write("ssh_config", ssh_config_text({})));
