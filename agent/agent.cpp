@@ -303,6 +303,8 @@ void Agent::run(std::function<void()> ready) {
 
 Status Agent::may_begin() const {
   if (state_ == State::kRunning) return {};
+  if (state_ == State::kRetired)
+    return Error{Errc::kClosed, "a new agent has taken over from this one", "try again"};
   return Error{Errc::kClosed, "the agent is ending", "when it has ended: jumpagent up"};
 }
 
@@ -336,7 +338,12 @@ std::uint64_t Agent::retire() {
   leave_names();
   stop_taking("a new agent has taken over");
   set_state(State::kRetired);
-  server_.stop();  // they find the new agent
+  server_.stop_accepting();
+  last_words_ = io_.timer([this] {
+    server_.stop();  // they find the new agent
+    heard_out_ = true;
+  });
+  last_words_->start(kLastWords);
   drain(Drain::Idle::kStays, kHandoverDrain);
   return load().connections;
 }
@@ -358,7 +365,13 @@ void Agent::stop_taking(const char* why) {
 void Agent::drain(Drain::Idle idle, Duration limit) {
   service_.ends_within(limit + kEndMargin);
   drain_ = std::make_unique<Drain>(
-      io_, [this] { return load(); }, idle, limit, [this] { close(); });
+      io_,
+      [this] {
+        Drain::Load now = load();
+        now.connections += state_ == State::kRetired && !heard_out_ ? 1 : 0;
+        return now;
+      },
+      idle, limit, [this] { close(); });
 }
 
 Drain::Load Agent::load() const {

@@ -64,6 +64,10 @@ class Agent {
   // somebody's work; finite, as an old agent must not stay for ever.
   static constexpr Duration kHandoverDrain = std::chrono::hours(1);
 
+  // After a handover: for clients that were accepted just before. What they asked may lie unread, or they are
+  // between two requests.
+  static constexpr Duration kLastWords = milliseconds(250);
+
   // A file system that hangs, or another agent's state file, must not keep who waits for this one.
   static constexpr Duration kReadyMax = seconds(2);
 
@@ -143,6 +147,8 @@ class Agent {
   std::unique_ptr<Timer> ready_timer_;
   bool told_ready_ = false;
   std::unique_ptr<Drain> drain_;
+  std::unique_ptr<Timer> last_words_;
+  bool heard_out_ = false;  // a retired one, with its clients
   std::unique_ptr<Timer> shutdown_timer_;
   State state_ = State::kRunning;
 };

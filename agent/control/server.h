@@ -4,8 +4,8 @@
 //   bytes ─► LineFramer ─► Request ─► Dispatcher::dispatch() ─► Reply ─► bytes
 //
 // Invariants: one client's garbage, silence or slowness costs only that client; every request gets exactly
-// one answer while its client lives; what is buffered per client is bounded both ways; a client that waits for
-// many things can still answer the questions that they bring.
+// one answer while its client lives; what is buffered per client is bounded both ways; a client that waits
+// for many things can still answer the questions that they bring.
 #pragma once
 
 #include <cstdint>
@@ -49,6 +49,8 @@ class ControlServer {
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;
 
+  // Whoever comes from now on is another process's; those that are here are served on.
+  void stop_accepting() { listener_.reset(); }
   // Errors: those of Io::listen.
   Status listen(const std::string& path);
   // Those that are there stay.

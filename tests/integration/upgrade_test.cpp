@@ -61,30 +61,29 @@ bool echoes(std::uint16_t port) {
          socket->receive_exactly(5).text() == "hello";
 }
 
-// One door at which somebody knocks: how to connect, and how to see that it leads somewhere.
+// One door at which somebody knocks: how to connect, what to say at once, and how to see that it leads
+// somewhere.
 struct Knock {
   std::string name;
   int rate = 0;   // a second
   int every = 1;  // each so-manieth attempt is taken to its answer
   std::function<std::optional<Socket>()> connect;
+  std::string first_words;
   std::function<bool(Socket&)> is_served;
 };
 
-bool says_back(Socket& socket) {
-  return socket.send_all(std::string_view("k")) && socket.receive_exactly(1).text() == "k";
-}
+bool says_back(Socket& socket) { return socket.receive_exactly(1).text() == "k"; }
+constexpr std::string_view kSocksGreeting{"\x05\x01\x00", 3};
 bool proxies(Socket& socket, std::uint16_t target) {
-  const std::string port = {static_cast<char>(target >> 8), static_cast<char>(target & 0xff)};
-  const std::string request =
-      std::string("\x05\x01\x00", 3) + std::string("\x05\x01\x00\x01\x7f\x00\x00\x01", 8) + port;
-  if (!socket.send_all(std::string_view(request))) return false;
-  return socket.receive_exactly(12).text().substr(0, 4) == std::string_view("\x05\x00\x05\x00", 4) &&
-         says_back(socket);
+  const std::string request = std::string("\x05\x01\x00\x01\x7f\x00\x00\x01", 8) +
+                              static_cast<char>(target >> 8) + static_cast<char>(target & 0xff);
+  return socket.receive_exactly(2).text() == std::string_view("\x05\x00", 2) &&
+         socket.send_all(std::string_view(request)) &&
+         socket.receive_exactly(10).text().substr(0, 2) == std::string_view("\x05\x00", 2) &&
+         socket.send_all(std::string_view("k")) && says_back(socket);
 }
-bool answers_status(Socket& socket) {
-  return socket.send_all(std::string_view("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"status\"}\n")) &&
-         contains(socket.receive_line().value_or(""), "\"result\"");
-}
+constexpr std::string_view kStatusRequest = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"status\"}\n";
+bool answers_status(Socket& socket) { return contains(socket.receive_line().value_or(""), "\"result\""); }
 
 // Connects so many times a second, until it is told to stop. What it is late with it makes up for, so that
 // the number of attempts is what the time asks for, unless the machine cannot do it. Each so-manieth is
@@ -113,7 +112,7 @@ class Knocking {
   double rate() const { return static_cast<double>(attempts_) / to_seconds(time_.elapsed()); }
 
  private:
-  static constexpr std::size_t kMostWaiting = 64;  // far from the limits of the server
+  static constexpr std::size_t kMostWaiting = 16;  // far from the limits of the agent and the server
 
   void go_on() {
     TimePoint next = Clock::now();
@@ -122,6 +121,7 @@ class Knocking {
       if (!socket) ++refused_;
       ++attempts_;
       if (socket && i % static_cast<std::size_t>(knock_.every) == 0) {
+        socket->send_all(std::string_view(knock_.first_words));  // if it fails, there is no answer
         std::lock_guard lock(mutex_);
         if (waiting_.size() < kMostWaiting) waiting_.push_back(*std::move(socket));
         came_.notify_one();
@@ -176,11 +176,12 @@ TEST(Upgrade, NobodyIsRefusedAndOpenStreamsComeToTheirEnd) {
   const auto at_tcp = [](std::uint16_t to) { return [to] { return Socket::connect_tcp(to); }; };
   const auto at_path = [](std::string to) { return [to] { return Socket::connect_unix(to); }; };
   std::deque<Knocking> all;
-  all.emplace_back(Knock{"a port", 1000, 50, at_tcp(port), says_back});
-  all.emplace_back(Knock{"a path", 200, 20, at_path(path), says_back});
-  all.emplace_back(
-      Knock{"a proxy", 200, 20, at_tcp(socks), [&](Socket& socket) { return proxies(socket, echo.port()); }});
-  all.emplace_back(Knock{"the control socket", 200, 10, at_path(agent.socket_path()), answers_status});
+  all.emplace_back(Knock{"a port", 1000, 50, at_tcp(port), "k", says_back});
+  all.emplace_back(Knock{"a path", 200, 20, at_path(path), "k", says_back});
+  all.emplace_back(Knock{"a proxy", 200, 20, at_tcp(socks), std::string(kSocksGreeting),
+                         [&](Socket& socket) { return proxies(socket, echo.port()); }});
+  all.emplace_back(Knock{"the control socket", 200, 10, at_path(agent.socket_path()),
+                         std::string(kStatusRequest), answers_status});
   const auto each_has = [&](const std::vector<std::size_t>& before, std::size_t part) {
     for (std::size_t i = 0; i < all.size(); ++i) {
       const auto more = static_cast<std::size_t>(all[i].wanted_rate()) / part;
@@ -497,6 +498,28 @@ class OldAgent {
   UniqueFd listener_;
   std::thread thread_;
 };
+
+// The agent is stopped while both write, so that it finds them in one turn of its loop.
+TEST(Upgrade, WhatAClientAskedBeforeTheHandoverIsStillAnswered) {
+  Lab lab;
+  AgentProcess& agent = lab.agent();
+  std::optional<Socket> heir = Socket::connect_unix(agent.socket_path());
+  std::optional<Socket> client = Socket::connect_unix(agent.socket_path());
+  ASSERT_TRUE(heir && client && client->send_all(kStatusRequest) && answers_status(*client));
+  ASSERT_TRUE(
+      heir->send_all(std::string_view("{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"agent.handover\","
+                                      "\"params\":{\"socket\":\"/nowhere\"}}\n")));
+  ASSERT_TRUE(heir->receive_line(seconds(10)).has_value());
+  const pid_t pid = agent.pid();
+  ASSERT_EQ(::kill(pid, SIGSTOP), 0);
+  ASSERT_TRUE(
+      heir->send_all(std::string_view("{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"agent.retire\"}\n")));
+  ASSERT_TRUE(client->send_all(kStatusRequest));
+  ASSERT_EQ(::kill(pid, SIGCONT), 0);
+  EXPECT_TRUE(answers_status(*client));
+  EXPECT_TRUE(client->wait_end(seconds(10)));  // it finds the new agent
+  EXPECT_TRUE(eventually([&] { return !process_alive(pid); }));
+}
 
 TEST(Upgrade, AnHeirThatIsRefusedAtTheEndGoesAndTouchesNothing) {
   TempDir directory;

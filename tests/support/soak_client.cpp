@@ -33,6 +33,7 @@ void Tally::operator+=(const Tally& other) {
   abandoned += other.abandoned;
   refused += other.refused;
   closed_doors += other.closed_doors;
+  ended_short += other.ended_short;
   bytes += other.bytes;
   for (const std::string& text : other.complaints) complain(text);
 }
@@ -42,6 +43,7 @@ std::string Tally::describe() const {
   out << connections << " connections: " << complete << " complete, " << cut << " cut here, " << broken
       << " there, " << abandoned << " abandoned, " << refused << " refused";
   if (closed_doors > 0) out << ", " << closed_doors << " at doors that were shut";
+  if (ended_short > 0) out << ", " << ended_short << " of the broken without a reset, at Unix sockets";
   out << "; " << bytes / kMiB << " MiB";
   return std::move(out).str();
 }
@@ -95,7 +97,10 @@ void SoakClient::carry_out(Socket& socket, const SoakPlan& plan, const Door& doo
   if (end == SoakEnd::kComplete) tally_.complete++;
   if (end == SoakEnd::kCut) tally_.cut++;
   if (end == SoakEnd::kBroken || end == SoakEnd::kShort) tally_.broken++;
-  if (may_end(end, plan, door)) return;
+  if (may_end(end, plan, door)) {
+    if (end == SoakEnd::kShort && plan.orderly()) tally_.ended_short++;
+    return;
+  }
   std::ostringstream text;
   text << soak_end_name(end) << " at the client after " << moved << " bytes: " << plan;
   tally_.complain(text.str());

@@ -3,7 +3,8 @@
 //
 // In calm weather a connection that nobody cuts on purpose has to be complete. In a storm the way is cut from
 // time to time: then a connection may be refused, or break (a reset), but what ended in good order has to be
-// whole all the same. (Unix sockets know no reset: there, an end may be a break.)
+// whole all the same. Unix sockets know no reset: there, an end with bytes missing may be a break. The plan
+// says how many there should have been, so it is known for what it is, and counted apart.
 #pragma once
 
 #include <cstdint>
@@ -35,6 +36,7 @@ struct Tally {
 
   std::uint64_t connections = 0, complete = 0, cut = 0, broken = 0, abandoned = 0, refused = 0;
   std::uint64_t closed_doors = 0;  // in a storm
+  std::uint64_t ended_short = 0;   // of `broken`, at Unix doors: in good order, with bytes missing
   std::uint64_t bytes = 0;
   std::vector<std::string> complaints;
 
