@@ -56,7 +56,7 @@ struct HostStatus {
   std::string algorithms;      // "curve25519-sha256 aes128-gcm@openssh.com"
   std::optional<double> rtt;   // seconds, last measured round trip
   std::optional<double> heard_age;  // seconds since anything came from it; while it is connected
-  std::optional<double> unanswered;  // seconds for which it has owed a sign of life; while it is connected
+  std::optional<double> unanswered;  // seconds for which it has owed an answer; while it is connected
   std::uint64_t channels = 0;  // open now
   std::uint64_t channels_opening = 0;
   std::uint64_t bytes_in = 0, bytes_out = 0;  // payload of channels, of this connection

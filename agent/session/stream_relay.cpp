@@ -1,5 +1,6 @@
 #include "session/stream_relay.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/log.h"
@@ -18,6 +19,7 @@ StreamRelay::~StreamRelay() = default;
 void StreamRelay::start(Host::Asker asker, Duration timeout, Duration open_timeout, Opened opened) {
   opened_ = std::move(opened);
   open_timeout_ = open_timeout;
+  deadline_ = io_.now() + timeout;
   waiting_ = host_.acquire(asker, timeout, [this](const Result<Mux*>& mux) { on_host(mux); });
 }
 
@@ -27,7 +29,8 @@ void StreamRelay::on_host(const Result<Mux*>& mux) {
   const ChannelOpen request = target_.is_unix()
                                   ? ChannelOpen::direct_streamlocal(target_.path)
                                   : ChannelOpen::direct_tcpip(target_.host, target_.port, "127.0.0.1", 0);
-  auto channel = (*mux)->open(request, io_.now() + open_timeout_, this);
+  const TimePoint now = io_.now();
+  auto channel = (*mux)->open(request, std::min(now + open_timeout_, std::max(deadline_, now)), this);
   if (!channel) return tell(channel.error());
   state_ = State::kOpening;
   channel_ = *std::move(channel);

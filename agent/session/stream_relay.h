@@ -30,7 +30,7 @@ class StreamRelay final : private ChannelEvents, private StreamHandler {
   StreamRelay(const StreamRelay&) = delete;
   StreamRelay& operator=(const StreamRelay&) = delete;
 
-  // Within `timeout` for the host, and `open_timeout` for the target.
+  // Within `timeout` for both, of which the target has `open_timeout` at most.
   void start(Host::Asker asker, Duration timeout, Duration open_timeout, Opened opened);
   // To be called once, after a good `opened`: the client's side.
   void carry(std::unique_ptr<ByteStream> client, Ended ended);
@@ -62,6 +62,7 @@ class StreamRelay final : private ChannelEvents, private StreamHandler {
   const TimePoint since_;
   State state_ = State::kWaiting;
   Duration open_timeout_{};
+  TimePoint deadline_;
   Opened opened_;
   Ended ended_;
   std::unique_ptr<Operation> waiting_;
