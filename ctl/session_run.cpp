@@ -173,13 +173,17 @@ class Waiter {
   std::optional<int> fatal_;
 };
 
-// What ssh_config says of the host and cannot be done: ssh would stay without a session, and refuses the
-// other as well. ForkAfterAuthentication never gets here: `ssh -G` refuses it already.
+// What ssh_config says of the host and cannot be done: ssh would stay without a session, or go into the
+// background, and refuses the last as well.
 std::optional<proto::ErrorInfo> refusal(const SessionWish& wish, const proto::HostOptionsResult& config) {
   if (config.session_type == "none")
     return proto::ErrorInfo{"unsupported",
                             wish.host + ": ssh_config has SessionType none for it: no command or shell",
                             "to log in and stay connected: jumpctl connect " + wish.host};
+  if (config.fork_after_authentication)
+    return proto::ErrorInfo{"unsupported",
+                            wish.host + ": ssh_config has ForkAfterAuthentication for it: no command or shell",
+                            "put ForkAfterAuthentication no into a Host block before it"};
   if (!wish.command.empty() && !config.remote_command.empty())
     return proto::ErrorInfo{"invalid",
                             wish.host + ": ssh_config has RemoteCommand for it, and there is a command here",

@@ -226,6 +226,7 @@ void fields(V& v, typename V::template Of<HostOptionsResult>& m) {
   v.optional("remote_command", m.remote_command);
   v.optional("session_type", m.session_type);
   v.optional("stdin_null", m.stdin_null);
+  v.optional("fork_after_authentication", m.fork_after_authentication);
   v.optional("escape_char", m.escape_char);
 }
 

@@ -199,6 +199,7 @@ struct HostOptionsResult {
   std::string remote_command;                  // empty: none
   std::string session_type = "default";        // default none subsystem
   bool stdin_null = false;
+  bool fork_after_authentication = false;
   std::string escape_char = "~";  // one character; empty: none
 };
 // What is missing of a terminal is read from the first descriptor that is one.

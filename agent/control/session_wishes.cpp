@@ -109,6 +109,7 @@ proto::HostOptionsResult host_options(const std::string& host, const HopSpec& sp
   if (!spec.session_type.empty()) result.session_type = spec.session_type;
   result.remote_command = spec.remote_command;
   result.stdin_null = spec.stdin_null;
+  result.fork_after_authentication = spec.fork_after_authentication;
   result.escape_char = spec.escape_char;
   return result;
 }

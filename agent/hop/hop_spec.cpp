@@ -22,6 +22,7 @@ bool HopSpec::same_connection(const HopSpec& other) const {
   renamed.remote_command = remote_command;
   renamed.session_type = session_type;
   renamed.stdin_null = stdin_null;
+  renamed.fork_after_authentication = fork_after_authentication;
   renamed.escape_char = escape_char;
   renamed.send_env = send_env;
   renamed.set_env = set_env;

@@ -65,6 +65,7 @@ struct HopSpec {
   std::string remote_command;                 // RemoteCommand, as ssh prints it; empty: none
   std::string session_type;                   // SessionType: default, none, subsystem
   bool stdin_null = false;                    // StdinNull
+  bool fork_after_authentication = false;     // ForkAfterAuthentication
   std::string escape_char = "~";              // EscapeChar; empty: none
   std::vector<std::string> send_env;          // SendEnv: patterns of names
   std::vector<std::string> set_env;           // SetEnv: "NAME=VALUE"

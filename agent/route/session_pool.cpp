@@ -6,6 +6,14 @@
 #include "base/log.h"
 
 namespace jump {
+namespace {
+
+std::string allowance(std::size_t sessions) {
+  return "the server allows " + std::to_string(sessions) + (sessions == 1 ? " session" : " sessions") +
+         " on one connection";
+}
+
+}  // namespace
 
 // One ask() that has not been answered.
 class SessionPool::Waiter final : public Operation {
@@ -112,9 +120,8 @@ void SessionPool::serve() {
 // ----------------------------------------------------------------------------------------
 
 Error SessionPool::too_many(const Error& why) const {
-  std::string message = limit_
-                            ? "the server allows " + std::to_string(*limit_) + " sessions on one connection"
-                            : "another client's ssh-agent is forwarded on the connection";
+  std::string message =
+      limit_ ? allowance(*limit_) : "another client's ssh-agent is forwarded on the connection";
   return Error{why.code, message + ", and there is no other: " + why.message,
                why.hint.empty() ? "end some of them, or ask for a higher MaxSessions there" : why.hint};
 }
@@ -171,7 +178,7 @@ Status SessionPool::refused(Mux& mux) {
                  "forwards may work all the same: jumpctl forward"};
   full_.push_back({&mux, io_.now() + kFullTime});
   const std::size_t limit = std::max({limit_.value_or(1), allowed, mux.most_sessions()});
-  if (limit_ != limit) log::info("the server allows {} sessions on one connection", limit);
+  if (limit_ != limit) log::info("{}", allowance(limit));
   limit_ = limit;
   limit_is_certain_ |= mux.past_sessions() == 0;
   return {};

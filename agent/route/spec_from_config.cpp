@@ -283,6 +283,7 @@ void Reader::read_session() {
   spec_.remote_command = dump_.some("remotecommand");
   spec_.session_type = dump_.one("sessiontype");
   spec_.stdin_null = dump_.flag("stdinnull", false);
+  spec_.fork_after_authentication = dump_.flag("forkafterauthentication", false);
   spec_.escape_char = escape_char(dump_.one("escapechar"));
 }
 

@@ -24,6 +24,12 @@ std::string reason_in(std::string_view text) {
   return reason.empty() ? last : reason;
 }
 
+// ForkAfterAuthentication without a command: ssh looks at that before it looks at -G. An ssh that does not
+// know the option never says so.
+bool refuses_to_fork(const CommandOutput& output) {
+  return output.exit_status != 0 && output.err.find("Cannot fork into background") != std::string::npos;
+}
+
 }  // namespace
 
 // Two questions to ssh at once: what it says of the host, and what it says without any configuration. The
@@ -36,10 +42,7 @@ class SshConfig::Resolving final : public Operation {
         name_(std::move(name)),
         jump_(std::move(jump)),
         done_(std::move(done)) {
-    asking_ = config_.commands_.run(config_.ask(name_, jump_), [this](Result<CommandOutput> output) {
-      output_ = std::move(output);
-      finish_if_known();
-    });
+    ask(config_.ask(name_, jump_));
     TimePoint now = config_.io_.now();
     if (config_.defaults_time_ && now - *config_.defaults_time_ < kDefaultsAge) return;
     Command command;
@@ -59,6 +62,19 @@ class SshConfig::Resolving final : public Operation {
   }
 
  private:
+  void ask(const Command& command) {
+    asking_ = config_.commands_.run(command, [this](Result<CommandOutput> output) {
+      if (output && !forks_ && refuses_to_fork(*output)) {
+        forks_ = true;
+        Command again = config_.ask(name_, jump_);
+        again.argv.insert(again.argv.begin() + 1, {"-o", "ForkAfterAuthentication=no"});
+        return ask(again);
+      }
+      output_ = std::move(output);
+      finish_if_known();
+    });
+  }
+
   void finish_if_known() {
     if (!output_ || asking_defaults_) return;
     std::set<std::string> others;
@@ -97,7 +113,10 @@ class SshConfig::Resolving final : public Operation {
                    "try: " + ssh};
     }
     Result<HopSpec> spec = parse_ssh_config_dump(output->out, name_.host, user_, config_.defaults_);
-    if (spec) spec->ssh_command = ssh;
+    if (spec) {
+      spec->ssh_command = ssh;
+      spec->fork_after_authentication |= forks_;
+    }
     return spec;
   }
 
@@ -106,6 +125,7 @@ class SshConfig::Resolving final : public Operation {
   const HostName name_;
   const std::string jump_;
   Resolved done_;
+  bool forks_ = false;  // it was asked again, without ForkAfterAuthentication
   std::optional<Result<CommandOutput>> output_;
   std::unique_ptr<Operation> asking_, asking_defaults_, looking_up_;
 };

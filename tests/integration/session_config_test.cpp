@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "support/shell_lab.h"
+#include "support/socket.h"
+#include "support/tcp_service.h"
 
 namespace jump::test {
 namespace {
@@ -83,9 +85,22 @@ INSTANTIATE_TEST_SUITE_P(Rows, SessionConfig,
                                              {"ForkAfterAuthentication yes"},
                                              "run bastion echo no; echo status $?",
                                              "status 255",
-                                             "fork into background",
+                                             "ForkAfterAuthentication",
                                              false}),
                          [](const auto& each) { return std::string(each.param.name); });
+
+// `ssh -G` refuses such a host, and what needs no session works all the same.
+TEST(SessionConfigFork, IsNothingToForwards) {
+  LabOptions options;
+  options.config_lines = {"ForkAfterAuthentication yes"};
+  Lab lab(std::move(options));
+  TcpService echo(TcpService::echo());
+  const ProcessResult connected = lab.agent().ctl({"connect", Lab::kBastion});
+  EXPECT_TRUE(connected.ok()) << connected.describe();
+  std::optional<Socket> socket = Socket::connect_tcp(lab.agent().forward_port(Lab::kBastion, echo.port()));
+  ASSERT_TRUE(socket && socket->send_all(std::string_view("hello")));
+  EXPECT_EQ(socket->receive_exactly(5).text(), "hello");
+}
 
 }  // namespace
 }  // namespace jump::test

@@ -78,7 +78,7 @@ TEST(SessionLimits, WithoutLanesTheServersLimitHolds) {
   ASSERT_TRUE(first.shows("ready")) << first.shown();
   const ProcessResult second = agent.ctl({"exec", Lab::kBastion, "true"});
   EXPECT_EQ(second.exit_status, 255);
-  EXPECT_NE(second.err.find("allows 1 sessions"), std::string::npos) << second.describe();
+  EXPECT_NE(second.err.find("allows 1 session on one connection"), std::string::npos) << second.describe();
   EXPECT_NE(second.err.find("--no-lanes"), std::string::npos) << second.describe();
   EXPECT_EQ(count(lab.sshd().log(), "Accepted publickey"), 1U);
 }

@@ -182,6 +182,8 @@ export interface HostOptions {
   remote_command: string;
   session_type: Open<"default" | "none" | "subsystem">;
   stdin_null: boolean;
+  /** Absent from an older agent. */
+  fork_after_authentication?: boolean;
 }
 
 export interface TtyParams {
