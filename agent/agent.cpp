@@ -280,7 +280,7 @@ void Agent::open_mux(const proto::MuxOpenParams& params, const Reply<proto::MuxO
   if (params.path.empty()) {
     Result<std::string> served = mux_.serve(params.host);
     if (!served) return reply(served.error());
-    mux_.serve_hash(params.host);
+    mux_.serve_by_tokens(params.host);
     result.path = *served;
   } else {
     if (Status served = mux_.serve_at(params.host, params.path); !served) return reply(served.error());

@@ -23,7 +23,8 @@ constexpr std::string_view kEnd = "# <<< jumpagent <<<";
 // Of Host patterns that stand for one network, as 16 do for 172.16.0.0/12; more would be unreadable.
 constexpr unsigned kMostPatterns = 16;
 constexpr unsigned kSshPort = 22;
-constexpr std::size_t kHashLength = 40;  // %C: SHA-1 in hex
+constexpr std::string_view kTokens = "%r@%n:%p";
+constexpr std::size_t kNameLength = 40;  // room for what they come to; the agent says when it is not enough
 
 std::optional<unsigned> number(std::string_view text) {
   unsigned value = 0;
@@ -156,7 +157,7 @@ std::vector<std::string> proxy_options(const std::string& program, const std::st
 }
 
 Result<std::vector<std::string>> mux_options(const std::string& directory) {
-  if (directory.size() + 1 + kHashLength >= sizeof(sockaddr_un::sun_path)) {
+  if (directory.size() + 1 + kNameLength >= sizeof(sockaddr_un::sun_path)) {
     return Error{Errc::kInvalid, fmt::format("{}: too long for sockets in it", directory),
                  "give the agent's control socket a shorter path: jumpagent --socket"};
   }
@@ -174,7 +175,7 @@ Result<std::vector<std::string>> mux_options(const std::string& directory) {
     if (c == '"' || c == '\\') path += '\\';
     path += c;
   }
-  path += "%C";
+  path += kTokens;
   if (path.find_first_not_of(kPlain) != std::string::npos) path = "\"" + path + "\"";
   return std::vector<std::string>{"ControlPath " + path, "ControlMaster no"};
 }

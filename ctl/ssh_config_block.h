@@ -6,7 +6,7 @@
 //     ProxyCommand jumpctl proxy --fdpass --via bastion %h %p
 //     ProxyUseFdpass yes
 //   Host web1
-//     ControlPath /run/user/1000/jumpagent/mux/%C
+//     ControlPath /run/user/1000/jumpagent/mux/%r@%n:%p
 //     ControlMaster no
 //   Host *
 //   # <<< jumpagent <<<
@@ -39,8 +39,9 @@ HostPatterns host_patterns(const std::vector<std::string>& to);
 // Through the agent. `program`: jumpctl, and how it finds the agent, ready for a shell.
 std::vector<std::string> proxy_options(const std::string& program, const std::string& via);
 
-// To the agent's sockets in `directory`, one for each host, user and port: %C. With %n instead, what another
-// user or port is asked for would be the configured one's. ControlMaster no, as ssh would make a master of
+// To the agent's sockets in `directory`, one for each user, host and port: %r@%n:%p. With %n alone, what
+// another user or port is asked for would be the configured one's; %C is the same for hosts that are reached
+// by different ways, and not the same in all versions of ssh. ControlMaster no, as ssh would make a master of
 // its own there while no agent runs. Errors: kInvalid, a path that is too long for a socket, or cannot be
 // written.
 Result<std::vector<std::string>> mux_options(const std::string& directory);

@@ -120,9 +120,9 @@ constexpr auto kVerbs = std::to_array<Verb>({
      0, kAny, kVia | kInstall, print_ssh_config},
     {"mux", "HOST [--path PATH]", "print a socket that is HOST's ControlPath for ssh, scp, git, rsync ...",
      "What finds it there uses the agent's connection: ssh -o ControlPath=\"$(jumpctl mux prod)\" prod\n"
-     "Its last part is the host's name, %n of ssh_config; the same with %C tells users and ports apart. Hosts of\n"
-     "'mux' in the agent's config file are served without being asked for. -O check, forward, cancel, exit, stop\n"
-     "and proxy do what they do with a ControlMaster.\n"
+     "Its last part is the host's name, %n of ssh_config; %r@%n:%p is there, too, and tells users and ports apart.\n"
+     "Hosts of 'mux' in the agent's config file are served without being asked for. -O check, forward, cancel,\n"
+     "exit, stop and proxy do what they do with a ControlMaster.\n"
      "  --path PATH  serve it there as well, for tools that choose a ControlPath themselves\n",
      1, 1, kPath, serve_to_ssh, Takes::kHosts},
     {"completion", "bash|zsh|fish", "print what makes a shell complete jumpctl's command lines",

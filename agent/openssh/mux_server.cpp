@@ -16,6 +16,11 @@ namespace jump {
 namespace {
 
 // Long names would not fit a socket's address, and "a/b" is no file's name.
+bool is_gone(const std::string& path) {
+  struct stat there {};
+  return ::lstat(path.c_str(), &there) != 0 && errno == ENOENT;
+}
+
 Status check_name(const std::string& name, const std::string& path) {
   const bool plain = !name.empty() && name.find('/') == std::string::npos && name != "." && name != "..";
   if (!plain)
@@ -38,11 +43,19 @@ class MuxServer::Door final : public MuxDoor {
   ~Door() { visits_.clear(); }
 
   Status listen(const std::string& path) {
+    // A socket that somebody removed serves nobody: it is made again, and those of paths that are not used
+    // any more make room.
+    std::erase_if(listeners_, [](const auto& each) {
+      const bool gone = is_gone(each.first);
+      if (gone) each.second->leave_name();
+      return gone;
+    });
     if (listeners_.contains(path)) return {};
     if (listeners_.size() >= kMaxSockets)
       return Error{Errc::kLimit,
                    host_.name() + " is served at " + std::to_string(kMaxSockets) + " sockets already",
-                   {}};
+                   "remove the files of some that are not used: they are in 'jumpctl --json mux " +
+                       host_.name() + "'"};
     ListenOptions options;
     options.at.path = path;
     options.own_user_only = options.takes_descriptors = true;
@@ -62,6 +75,14 @@ class MuxServer::Door final : public MuxDoor {
     for (const auto& [path, listener] : listeners_) all.push_back({host_.name(), path, listener->sockets()});
   }
   void keep(std::unique_ptr<Operation> resolving) { resolving_ = std::move(resolving); }
+  // All its sockets are where they were made.
+  bool whole() const {
+    return std::none_of(listeners_.begin(), listeners_.end(),
+                        [](const auto& each) { return is_gone(each.first); });
+  }
+  const std::optional<Route>& way() const { return way_; }
+  void set_way(const Route& way) { way_ = way; }
+  void close_at(const std::string& path) { listeners_.erase(path); }
   bool listens_at(const std::string& path) const { return listeners_.contains(path); }
   void close_sockets_in(const std::string& directory) {
     std::erase_if(listeners_, [&](const auto& each) { return each.first.starts_with(directory + "/"); });
@@ -142,12 +163,15 @@ class MuxServer::Door final : public MuxDoor {
   std::map<std::string, std::unique_ptr<Listener>> listeners_;  // by path
   std::list<std::shared_ptr<MuxVisit>> visits_;
   std::unique_ptr<Operation> resolving_;
+  std::optional<Route> way_;  // as ssh_config had it when the host was to be served
   std::unique_ptr<Deferred> finish_soon_;
   bool stopping_ = false;  // `-O stop` or `-O exit` was said
 };
 
 MuxServer::MuxServer(MuxServices services, std::string directory)
-    : services_(std::move(services)), directory_(std::move(directory)) {}
+    : services_(std::move(services)), directory_(std::move(directory)) {
+  mend_timer_ = services_.io.timer([this] { mend(); });
+}
 
 MuxServer::~MuxServer() = default;
 
@@ -193,16 +217,44 @@ Status MuxServer::serve_at(const std::string& host, const std::string& path) {
   return (*made)->listen(path);
 }
 
-void MuxServer::serve_hash(const std::string& host) {
+void MuxServer::serve_by_tokens(const std::string& host) {
   const auto known = doors_.find(host);
-  if (known == doors_.end()) return;
-  known->second->keep(services_.hosts.resolve(host, [this, host](const Result<Route>& way) {
-    const std::string hash = way ? way->target().connection_hash : std::string();
-    if (hash.empty() || hash.find('/') != std::string::npos) return;
-    // Another name of the same server may have it.
-    if (Status served = serve_at(host, directory_ + "/" + hash); !served)
-      log::debug("{}: not served at %C: {}", host, served.error().message);
-  }));
+  const Result<HostName> name = HostName::parse(host);
+  if (known == doors_.end() || !name) return;
+  known->second->keep(
+      services_.hosts.resolve(host, [this, host, name = name->host](const Result<Route>& way) {
+        if (!way) return log::debug("{}: served to ssh by its name only: {}", host, way.error().message);
+        const HopSpec& spec = way->target();
+        const std::string tokens = spec.user + "@" + name + ":" + std::to_string(spec.port);
+        const std::string path = directory_ + "/" + tokens;
+        if (Status fits = check_name(tokens, path); !fits) {
+          log::info("{}: not served to ssh at %r@%n:%p: {}", host, fits.error().message);
+        } else if (Status served = serve_at(host, path); !served) {
+          log::info("{}: not served to ssh at %r@%n:%p: {}", host, served.error().message);
+        }
+        serve_at_hash(host, *way);
+      }));
+}
+
+void MuxServer::serve_at_hash(const std::string& host, const Route& way) {
+  const std::string& hash = way.target().connection_hash;
+  const std::string path = directory_ + "/" + hash;
+  if (hash.empty() || hash.find('/') != std::string::npos) return;
+  doors_.at(host)->set_way(way);
+  for (const auto& [other, each] : doors_) {
+    if (other == host || !each->way() || each->way()->target().connection_hash != hash) continue;
+    if (each->way()->same_connections(way)) continue;
+    log::warn(
+        "{} and {} are one %C to ssh, and not the same connection: neither is served there; %r@%n:%p tells "
+        "them apart",
+        other, host);
+    each->close_at(path);
+    ambiguous_.insert(path);
+  }
+  if (ambiguous_.contains(path)) return;
+  // Another name of the same connection may have it.
+  if (Status served = serve_at(host, path); !served)
+    log::debug("{}: not served at %C: {}", host, served.error().message);
 }
 
 std::vector<MuxServer::Served> MuxServer::all() const {
@@ -231,8 +283,21 @@ void MuxServer::set_configured(const std::vector<std::string>& hosts) {
     configured_.insert(host);
     if (Result<std::string> served = serve(host); !served)
       log::error("{} is not served to ssh: {}", host, served.error().message);
-    serve_hash(host);
+    serve_by_tokens(host);
   }
+  configured_.empty() ? mend_timer_->stop() : mend_timer_->start(kMendGap);
+}
+
+void MuxServer::mend() {
+  for (const std::string& host : configured_) {
+    const auto known = doors_.find(host);
+    const bool whole = known != doors_.end() && known->second->whole();
+    if (whole && known->second->listens_at(directory_ + "/" + host)) continue;
+    if (!serve(host)) continue;  // said when it was to be served first
+    log::info("{}: served to ssh again", host);
+    serve_by_tokens(host);
+  }
+  mend_timer_->start(kMendGap);
 }
 
 void MuxServer::resize_all() {
@@ -240,6 +305,7 @@ void MuxServer::resize_all() {
 }
 
 void MuxServer::stop_listening() {
+  mend_timer_->stop();
   for (const auto& [host, each] : doors_) each->close_sockets();
 }
 

@@ -31,7 +31,11 @@ class MuxServer {
   static constexpr std::size_t kMaxClients = 512;
   // Hosts, and sockets of one.
   static constexpr std::size_t kMaxHosts = 512;
-  static constexpr std::size_t kMaxSockets = 8;
+  static constexpr std::size_t kMaxSockets = 64;  // each a descriptor; tools that invent paths use some
+
+  // How often it is looked whether the sockets of the config file's hosts are there: somebody may have
+  // removed one, or have been in its place.
+  static constexpr Duration kMendGap = seconds(5);
 
   struct Counters {
     std::uint64_t clients_total = 0;
@@ -49,9 +53,11 @@ class MuxServer {
   Result<std::string> serve(const std::string& host);
   // The same at `path`, which has to be absolute.
   Status serve_at(const std::string& host, const std::string& path);
-  // Serves it, besides, at DIRECTORY/%C: a ControlPath that tells users and ports apart. Once ssh has said
-  // what that is.
-  void serve_hash(const std::string& host);
+  // Serves it, besides, once ssh has said what these are, at DIRECTORY/%r@%n:%p, a ControlPath that tells
+  // users and ports apart, and at DIRECTORY/%C. That one does not tell apart what is reached by different
+  // ways (ProxyCommand, HostKeyAlias …): where two hosts have the same, and it would not be the same
+  // connection, neither is served there.
+  void serve_by_tokens(const std::string& host);
   struct Served {
     std::string host;
     std::string path;
@@ -81,12 +87,16 @@ class MuxServer {
   class Door;
 
   Result<Door*> door(const std::string& host);
+  void serve_at_hash(const std::string& host, const Route& way);
+  void mend();
   Status make_directory();
 
   const MuxServices services_;
   const std::string directory_;
   std::map<std::string, std::unique_ptr<Door>> doors_;  // by host
   std::set<std::string> configured_;
+  std::unique_ptr<Timer> mend_timer_;
+  std::set<std::string> ambiguous_;  // paths that several hosts mean, each another connection
   Counters counters_;
 };
 

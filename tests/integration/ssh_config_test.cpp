@@ -125,7 +125,7 @@ TEST_F(SshConfigTest, HostsThatAreServedAreFoundAtTheirSockets) {
   EXPECT_EQ(installed.err, "");
   const std::string after = read_file(lab_->ssh_config());
   EXPECT_THAT(after, HasSubstr("Host web1\n  ControlPath " + agent.socket_dir() +
-                               "/mux/%C\n  ControlMaster no\nHost 10.1.* !bastion\n"));
+                               "/mux/%r@%n:%p\n  ControlMaster no\nHost 10.1.* !bastion\n"));
   const auto served = [&] { return ssh({"-O", "check", "web1"}).ok(); };
   ASSERT_TRUE(eventually(served)) << agent.log();
   for (int i = 0; i < 3; ++i) EXPECT_EQ(ssh({"web1", "echo", "shared"}).out, "shared\n");
@@ -152,6 +152,45 @@ TEST_F(SshConfigTest, HostsThatAreServedAreFoundAtTheirSockets) {
   const std::string sockets = agent.socket_dir() + "/mux";
   EXPECT_TRUE(::stat(sockets.c_str(), &there) != 0 || std::filesystem::is_empty(sockets))
       << "and no master of its own stands in the agent's place";
+}
+
+// %C says nothing of ProxyCommand: to ssh these two are one.
+TEST_F(SshConfigTest, HostsThatSshTakesForOneAreKeptApart) {
+  Sshd other;
+  other.authorize(user_key(KeyKind::kEd25519));
+  LabOptions options;
+  for (const auto& [name, sshd] : {std::pair("first", &web_), std::pair("second", &other)}) {
+    std::string known = sshd->known_hosts();
+    known.replace(0, known.find(' '), name);
+    SshConfigHost host = host_for(name, *sshd, user_key(KeyKind::kEd25519),
+                                  directory_.write(std::string("known_") + name, known));
+    host.host_name = "192.0.2.1";
+    host.port = 22;
+    host.lines = {std::string("HostKeyAlias ") + name,
+                  "ProxyCommand socat - TCP:127.0.0.1:" + std::to_string(sshd->port())};
+    options.other_hosts.push_back(host);
+  }
+  lab_ = std::make_unique<Lab>(options);
+  AgentProcess& agent = lab_->cold_agent();
+  agent.run({"-c", directory_.write("mux.toml", "mux = [\"first\", \"second\"]\n")});
+  ASSERT_TRUE(agent.ctl({"ssh-config", "--install"}).ok());
+  for (const auto& [name, sshd] : {std::pair("first", &web_), std::pair("second", &other)}) {
+    const auto served = [&, name = name] { return ssh({"-O", "check", name}).ok(); };
+    ASSERT_TRUE(eventually(served)) << agent.log();
+    EXPECT_EQ(ssh({name, "echo", "$SSH_CONNECTION", "|", "cut", "-d' '", "-f4"}).out,
+              std::to_string(sshd->port()) + "\n");
+    const std::string by_hash = "ControlPath=" + agent.socket_dir() + "/mux/%C";
+    EXPECT_EQ(ssh({"-o", by_hash, name, "echo", "$SSH_CONNECTION", "|", "cut", "-d' '", "-f4"}).out,
+              std::to_string(sshd->port()) + "\n");
+    EXPECT_EQ(logins(*sshd), 2u) << "one is the agent's, one where %C leads nowhere";
+  }
+  // A socket that somebody removed is there again.
+  const std::string socket = agent.socket_dir() + "/mux/first";
+  ASSERT_TRUE(std::filesystem::remove(socket));
+  EXPECT_TRUE(eventually([&] { return std::filesystem::exists(socket); }, seconds(20)));
+  ASSERT_TRUE(std::filesystem::remove(socket));
+  EXPECT_EQ(agent.ctl({"mux", "first"}).out, socket + "\n");
+  EXPECT_TRUE(std::filesystem::exists(socket));
 }
 
 TEST_F(SshConfigTest, NamedHostsCanBeMeantForTheSockets) {

@@ -65,10 +65,10 @@ TEST(SshConfigBlock, HasItsSectionsBetweenMarksAndEndsForAll) {
 TEST(MuxOptions, FitASocketAndAreQuoted) {
   const std::string begin = "ControlPath ";
   EXPECT_EQ(*mux_options("/run/user/1000/jumpagent/mux"),
-            (Words{begin + "/run/user/1000/jumpagent/mux/%C", "ControlMaster no"}));
-  EXPECT_EQ(mux_options("/a b/100%")->front(), begin + "\"/a b/100%%/%C\"");
-  EXPECT_EQ(mux_options("/a\"b\\c")->front(), begin + "\"/a\\\"b\\\\c/%C\"");
-  EXPECT_EQ(mux_options("/a#'b$c")->front(), begin + "\"/a#'b$c/%C\"");
+            (Words{begin + "/run/user/1000/jumpagent/mux/%r@%n:%p", "ControlMaster no"}));
+  EXPECT_EQ(mux_options("/a b/100%")->front(), begin + "\"/a b/100%%/%r@%n:%p\"");
+  EXPECT_EQ(mux_options("/a\"b\\c")->front(), begin + "\"/a\\\"b\\\\c/%r@%n:%p\"");
+  EXPECT_EQ(mux_options("/a#'b$c")->front(), begin + "\"/a#'b$c/%r@%n:%p\"");
   EXPECT_FALSE(mux_options("/${HOME}").ok()) << "it would be another place";
   EXPECT_FALSE(mux_options("/a\nHost *").ok());
   EXPECT_TRUE(mux_options("/" + std::string(65, 'x')).ok());
