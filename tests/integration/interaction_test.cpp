@@ -111,7 +111,7 @@ TEST_F(InteractionLab, TwoAtOnceGiveOnePrompt) {
   auto first = connect();
   ASSERT_TRUE(first->shows(kPrompt)) << first->shown();
   auto second = connect();
-  ASSERT_TRUE(eventually([&] { return agent->status().at("agent").at("clients").get<int>() >= 3; }));
+  ASSERT_TRUE(eventually([&] { return agent->host_status("bastion").at("waiting") == 2; })) << "both wait for the login";
   first->type(std::string(kPassphrase) + "\n");
   EXPECT_EQ(first->exit_status(), 0) << first->shown();
   EXPECT_EQ(second->exit_status(), 0) << second->shown();
@@ -122,7 +122,7 @@ TEST_F(InteractionLab, WhenTheFirstGoesTheSecondIsAsked) {
   auto first = connect();
   ASSERT_TRUE(first->shows(kPrompt)) << first->shown();
   auto second = connect();
-  ASSERT_TRUE(eventually([&] { return agent->status().at("agent").at("clients").get<int>() >= 3; }));
+  ASSERT_TRUE(eventually([&] { return agent->host_status("bastion").at("waiting") == 2; })) << "both wait for the login";
   EXPECT_EQ(second->count(kPrompt), 0);
   first->kill();
   ASSERT_TRUE(second->shows(kPrompt)) << second->shown();
@@ -134,7 +134,7 @@ TEST_F(InteractionLab, WhatTheFirstDeclinesTheSecondIsAsked) {
   auto first = connect();
   ASSERT_TRUE(first->shows(kPrompt)) << first->shown();
   auto second = connect();
-  ASSERT_TRUE(eventually([&] { return agent->status().at("agent").at("clients").get<int>() >= 3; }));
+  ASSERT_TRUE(eventually([&] { return agent->host_status("bastion").at("waiting") == 2; })) << "both wait for the login";
   first->type("\x03");
   EXPECT_EQ(first->exit_status(), 1) << first->shown();
   EXPECT_NE(first->shown().find("declined"), std::string::npos) << first->shown();

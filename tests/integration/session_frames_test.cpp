@@ -234,6 +234,60 @@ TEST_F(SessionFrames, AClientThatGoesEndsTheSession) {
   }
 }
 
+TEST_F(SessionFrames, StdinAfterItsEndIsNobodysAndHarmsNothing) {
+  Socket socket = session("cat; sleep 0.3; echo end");
+  ASSERT_TRUE(socket.send_all(frame(kStdin, "one ") + frame(kStdinEnd, "") + frame(kStdin, "late") +
+                              frame(kStdinEnd, "")));
+  const Whole whole = all(socket);
+  EXPECT_EQ(whole.out, "one end\n");
+  EXPECT_EQ(whole.end.value("exit_status", -1), 0) << whole.end;
+}
+
+TEST_F(SessionFrames, AClientThatGoesInTheMiddleOfAFrameTakesNoOtherAlong) {
+  Socket other = session("cat");
+  const std::string resize = frame(kResize, R"({"columns":111,"rows":33})");
+  for (const std::string& cut :
+       {frame(kStdin, "half", 100), std::string(1, '\0'), resize.substr(0, 4), resize.substr(0, 5),
+        resize.substr(0, resize.size() - 1), frame(kStdinEnd, "").substr(0, 3)}) {
+    Socket socket = session("cat");
+    ASSERT_TRUE(socket.send_all(cut));
+  }
+  ASSERT_TRUE(other.send_all(frame(kStdin, "unharmed") + frame(kStdinEnd, "")));
+  EXPECT_EQ(all(other).out, "unharmed");
+}
+
+TEST_F(SessionFrames, AClientThatGoesBeforeTheReplyTakesNoOtherAlong) {
+  Socket other = session("cat");
+  const std::string ask = request("session.open", {{"host", Lab::kBastion}, {"command", "sleep 60"}});
+  for (int i = 0; i < 5; ++i) {
+    Socket socket = client();
+    ASSERT_TRUE(socket.send_all(ask));
+  }
+  // The agent sees the request and the end at once.
+  const pid_t agent = lab_->agent().pid();
+  ::kill(agent, SIGSTOP);
+  for (int i = 0; i < 5; ++i) {
+    Socket socket = client();
+    ASSERT_TRUE(socket.send_all(i % 2 == 0 ? ask : ask.substr(0, ask.size() / 2)));
+  }
+  ::kill(agent, SIGCONT);
+  // The agent has asked the server, which does not answer yet.
+  const std::vector<pid_t> servers = process_descendants(lab_->sshd().listener_pid());
+  ASSERT_FALSE(servers.empty());
+  const auto sessions = [] { return lab_->agent().status().at("sessions").size(); };
+  EXPECT_TRUE(eventually([&] { return sessions() == 1; }));
+  for (pid_t each : servers) ::kill(each, SIGSTOP);
+  {
+    Socket socket = client();
+    ASSERT_TRUE(socket.send_all(ask));
+    EXPECT_TRUE(eventually([&] { return sessions() == 2; }));
+  }
+  EXPECT_TRUE(eventually([&] { return sessions() == 1; }));
+  for (pid_t each : servers) ::kill(each, SIGCONT);
+  ASSERT_TRUE(other.send_all(frame(kStdin, "unharmed") + frame(kStdinEnd, "")));
+  EXPECT_EQ(all(other).out, "unharmed");
+}
+
 TEST_F(SessionFrames, NoUpgradeWithBytesBehindTheRequest) {
   Socket socket = client();
   const json params = {{"host", Lab::kBastion}, {"command", "echo no"}};

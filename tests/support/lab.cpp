@@ -5,6 +5,7 @@ namespace jump::test {
 SshConfigHost host_for(const std::string& alias, const Sshd& sshd, const KeyPair& key,
                        const std::string& known_hosts) {
   SshConfigHost host{alias, sshd.port()};
+  host.user = sshd.user();
   host.identity_file = key.private_path;
   host.known_hosts = known_hosts;
   return host;

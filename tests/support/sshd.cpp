@@ -13,6 +13,8 @@ namespace jump::test {
 namespace {
 
 constexpr const char* kPrivilegeSeparationDirectory = "/run/sshd";
+constexpr const char* kUserWithoutRights = "without-rights";
+constexpr uid_t kUidWithoutRights = 65534;
 constexpr Duration kStartDeadline = seconds(20);
 constexpr Duration kKillDeadline = seconds(10);
 
@@ -24,6 +26,7 @@ std::vector<std::string> hardened_config() {
 }
 
 Sshd::Sshd(SshdOptions options) : program_(options.program) {
+  if (options.without_rights && ::getuid() == 0) user_ = kUserWithoutRights;
   if (::getuid() == 0) ::mkdir(kPrivilegeSeparationDirectory, 0755);
   std::string config;
   bool any_address = false;
@@ -37,6 +40,7 @@ Sshd::Sshd(SshdOptions options) : program_(options.program) {
   config += "ListenAddress 127.0.0.1\nPort " + std::to_string(port()) + "\n";
   for (KeyKind kind : options.host_keys) {
     host_keys_.push_back(generate_key(kind, directory_.file(std::string("host_") + key_kind_name(kind))));
+    hand_over(host_keys_.back().private_path);
     config += "HostKey " + host_keys_.back().private_path + "\n";
   }
   authorized_keys_ = directory_.write("authorized_keys", "");
@@ -45,6 +49,9 @@ Sshd::Sshd(SshdOptions options) : program_(options.program) {
       "PidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\n"
       "KbdInteractiveAuthentication no\nMaxStartups 200\nUseDNS no\nPrintMotd no\nLogLevel VERBOSE\n";
   config_path_ = directory_.write("sshd_config", config);
+  hand_over(config_path_);
+  hand_over(authorized_keys_);
+  hand_over(directory_.path());
   start();
 }
 
@@ -64,6 +71,16 @@ std::size_t Sshd::session_processes() const {
 
 void Sshd::authorize(const KeyPair& key) {
   directory_.write("authorized_keys", read_file(authorized_keys_) + key.public_line + "\n");
+  hand_over(authorized_keys_);
+}
+
+bool Sshd::can_be_without_rights() {
+  return ::getuid() != 0 || run_process({"unshare", "-m", "true"}, kStartDeadline).ok();
+}
+
+void Sshd::hand_over(const std::string& path) const {
+  if (user_.empty()) return;
+  if (::chown(path.c_str(), kUidWithoutRights, kUidWithoutRights) != 0) setup_error("cannot chown " + path);
 }
 
 void Sshd::kill_all() {
@@ -77,7 +94,24 @@ void Sshd::kill_all() {
 }
 
 void Sshd::start() {
-  process_ = std::make_unique<Process>(std::vector<std::string>{program_, "-f", config_path_, "-D", "-e"});
+  std::vector<std::string> argv = {program_, "-f", config_path_, "-D", "-e"};
+  if (!user_.empty()) {
+    const std::string id = std::to_string(kUidWithoutRights);
+    // No shadow entry: a "*" here keeps sshd from calling the account locked.
+    const std::string passwd = directory_.write(
+        "passwd", "root:x:0:0::/root:/bin/sh\n" + user_ + ":*:" + id + ":" + id + "::/:/bin/sh\n", 0644);
+    // A change of user undoes the signal of the parent's death, so setpriv asks for it again.
+    const std::vector<std::string> as_user = {
+        "unshare",
+        "-m",
+        "sh",
+        "-c",
+        "mount --bind \"$0\" /etc/passwd && exec setpriv --reuid=" + id + " --regid=" + id +
+            " --clear-groups --pdeathsig=KILL \"$@\"",
+        passwd};
+    argv.insert(argv.begin(), as_user.begin(), as_user.end());
+  }
+  process_ = std::make_unique<Process>(std::move(argv));
   const bool listening = eventually(
       [this] { return log().find("Server listening on") != std::string::npos || !process_->running(); },
       kStartDeadline);

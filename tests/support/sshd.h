@@ -1,6 +1,6 @@
 // A stock OpenSSH server on a loopback port of its own: started on construction, ready when the constructor
 // returns, gone (its session processes too) with its owner. It lets in the user who runs the test, by public
-// key.
+// key; or one that only it knows, see SshdOptions.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,9 @@ struct SshdOptions {
   std::vector<std::string> config = {};
   // A copy of sshd goes by another name, and so by another PAM service.
   std::string program = "/usr/sbin/sshd";  // sshd insists on an absolute path
+  // Where root runs the test: sshd, and so the sessions, are of a user without rights, whom it alone knows
+  // (a mount namespace has another /etc/passwd). sshd sends no signals to what root runs.
+  bool without_rights = false;
 };
 
 // What a bastion that only forwards looks like: no terminals, no commands.
@@ -31,10 +34,15 @@ class Sshd {
   explicit Sshd(SshdOptions options = {});
   ~Sshd();
 
+  // Whether there are mount namespaces, which `without_rights` needs where root runs the test.
+  static bool can_be_without_rights();
+
   std::uint16_t port() const { return port_->number(); }
   const KeyPair& host_key(std::size_t index = 0) const { return host_keys_.at(index); }
   // "[127.0.0.1]:PORT ssh-ed25519 AAAA…", a line per host key.
   std::string known_hosts() const;
+  // Who is let in; empty: who runs the test.
+  const std::string& user() const { return user_; }
   // What it logged since its last start, at LogLevel VERBOSE.
   std::string log() const { return process_ ? process_->err() : std::string(); }
   pid_t listener_pid() const { return process_ ? process_->pid() : -1; }
@@ -51,12 +59,16 @@ class Sshd {
   void start();
 
  private:
+  // For sshd to read, whoever it runs as.
+  void hand_over(const std::string& path) const;
+
   TempDir directory_;
   std::unique_ptr<ReservedPort> port_ = std::make_unique<ReservedPort>();
   std::vector<KeyPair> host_keys_;
   std::string authorized_keys_;
   std::string config_path_;
   std::string program_;
+  std::string user_;
   std::unique_ptr<Process> process_;
 };
 

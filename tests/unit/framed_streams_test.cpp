@@ -150,6 +150,53 @@ TEST_F(FramedStreamsTest, StdinComesWholeHoweverItIsPieced) {
   EXPECT_TRUE(broken.empty());
 }
 
+TEST_F(FramedStreamsTest, StdinAfterItsEndIsDroppedAndTheRestHolds) {
+  attach();
+  send(frame(0, "one") + frame(4, "") + frame(0, "late") + frame(4, "") + frame(6, "{}"));
+  EXPECT_EQ(in_got->received, "one");
+  EXPECT_TRUE(in_got->eof && in_got->closed);
+  EXPECT_EQ(control, "6{}");
+  EXPECT_TRUE(broken.empty());
+  // With the session's end of it gone as well.
+  in.reset();
+  send(frame(0, "later") + frame(4, "") + frame(5, "{}"));
+  EXPECT_EQ(control, "6{}5{}");
+  EXPECT_TRUE(broken.empty());
+}
+
+// Wherever a client ends, what was not whole is not acted on, and the end is told once.
+TEST_F(FramedStreamsTest, AClientThatEndsInTheMiddleOfAFrame) {
+  const std::string bytes = frame(5, "{\"columns\":1}");
+  for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
+    SCOPED_TRACE(cut);
+    auto [near, far] = io.pipe();
+    int controls = 0, ends = 0;
+    FramedStreams other(
+        io,
+        [&](Frame, std::string_view) {
+          ++controls;
+          return Status{};
+        },
+        [this](const Error& error) { broken.push_back(error.message); }, [&] { ++ends; });
+    SessionStreams streams = other.take_streams();
+    Collector got(*streams.in);
+    other.attach(std::move(near));
+    ASSERT_EQ(far->write(as_bytes(bytes).first(cut)), cut);
+    io.settle();
+    far->abort();
+    io.settle();
+    EXPECT_EQ(ends, 1);
+    EXPECT_EQ(controls, 0);
+    EXPECT_EQ(got.received, "");
+    EXPECT_FALSE(got.eof) << "stdin has not been said to end";
+    EXPECT_TRUE(broken.empty());
+    EXPECT_EQ(streams.out->write(as_bytes("to nobody")), 9U);
+    other.finish("{}");
+    io.settle();
+    EXPECT_EQ(ends, 1);
+  }
+}
+
 TEST_F(FramedStreamsTest, ASessionThatDoesNotReadStopsTheClient) {
   in_got->set_appetite(2);
   attach();
