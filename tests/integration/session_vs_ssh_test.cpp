@@ -86,7 +86,7 @@ const Case kCases[] = {
     {"NoTerminal", "run -T bastion 'test -t 0 || echo none'; s", "none"},
     {"ShellOnAPipe", "echo 'echo $((40+2)); exit 12' | shell bastion; s", "42"},
     {"SubsystemOfSftp",
-     "mkfifo $dir/in; run -s bastion sftp < $dir/in > $dir/out & exec 8> $dir/in; "
+     "mkfifo $dir/in; : > $dir/out; run -s bastion sftp < $dir/in > $dir/out & exec 8> $dir/in; "
      "printf '\\0\\0\\0\\5\\1\\0\\0\\0\\3' >&8; until [ $(wc -c < $dir/out) -ge 9 ]; do :; done; exec 8>&-; "
      "wait $!; s; "
      "head -c 9 $dir/out | od -An -tx1; rm $dir/in $dir/out",
