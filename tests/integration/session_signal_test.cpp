@@ -20,7 +20,8 @@ constexpr std::uint8_t kEndFrame = 3;
 constexpr std::uint8_t kSignalFrame = 6;
 
 std::string trapping(const std::string& signal) {
-  return "trap 'echo got " + signal + "; exit 9' " + signal + "; echo ready; while :; do sleep 0.05; done";
+  return "trap 'echo got " + signal + "; exit 9' " + signal +
+         "; echo ready; for i in $(seq 600); do sleep 0.05; done";
 }
 
 class SessionSignal : public ::testing::Test {
