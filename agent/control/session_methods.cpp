@@ -195,7 +195,9 @@ class SessionMethods::ServedSession final : public Served {
     auto params = decode<SessionSignalParams>(*json, "signal");
     if (!params) return params.error();
     // One too many is no reason to end the session, and a frame has no answer: `status` counts it.
-    if (Status sent = signal(params->signal); !sent) log::info("{}: {}", id(), sent.error().message);
+    Status sent = check_signal(params->signal);
+    if (sent) sent = signal(params->signal);
+    if (!sent) log::info("{}: {}", id(), sent.error().message);
     return {};
   }
 
@@ -256,6 +258,7 @@ void SessionMethods::resize(const SessionResizeParams& params, const Reply<Empty
 void SessionMethods::signal(const SessionSignalParams& params, const Reply<Empty>& reply) {
   ServedSession* session = find(params.session, reply.peer());
   if (!session) return reply(no_such_session(params.session));
+  if (Status named = check_signal(params.signal); !named) return reply(named.error());
   if (Status sent = session->signal(params.signal); !sent) return reply(sent.error());
   reply(Empty{});
 }

@@ -1,6 +1,7 @@
 #include "control/session_wishes.h"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <utility>
 
@@ -10,6 +11,19 @@ namespace jump {
 namespace {
 
 constexpr std::size_t kMaxEnv = 4096;  // variables of one session
+// sshd ends the whole connection, with all that goes over it, at a packet of more than 256 KiB (its
+// PACKET_MAX_SIZE), and at a zero byte in a string. The rest of a packet is far less than the difference.
+constexpr std::size_t kMaxString = 255 * 1024;
+
+Status check_string(std::string_view field, const std::string& value) {
+  if (value.find('\0') != std::string::npos)
+    return Error{Errc::kInvalid, std::string(field) + ": it has a zero byte, which no server takes", {}};
+  if (value.size() <= kMaxString) return {};
+  return Error{Errc::kInvalid,
+               std::string(field) + ": " + std::to_string(value.size()) + " bytes, and a server takes " +
+                   std::to_string(kMaxString) + " at most",
+               "send it by stdin"};
+}
 
 const Fd* find_terminal(const std::vector<Fd>& descriptors) {
   const auto found = std::find_if(descriptors.begin(), descriptors.end(),
@@ -72,17 +86,32 @@ Result<SessionRequest> session_request(const proto::SessionOpenParams& params,
   if (params.env.size() > kMaxEnv)
     return Error{Errc::kInvalid, "params.env: more than " + std::to_string(kMaxEnv) + " variables", {}};
   request.env.assign(params.env.begin(), params.env.end());
+  if (Status fits = check_string(params.subsystem ? "params.subsystem" : "params.command", request.command);
+      !fits)
+    return fits.error();
+  for (const auto& [name, value] : request.env) {
+    if (Status fits = check_string("params.env", name + value); !fits) return fits.error();
+  }
   request.agent_socket = params.agent_socket;
   if (!request.agent_socket.empty() && request.agent_socket.front() != '/')
     return Error{Errc::kInvalid, "params.agent_socket: expected an absolute path", {}};
   if (!params.tty) return request;
   Result<TerminalRequest> terminal = terminal_request(*params.tty, descriptors);
   if (!terminal) return terminal.error();
+  if (Status fits = check_string("params.tty.term", terminal->term); !fits) return fits.error();
   request.terminal = *std::move(terminal);
   return request;
 }
 
+Status check_signal(const std::string& name) {
+  const auto fits = [](unsigned char c) { return std::isalnum(c) || c == '@' || c == '.' || c == '-'; };
+  if (!name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), fits)) return {};
+  return Error{Errc::kInvalid, "params.signal: expected a name as RFC 4254 has it: TERM", {}};
+}
+
 Result<Endpoint> stream_target(const proto::StreamOpenParams& params) {
+  if (Status fits = check_string("params.path", params.path); !fits) return fits.error();
+  if (Status fits = check_string("params.host", params.host); !fits) return fits.error();
   if (!params.path.empty()) {
     if (!params.host.empty() || params.port)
       return Error{Errc::kInvalid, "params: a stream leads to host and port, or to a path, not both", {}};

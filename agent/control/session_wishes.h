@@ -19,6 +19,8 @@ namespace jump {
 // A terminal's size and modes are read from the first of `descriptors` that is one. Errors: kInvalid.
 Result<SessionRequest> session_request(const proto::SessionOpenParams& params,
                                        const std::vector<Fd>& descriptors);
+// A name of a signal, without its SIG. Errors: kInvalid.
+Status check_signal(const std::string& name);
 // Errors: kInvalid.
 Result<Endpoint> stream_target(const proto::StreamOpenParams& params);
 

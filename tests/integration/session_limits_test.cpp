@@ -4,6 +4,7 @@
 
 #include <thread>
 
+#include "forward_lab.h"
 #include "support/eventually.h"
 #include "support/lab.h"
 #include "support/on_terminal.h"
@@ -53,6 +54,37 @@ TEST(SessionLimits, FiftySessionsWhereTwoAreAllowed) {
   // Known now: nothing more is tried in vain, and the connections are used again.
   expect_all(at_once(lab.agent(), 20, "sleep 0.2"));
   EXPECT_LE(count(lab.sshd().log(), "Accepted publickey"), logins + 1);
+}
+
+// A server ends the whole connection at what it takes for no SSH packet: such a request never gets there.
+TEST(SessionLimits, WhatNoServerTakesIsItsClientsOwn) {
+  Lab lab;
+  AgentProcess& agent = lab.agent();
+  Process neighbour({ctl_program(), "exec", Lab::kBastion, "echo ready; sleep 5; echo well"},
+                    agent.environment());
+  ASSERT_TRUE(eventually([&] { return neighbour.out() == "ready\n"; })) << neighbour.err();
+  const ProcessResult large = agent.ctl({"exec", Lab::kBastion, "true", std::string(100000, 'x'),
+                                         std::string(100000, 'x'), std::string(100000, 'x')});
+  EXPECT_EQ(large.exit_status, 255);
+  EXPECT_NE(large.err.find("261120 at most"), std::string::npos) << large.describe();
+
+  ControlClient client(agent);
+  const std::string null("a\0b", 3), many(300000, 'y');
+  const std::vector<std::pair<std::string, nlohmann::json>> requests = {
+      {"session.open", {{"host", "bastion"}, {"upgrade", true}, {"command", null}}},
+      {"session.open", {{"host", "bastion"}, {"upgrade", true}, {"subsystem", many}}},
+      {"session.open", {{"host", "bastion"}, {"upgrade", true}, {"command", "true"}, {"env", {{"A", null}}}}},
+      {"session.open", {{"host", "bastion"}, {"upgrade", true}, {"command", "true"}, {"env", {{null, "b"}}}}},
+      {"session.open",
+       {{"host", "bastion"}, {"upgrade", true}, {"command", "true"}, {"tty", {{"term", many}}}}},
+      {"stream.open", {{"via", "bastion"}, {"upgrade", true}, {"host", null}, {"port", 22}}},
+      {"stream.open", {{"via", "bastion"}, {"upgrade", true}, {"path", "/" + many}}}};
+  for (const auto& [method, params] : requests) {
+    const nlohmann::json answer = client.ask(method, params);
+    EXPECT_EQ(answer.at("error").at("data").at("kind"), "invalid") << method << params.dump().substr(0, 100);
+  }
+  EXPECT_EQ(neighbour.wait(seconds(20)), 0) << neighbour.err();
+  EXPECT_EQ(count(lab.sshd().log(), "Accepted publickey"), 1U);
 }
 
 TEST(SessionLimits, TwentySessionsWhereOneIsAllowed) {
