@@ -201,6 +201,15 @@ std::string sanitized(std::string_view text) {
   return out;
 }
 
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const CodePoint c = decode_utf8(text);
+    if (c.size == 0) return false;
+    text.remove_prefix(c.size);
+  }
+  return true;
+}
+
 std::string format_bytes(std::uint64_t bytes) {
   constexpr std::array kUnits = {"KiB", "MiB", "GiB", "TiB", "PiB"};
   if (bytes < 1024) return fmt::format("{} B", bytes);

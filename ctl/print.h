@@ -19,6 +19,8 @@ struct Style {
 // Colour only on a terminal that can show it, and unless $NO_COLOR is set (no-color.org).
 Style style_of(int descriptor);
 
+// What can be said to the agent as it is: JSON knows no other text.
+bool is_utf8(std::string_view text);
 // Control characters (C0, DEL, C1), bidirectional overrides and bytes that are not UTF-8 become U+FFFD.
 std::string sanitized(std::string_view text);
 

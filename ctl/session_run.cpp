@@ -181,20 +181,29 @@ std::optional<proto::ErrorInfo> refusal(const SessionWish& wish, const proto::Ho
                             wish.host + ": ssh_config has SessionType none for it: no command or shell",
                             "to log in and stay connected: jumpctl connect " + wish.host};
   if (config.fork_after_authentication)
-    return proto::ErrorInfo{"unsupported",
-                            wish.host + ": ssh_config has ForkAfterAuthentication for it: no command or shell",
-                            "put ForkAfterAuthentication no into a Host block before it"};
+    return proto::ErrorInfo{
+        "unsupported", wish.host + ": ssh_config has ForkAfterAuthentication for it: no command or shell",
+        "put ForkAfterAuthentication no into a Host block before it"};
   if (!wish.command.empty() && !config.remote_command.empty())
     return proto::ErrorInfo{"invalid",
                             wish.host + ": ssh_config has RemoteCommand for it, and there is a command here",
                             "for the former: jumpctl shell " + wish.host +
                                 "; else put RemoteCommand none into "
                                 "a Host block before it"};
+  if (!is_utf8(wish.command))
+    return proto::ErrorInfo{
+        "invalid", "the command is not UTF-8, and would be another one if it were sent",
+        "let the remote shell make the bytes: $'\\xe4'; or use ssh with ControlPath (jumpctl mux)"};
+  for (const auto& [name, value] : environment_to_send(config)) {
+    if (!is_utf8(name + value))
+      return proto::ErrorInfo{"invalid", sanitized(name) + ", which SendEnv or SetEnv names, is not UTF-8",
+                              "unset it, or convert it"};
+  }
   return std::nullopt;
 }
 
-// The agent reads the terminal, and knows no job control: a background job must not begin to, or what is typed for
-// the shell would go to the remote one.
+// The agent reads the terminal, and knows no job control: a background job must not begin to, or what is
+// typed for the shell would go to the remote one.
 void wait_for_foreground() {
   if (::isatty(STDIN_FILENO) != 1) return;
   while (true) {

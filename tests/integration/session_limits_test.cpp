@@ -68,6 +68,12 @@ TEST(SessionLimits, WhatNoServerTakesIsItsClientsOwn) {
   EXPECT_EQ(large.exit_status, 255);
   EXPECT_NE(large.err.find("261120 at most"), std::string::npos) << large.describe();
 
+  // JSON carries no other bytes: half of a name would be another name.
+  const ProcessResult latin = agent.ctl({"exec", Lab::kBastion, "echo \xe4"});
+  EXPECT_EQ(latin.exit_status, 255);
+  EXPECT_NE(latin.err.find("not UTF-8"), std::string::npos) << latin.describe();
+  EXPECT_EQ(agent.ctl({"exec", Lab::kBastion, "echo \xc3\xa4"}).out, "\xc3\xa4\n");
+
   ControlClient client(agent);
   const std::string null("a\0b", 3), many(300000, 'y');
   const std::vector<std::pair<std::string, nlohmann::json>> requests = {
