@@ -10,6 +10,7 @@
 #include <set>
 
 #include "ctl/output.h"
+#include "ctl/print.h"
 #include "ctl/raw_terminal.h"
 #include "ctl/session_signals.h"
 #include "ctl/terminal_input.h"
