@@ -75,10 +75,11 @@ class MuxServer::Door final : public MuxDoor {
     for (const auto& [path, listener] : listeners_) all.push_back({host_.name(), path, listener->sockets()});
   }
   void keep(std::unique_ptr<Operation> resolving) { resolving_ = std::move(resolving); }
-  // All its sockets are where they were made.
-  bool whole() const {
-    return std::none_of(listeners_.begin(), listeners_.end(),
-                        [](const auto& each) { return is_gone(each.first); });
+  // All its sockets in `directory` are where they were made. Elsewhere a look may hang, on a file server.
+  bool is_whole_in(const std::string& directory) const {
+    return std::none_of(listeners_.begin(), listeners_.end(), [&directory](const auto& each) {
+      return each.first.starts_with(directory + "/") && is_gone(each.first);
+    });
   }
   const std::optional<Route>& way() const { return way_; }
   void set_way(const Route& way) { way_ = way; }
@@ -291,7 +292,7 @@ void MuxServer::set_configured(const std::vector<std::string>& hosts) {
 void MuxServer::mend() {
   for (const std::string& host : configured_) {
     const auto known = doors_.find(host);
-    const bool whole = known != doors_.end() && known->second->whole();
+    const bool whole = known != doors_.end() && known->second->is_whole_in(directory_);
     if (whole && known->second->listens_at(directory_ + "/" + host)) continue;
     if (!serve(host)) continue;  // said when it was to be served first
     log::info("{}: served to ssh again", host);
