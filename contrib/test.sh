@@ -55,6 +55,27 @@ build() {
   echo "    $((SECONDS - started)) s"
 }
 
+# tell_failed_tests CTEST_DIRECTORY: adds a line for each failed test, its name and what its first assertion said, so that
+# the summary at the end tells it, whatever became of the pages before.
+tell_failed_tests() {
+  local number name
+  while IFS=: read -r number name; do
+    failures+=("  $name$(failure_of "$1/LastTest.log" "$number" "$name")")
+  done <"$1/LastTestsFailed.log"
+}
+
+# failure_of LOG NUMBER NAME: the lines about the first failed assertion of that test (or the last ones it printed).
+failure_of() {
+  awk -v start="^$2/[0-9]+ Test(ing)?: " '
+    $0 ~ start { inside = 1 }
+    inside && /^<end of output>/ { exit }
+    inside { lines[++n] = $0; if (!first && /: Failure$|ERROR: |runtime error: /) first = n }
+    END {
+      if (!first) first = n > 12 ? n - 11 : 1
+      for (i = first; i <= n && i < first + 12; i++) printf "\n      %s", substr(lines[i], 1, 200)
+    }' "$1"
+}
+
 # run_tests NAME DIRECTORY CTEST-ARGUMENTS…: adds ctest's counts to ours.
 run_tests() {
   local name=$1 directory=$2 report total bad skip
@@ -77,6 +98,7 @@ run_tests() {
   passed=$((passed + total - bad - skip)) failed=$((failed + bad)) skipped=$((skipped + skip))
   if ((bad > 0)); then
     failures+=("$name: $bad of $total")
+    tell_failed_tests "$directory/Testing/Temporary"
   elif ((status != 0)); then
     fail "$name: ctest ended with status $status"
   fi
