@@ -72,7 +72,8 @@ std::size_t Mux::move_openings(Mux& to) {
   for (std::uint32_t number : numbers) {
     Slot* slot = find(number);
     const bool waits = slot && slot->phase == Phase::kOpening && !slot->answered && slot->request &&
-                       slot->channel && slot->events && !slot->raw && !slot->tell_end;
+                       slot->channel && slot->events && !slot->raw && !slot->tell_end &&
+                       slot->moves < kMaxMoves;
     if (!waits || !to.check_room() || !slot->events->on_move(to)) continue;
     counters_.queued_out -= slot->out.size();
     to.take_over(*slot);
@@ -89,6 +90,7 @@ std::size_t Mux::move_openings(Mux& to) {
 void Mux::take_over(Slot& from) {
   const std::uint32_t number = add_slot(*from.channel, from.events);
   Slot* slot = find(number);
+  slot->moves = static_cast<std::uint8_t>(from.moves + 1);
   slot->session = from.session;
   sessions_ += slot->session ? 1 : 0;
   slot->ends = from.ends;

@@ -119,6 +119,10 @@ class Mux {
   // signal that seems to do nothing gets here; all of them would arrive at once.
   static constexpr std::size_t kMaxUnsentSignals = 64;
 
+  // How often a channel that waits for its answer may be moved to another connection: it may be what each of
+  // them breaks of.
+  static constexpr std::uint8_t kMaxMoves = 6;
+
   // `budget` and `contention` outlive the Mux. Null contention: there is no other connection to that host.
   // `id`: the connection's in the log.
   Mux(PacketSink* sink, WindowBudget* budget, TimePoint now, Contention* contention = nullptr,
@@ -135,7 +139,8 @@ class Mux {
   Result<std::unique_ptr<Channel>> open(const ChannelOpen& request, TimePoint deadline,
                                         ChannelEvents* events);
   // Channels that the peer has not confirmed yet are asked of `to` instead, if their owners agree
-  // (ChannelEvents::on_move): with what was written to them, and to be confirmed by the same time. Returns how many.
+  // (ChannelEvents::on_move): with what was written to them, and to be confirmed by the same time. Returns
+  // how many.
   std::size_t move_openings(Mux& to);
   // The same for a channel whose packets go through as they are; its open has no deadline. `handler` outlives
   // the RawChannel.
@@ -320,7 +325,7 @@ class Mux {
   std::set<std::pair<TimePoint, std::uint32_t>> deadlines_;
   struct Control {
     Bytes packet;
-    bool owed = false;  // an answer that the peer made us give
+    bool owed = false;               // an answer that the peer made us give
     std::shared_ptr<Unsent> unsent;  // of the channel that counts this packet there; mostly null
   };
   std::deque<Control> control_;  // packets that go before any data

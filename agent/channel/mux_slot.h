@@ -40,7 +40,8 @@ struct Mux::Slot {
   HalfClose ends;
   bool session = false;    // a channel of type "session", which
   bool confirmed = false;  // the peer has opened
-  // With Phase::kRaw; of the rest only remote, answered, in_ring and what its traffic is (second, recent) count then.
+  // With Phase::kRaw; of the rest only remote, answered, in_ring and what its traffic is (second, recent)
+  // count then.
   std::unique_ptr<RawSide> raw;
 
   Channel* channel = nullptr;
@@ -62,6 +63,7 @@ struct Mux::Slot {
   ByteQueue in;   // for the owner
   ByteQueue out;  // for the peer
   TimePoint deadline;
+  std::uint8_t moves = 0;                // from one connection to another, before there was an answer
   std::unique_ptr<ChannelOpen> request;  // what was asked for, until there is an answer
 
   // What only sessions have.

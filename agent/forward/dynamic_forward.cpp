@@ -47,7 +47,7 @@ class DynamicForward::Proxied final : public Connection, private ChannelEvents, 
     });
   }
 
-  bool on_move(Mux& to) override { return forward_.host_.is_served_by(to); }
+  bool on_move(Mux& to) override { return forward_.host_.may_carry(to); }
 
   // The channel's, before it is open: only its end is news.
   std::size_t on_data(ByteView) override { return 0; }

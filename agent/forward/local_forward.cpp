@@ -42,7 +42,7 @@ class LocalForward::Carried final : public Connection, private ChannelEvents {
     forward_.refused_last_ = false;
   }
 
-  bool on_move(Mux& to) override { return forward_.host_.is_served_by(to); }
+  bool on_move(Mux& to) override { return forward_.host_.may_carry(to); }
 
   void on_ended(const Error* error) {
     // A client that left before the target answered is nobody's failure.

@@ -13,18 +13,18 @@
 namespace jump {
 
 struct ConfigTokens {
-  std::string home;         // %d, ~
-  std::string local_user;   // %u
-  std::string uid;          // %i
-  std::string host;         // %h
-  std::string alias;        // %n
-  std::string key_alias;    // %k
-  std::string port;         // %p
-  std::string user;         // %r
-  std::string hash;         // %C ┐
-  std::string local_host;   // %l │ as ssh itself says
-  std::string local_short;  // %L ┘
-  std::string jump;         // %j
+  std::string home;                                            // %d, ~
+  std::string local_user;                                      // %u
+  std::string uid;                                             // %i
+  std::string host;                                            // %h
+  std::string alias;                                           // %n
+  std::string key_alias;                                       // %k
+  std::string port;                                            // %p
+  std::string user;                                            // %r
+  std::string hash;                                            // %C ┐
+  std::string local_host;                                      // %l │ as ssh itself says
+  std::string local_short;                                     // %L ┘
+  std::string jump;                                            // %j
   std::map<std::string, std::string, std::less<>> homes = {};  // of other users: ~NAME
 
   // A file's name: ~ or ~NAME first, then tokens and ${NAME}. Errors: kInvalid, for a user or a variable that

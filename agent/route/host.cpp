@@ -176,10 +176,13 @@ Host::Host(Io& io, WindowBudget& budget, RouteFinder& routes, HostDirectory& dir
       since_(io.now()),
       backoff_(static_cast<std::uint_fast32_t>(std::random_device()())),
       lanes_(lanes),
-      lane_(io, budget, contention_, [this] { on_hop_changed(); }),
+      lane_(
+          io, budget, contention_, [this] { on_hop_changed(); }, [this](Mux& mux) { on_ending(mux); }),
       sessions_(io, budget, contention_, *this, [this] { on_hop_changed(); }),
       rescue_(
-          io, budget, contention_, [this] { on_hop_changed(); }, [this] { return first_in_doubt(); }) {
+          io, budget, contention_, [this] { on_hop_changed(); }, [this](Mux& mux) { on_ending(mux); },
+          [this] { return first_in_doubt(); }),
+      waiting_room_(io, budget) {
   answer_soon_ = io_.deferred([this] { answer_pending(); });
   retry_timer_ = io_.timer([this] { retry(); });
   lane_timer_ = io_.timer([this] { open_lane(); });
@@ -197,7 +200,9 @@ Host::~Host() {
   rescue_.end(ending);  // before the other, whose place it would take
   lane_.end(ending);
   sessions_.end(ending);
+  if (hop_) hop_->on_ending(nullptr);
   if (hop_) hop_->close(ending);
+  waiting_room_.refuse(ending);
   answer_all(nullptr);
 }
 
@@ -234,7 +239,8 @@ void Host::hurry() {
 
 // The next dial.
 TimePoint Host::next_try() const {
-  const bool awaited = std::any_of(waiters_.begin(), waiters_.end(),
+  const bool awaited = waiting_room_.size() > 0 ||
+                       std::any_of(waiters_.begin(), waiters_.end(),
                                    [](const Waiter* waiter) { return !by_upkeep(waiter->asker()); });
   return awaited ? std::min(next_dial_, error_time_ + kRetryGap) : next_dial_;
 }
@@ -274,7 +280,7 @@ void Host::unblock() {
 bool Host::worth_a_retry() const {
   const bool away = state_ == State::kIdle || state_ == State::kDown;
   if (away && kept_ && last_error_ && last_error_->code == Errc::kInvalid) return true;
-  return away && (kept_ || !waiters_.empty()) && !needs_person();
+  return away && (kept_ || !waiters_.empty() || waiting_room_.size() > 0) && !needs_person();
 }
 
 void Host::retry() {
@@ -356,7 +362,7 @@ void Host::connect() {
   hop_ = std::make_shared<Hop>(
       io_, budget_, contention_, *spec(), std::move(id), [this] { on_hop_changed(); }, prompter_.get(),
       carried(as_a_hop()));
-  hop_->on_ending([this](Mux&) { save_openings(); });
+  hop_->on_ending([this](Mux& mux) { on_ending(mux); });
   hop_->start();
   if (via_ && prompter_) prompter_->who_waits_changed();
 }
@@ -413,10 +419,12 @@ void Host::disconnect(const Error& reason) {
   rescue_.close(reason);  // before the other, whose place it would take
   lane_.close(reason);
   if (hop_) {
+    hop_->on_ending(nullptr);  // nobody waits for another one
     hop_->close(reason);
     io_.dispose(std::move(hop_));
     hop_.reset();
   }
+  waiting_room_.refuse(reason);
   resolving_.reset();  // also of those who asked again as their channels ended
   retry_timer_->stop();
   backoff_.reset();
@@ -449,6 +457,7 @@ void Host::go_down(Error error, const Host* blocked_by) {
   set_state(State::kDown);
   Error copy = *last_error_;
   release_followers(copy, State::kDown);
+  if (needs_person()) waiting_room_.refuse(copy);
   answer_all(&copy);
   bool user_came = false;
   for (Waiter* waiter : waiters_) user_came |= waiter->break_was_heard();
@@ -577,6 +586,7 @@ void Host::on_leader_answer(const Result<Mux*>& result) {
   kept_ = wanted_;
   set_state(State::kReady);
   answer_all(nullptr);
+  if (leader_) on_heard();
 }
 
 void Host::lose_leader(const Error& error, State next) {
@@ -587,6 +597,7 @@ void Host::lose_leader(const Error& error, State next) {
   if (next == State::kDown) return go_down(lost_member(error).context(title_), culprit);
   wanted_ = kept_ = false;  // a user has ended it: no change of the network brings it back
   set_state(next);
+  waiting_room_.refuse(error);
   answer_all(&error);
 }
 
@@ -595,97 +606,6 @@ void Host::release_followers(const Error& error, State next) {
     Host& last = *followers_.back();
     last.lose_leader(error, last.serving_.empty() ? next : State::kDown);  // a bastion has other members
   }
-}
-
-// --- a connection in doubt
-// ---------------------------------------------------------------------------------------------------
-
-// Nothing that is connected has answered lately.
-bool Host::in_doubt() const {
-  if (leader_) return ready() && leader_->in_doubt() && !stand_in();
-  if (!ready() || !hop_ || !hop_->in_doubt()) return false;
-  const Hop* lane = lane_.ready();
-  return !(lane && !lane->in_doubt()) && !rescue_.ready();
-}
-
-// True: those who wait now are answered when something is heard, or another connection is there.
-bool Host::question_doubt() {
-  if (leader_) {
-    if (!in_doubt()) return false;
-    const bool waits = leader_->question_doubt();
-    return call_stand_in() || waits;
-  }
-  if (!in_doubt() || lanes_ == Lanes::kNever || hop_->needed_person()) return false;
-  const Duration patience = hop_->question_doubt();
-  if (patience > Duration::zero()) {
-    doubt_timer_->start(patience);
-    return true;
-  }
-  if (rescue_.busy()) return true;
-  return rescue_.open(*spec(), title_ + "#" + std::to_string(++attempts_), carried(as_a_hop()));
-}
-
-void Host::on_doubt_timer() {
-  save_openings();
-  // Channels that were asked for by a bastion's name; their owners know.
-  if (const Host* other = leader_ && leader_->in_doubt() ? stand_in() : nullptr; other && leader_->hop_)
-    leader_->hop_->mux().move_openings(*other->mux());
-  if (!in_doubt() || !question_doubt()) on_heard();
-}
-
-// Channels are asked for: what the server owes an answer to for long is no worse off than who comes later.
-void Host::watch_openings() {
-  if (leader_) return leader_->watch_openings();
-  if (openings_look_ != TimePoint::max()) return;
-  openings_look_ = io_.now() + Hop::kDoubt;
-  openings_timer_->start(Hop::kDoubt);
-}
-
-void Host::look_at_openings() {
-  openings_look_ = TimePoint::max();
-  if (!ready() || !hop_ || hop_->state() != Hop::State::kReady || hop_->mux().opening_channels() == 0) return;
-  save_openings();
-  openings_look_ = io_.now() + Hop::kDoubtPatience;
-  openings_timer_->start(Hop::kDoubtPatience);
-}
-
-// Channels that wait for an answer of the first connection, which is in doubt or has just ended, are asked
-// for where there is one that answers; that is dialled for them, too.
-void Host::save_openings() {
-  const bool ended = hop_ && hop_->state() == Hop::State::kClosed;
-  if (!ready() || !hop_ || !(ended || hop_->in_doubt()) || hop_->mux().opening_channels() == 0) return;
-  Hop* const lane = lane_.ready();
-  Hop* const other = lane && !lane->in_doubt() ? lane : rescue_.ready();
-  if (other) {
-    const std::size_t moved = hop_->mux().move_openings(other->mux());
-    if (moved > 0)
-      log::info("{}: {} channels that wait for an answer go by {}", hop_->id(), moved, other->id());
-  } else if (!ended) {
-    (void)question_doubt();
-  }
-  for (Host* follower : followers_) {
-    if (follower->in_doubt()) (void)follower->question_doubt();
-  }
-}
-
-bool Host::is_served_by(const Mux& mux) const {
-  const auto is = [&mux](const Hop* hop) {
-    return hop && hop->state() == Hop::State::kReady && &hop->mux() == &mux;
-  };
-  if (is(hop_.get()) || is(lane_.ready())) return true;
-  for (const auto& hop : rescue_.hops()) {
-    if (is(hop.get())) return true;
-  }
-  if (leader_ && leader_->is_served_by(mux)) return true;
-  const Host* other = stand_in();
-  return other && other->is_served_by(mux);
-}
-
-// Who waits though the host is ready may be answered now.
-void Host::on_heard() {
-  if (!waiters_.empty()) answer_soon_->schedule();
-  dismiss_stand_in();
-  for (Host* follower : followers_) follower->on_heard();
 }
 
 // --- the lane
@@ -771,7 +691,7 @@ bool Host::promote_lane(const Error& error) {
   hop_ = rescue && (!lane || lane->in_doubt()) ? rescue_.take() : lane_.take();
   if (!hop_) return false;
   log::info("{}: {}; its second connection takes over", title_, error.message);
-  hop_->on_ending([this](Mux&) { save_openings(); });
+  hop_->on_ending([this](Mux& mux) { on_ending(mux); });
   hop_->suspect();  // finds out now, not at the next sign of life
   return true;
 }

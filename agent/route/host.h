@@ -7,6 +7,7 @@
 // background if the login needed no person, and new channels go to whichever carries less bulk. When the
 // first one breaks, a lane that is ready takes its place. While the connection is in doubt (it owes an
 // answer), who asks waits until it answers, or until a further one does, which is dialled then: see Rescue.
+// Channels that the server has not answered when it breaks wait for the next connection: see WaitingRoom.
 //
 // Behind a jump host it goes through the Host of that one, as a channel of it; so whatever is behind one
 // bastion shares its connection. When another name means the same server by the same way, and is connected or
@@ -43,6 +44,7 @@
 #include "route/rescue.h"
 #include "route/route.h"
 #include "route/session_pool.h"
+#include "route/waiting_room.h"
 #include "stream/io.h"
 
 namespace jump {
@@ -139,6 +141,8 @@ class Host final : private SessionPool::Source {
   void suspect();
   // Whether `mux` is of a connection that serves this host.
   bool is_served_by(const Mux& mux) const;
+  // The same, or that it is where channels wait for the next connection.
+  bool may_carry(const Mux& mux) const;
   // Ends the connection; those who wait are refused. It stays away until somebody asks for it.
   void disconnect(const Error& reason);
   // A bastion has tried it and does not need it: what nobody else wants of it is ended.
@@ -237,6 +241,8 @@ class Host final : private SessionPool::Source {
   void dismiss_stand_in();
   void watch_openings();
   void save_openings();
+  bool save_openings_of(Mux& mux);
+  void on_ending(Mux& mux);
   void look_at_openings();
   bool question_doubt();
   void on_doubt_timer();
@@ -301,6 +307,7 @@ class Host final : private SessionPool::Source {
   std::unique_ptr<Deferred> answer_soon_;
   std::unique_ptr<Timer> retry_timer_;
   Rescue rescue_;
+  WaitingRoom waiting_room_;
   std::unique_ptr<Timer> doubt_timer_;
   std::unique_ptr<Timer> openings_timer_;
   TimePoint openings_look_ = TimePoint::max();  // channels that wait for the server are looked at then

@@ -1,5 +1,5 @@
-// What a user may write where a HOST is wanted: [user@]host[:port], with IPv6 addresses in brackets, the same as
-// ssh://…, or an alias of ssh_config. Pure.
+// What a user may write where a HOST is wanted: [user@]host[:port], with IPv6 addresses in brackets, the same
+// as ssh://…, or an alias of ssh_config. Pure.
 #pragma once
 
 #include <cstdint>

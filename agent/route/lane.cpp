@@ -9,8 +9,12 @@
 namespace jump {
 
 Lane::Lane(Io& io, WindowBudget& budget, std::shared_ptr<Contention> contention,
-           std::function<void()> changed)
-    : io_(io), budget_(budget), contention_(std::move(contention)), changed_(std::move(changed)) {
+           std::function<void()> changed, Ending ending)
+    : io_(io),
+      budget_(budget),
+      contention_(std::move(contention)),
+      changed_(std::move(changed)),
+      ending_(std::move(ending)) {
   look_timer_ = io_.timer([this] { look(); });
 }
 
@@ -19,6 +23,7 @@ Lane::~Lane() { end(Error{Errc::kClosed, "the agent is shutting down", {}}); }
 void Lane::end(const Error& reason) {
   std::shared_ptr<Hop> hop = std::exchange(hop_, nullptr);
   set_state(State::kNone);
+  if (hop) hop->on_ending(nullptr);
   if (hop) hop->close(reason);
 }
 
@@ -27,6 +32,7 @@ void Lane::open(const HopSpec& spec, const std::string& id, Hop::Via via) {
   id_ = id;
   hop_ = std::make_shared<Hop>(io_, budget_, contention_, spec, id_, changed_, nullptr, std::move(via));
   set_state(State::kDialling);
+  hop_->on_ending(ending_);
   hop_->start();
 }
 

@@ -34,8 +34,10 @@ class Lane {
   static constexpr Duration kRetryGap = seconds(60);
 
   // `changed` is called, from the loop, after each change of the hop, also of one that was handed over by
-  // take(); the owner then calls update().
-  Lane(Io& io, WindowBudget& budget, std::shared_ptr<Contention> contention, std::function<void()> changed);
+  // take(); the owner then calls update(). `ending`: as of Hop::on_ending(); may be null.
+  using Ending = std::function<void(Mux&)>;
+  Lane(Io& io, WindowBudget& budget, std::shared_ptr<Contention> contention, std::function<void()> changed,
+       Ending ending = nullptr);
   ~Lane();
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
@@ -72,6 +74,7 @@ class Lane {
   WindowBudget& budget_;
   const std::shared_ptr<Contention> contention_;
   const std::function<void()> changed_;
+  const Ending ending_;
   State state_ = State::kNone;
   std::string id_;
   std::shared_ptr<Hop> hop_;

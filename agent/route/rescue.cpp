@@ -9,11 +9,12 @@
 namespace jump {
 
 Rescue::Rescue(Io& io, WindowBudget& budget, std::shared_ptr<Contention> contention,
-               std::function<void()> changed, std::function<bool()> needed)
+               std::function<void()> changed, Ending ending, std::function<bool()> needed)
     : io_(io),
       budget_(budget),
       contention_(std::move(contention)),
       changed_(std::move(changed)),
+      ending_(std::move(ending)),
       needed_(std::move(needed)) {
   look_timer_ = io_.timer([this] { look(); });
 }
@@ -24,6 +25,7 @@ bool Rescue::open(const HopSpec& spec, const std::string& id, Hop::Via via) {
   if (hops_.size() >= kMax || !may_log_in()) return false;
   log::info("{}: a second connection is tried, as the first one does not answer", id);
   dialling_ = std::make_shared<Hop>(io_, budget_, contention_, spec, id, changed_, nullptr, std::move(via));
+  dialling_->on_ending(ending_);
   hops_.push_back(dialling_);
   dialling_->start();
   look_timer_->start(kLookGap);

@@ -37,9 +37,11 @@ class Rescue {
   static constexpr Duration kLoginGap = seconds(60);
 
   // `changed` is called, from the loop, after each change of a hop, also of one that was handed over by
-  // take(); the owner then calls update(). `needed`: whether the first one is in doubt.
+  // take(); the owner then calls update(). `ending`: as of Hop::on_ending(). `needed`: whether the first one
+  // is in doubt.
+  using Ending = std::function<void(Mux&)>;
   Rescue(Io& io, WindowBudget& budget, std::shared_ptr<Contention> contention, std::function<void()> changed,
-         std::function<bool()> needed);
+         Ending ending, std::function<bool()> needed);
   ~Rescue();
   Rescue(const Rescue&) = delete;
   Rescue& operator=(const Rescue&) = delete;
@@ -80,6 +82,7 @@ class Rescue {
   WindowBudget& budget_;
   const std::shared_ptr<Contention> contention_;
   const std::function<void()> changed_;
+  const Ending ending_;
   const std::function<bool()> needed_;
   std::vector<std::shared_ptr<Hop>> hops_;
   std::shared_ptr<Hop> dialling_;  // the last of hops_, until it has logged in

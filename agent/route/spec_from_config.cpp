@@ -16,8 +16,8 @@
 namespace jump {
 namespace {
 
-// Debian's ssh takes it for ServerAliveInterval where BatchMode is on: nobody has chosen it, and it is far longer
-// than our own.
+// Debian's ssh takes it for ServerAliveInterval where BatchMode is on: nobody has chosen it, and it is far
+// longer than our own.
 constexpr long kBatchModeInterval = 300;
 // ConnectTimeout, ServerAliveInterval and such: what is longer is a mistake, and no sum of these may
 // overflow.

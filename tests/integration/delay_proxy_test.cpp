@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
 #include <thread>
 #include <vector>
 
@@ -45,27 +46,41 @@ std::string hash_of_pattern(std::uint64_t seed, std::size_t size) {
   return hash.hex();
 }
 
+// A busy machine makes it slower, never faster: what is at least so long has to hold each time, what is at
+// most so long once. Returns the shortest time of the tries, which end with the first that takes no longer
+// than `most`.
+double shortest(double most, const std::function<double()>& take) {
+  double best = take();
+  for (int again = 0; again < 12 && best > most; ++again) best = std::min(best, take());
+  return best;
+}
+
 TEST(DelayProxy, AddsTheRoundTripAndLittleElse) {
   TcpService echo(TcpService::echo());
   DelayProxy proxy(echo.port(), {.round_trip = milliseconds(40)});
   Socket socket = connect_to(proxy);
-  std::vector<Duration> times;
-  for (int i = 0; i < 20; ++i) times.push_back(echo_time(socket));
-  EXPECT_GE(*std::min_element(times.begin(), times.end()), milliseconds(40));
-  std::sort(times.begin(), times.end());
-  EXPECT_LT(times[times.size() / 4], milliseconds(44));  // a busy machine may delay the others
+  const double best = shortest(0.044, [&] {
+    const double time = to_seconds(echo_time(socket));
+    EXPECT_GE(time, 0.040);
+    return time;
+  });
+  EXPECT_LT(best, 0.044);
 }
 
 TEST(DelayProxy, KeepsOrderAndBytesAndHoldsWhatIsOnTheWay) {
   constexpr std::size_t kSize = 48 * kMiB;
   TcpService source(TcpService::source(5, kSize));
-  DelayProxy proxy(source.port(), {.round_trip = milliseconds(200)});
-  Socket socket = connect_to(proxy);
-  const Stopwatch time;
-  EXPECT_EQ(hash_of_all(socket), hash_of_pattern(5, kSize));
+  const std::string hash = hash_of_pattern(5, kSize);
   // A window of a few MiB would have needed a round trip for each of them.
-  EXPECT_LT(time.elapsed(), seconds(2));
-  EXPECT_EQ(proxy.bytes_from_target(), kSize);
+  const double best = shortest(2.0, [&] {
+    DelayProxy proxy(source.port(), {.round_trip = milliseconds(200)});
+    Socket socket = connect_to(proxy);
+    const Stopwatch time;
+    EXPECT_EQ(hash_of_all(socket), hash);
+    EXPECT_EQ(proxy.bytes_from_target(), kSize);
+    return to_seconds(time.elapsed());
+  });
+  EXPECT_LT(best, 2.0);
 }
 
 TEST(DelayProxy, HalfClosePassesAndTheOtherDirectionGoesOn) {
@@ -104,40 +119,52 @@ TEST(DelayProxy, AReceiverThatDoesNotReadStopsItsSenderOnly) {
 
 TEST(DelayProxy, HoldsTheRateInBothDirections) {
   constexpr std::size_t kSize = 12'500'000;
+  constexpr double kExpected = static_cast<double>(kSize) / kRate + 0.04;
   TcpService source(TcpService::source(1, kSize)), sink(TcpService::hash_sink());
+  const Bytes sent = pattern_bytes(2, kSize);
+  const std::string sent_hash = hash_of_pattern(2, kSize);
   for (const bool down : {true, false}) {
-    DelayProxy proxy(down ? source.port() : sink.port(), {.round_trip = milliseconds(40), .rate = kRate});
-    Socket socket = connect_to(proxy);
-    const Stopwatch time;
-    if (down) {
-      EXPECT_EQ(socket.receive_all().bytes.size(), kSize);
-    } else {
-      EXPECT_TRUE(socket.send_all(pattern_bytes(2, kSize)));
-      socket.shutdown_write();
-      EXPECT_EQ(socket.receive_all().text(), hash_of_pattern(2, kSize));
-    }
-    const double expected = static_cast<double>(kSize) / kRate;
-    EXPECT_NEAR(to_seconds(time.elapsed()), expected + 0.04, expected * kTolerance) << (down ? "down" : "up");
+    const double best = shortest(kExpected * (1 + kTolerance), [&] {
+      DelayProxy proxy(down ? source.port() : sink.port(), {.round_trip = milliseconds(40), .rate = kRate});
+      Socket socket = connect_to(proxy);
+      const Stopwatch time;
+      if (down) {
+        EXPECT_EQ(socket.receive_all().bytes.size(), kSize);
+      } else {
+        EXPECT_TRUE(socket.send_all(sent));
+        socket.shutdown_write();
+        EXPECT_EQ(socket.receive_all().text(), sent_hash);
+      }
+      EXPECT_GT(to_seconds(time.elapsed()), kExpected * (1 - kTolerance)) << (down ? "down" : "up");
+      return to_seconds(time.elapsed());
+    });
+    EXPECT_LT(best, kExpected * (1 + kTolerance)) << (down ? "down" : "up");
   }
 }
 
 TEST(DelayProxy, ConnectionsShareTheRateAlike) {
   constexpr std::size_t kSize = 5'000'000;
+  constexpr double kExpected = 2.0 * kSize / kRate;
   TcpService source(TcpService::source(1, kSize));
-  DelayProxy proxy(source.port(), {.round_trip = milliseconds(10), .rate = kRate});
-  double seconds_taken[2] = {};
-  auto take = [&](int i) {
-    Socket socket = connect_to(proxy);
-    const Stopwatch time;
-    EXPECT_EQ(socket.receive_all().bytes.size(), kSize);
-    seconds_taken[i] = to_seconds(time.elapsed());
-  };
-  std::thread other(take, 1);
-  take(0);
-  other.join();
-  const double expected = 2.0 * kSize / kRate;
-  EXPECT_NEAR(std::max(seconds_taken[0], seconds_taken[1]), expected, expected * kTolerance);
-  EXPECT_GT(std::min(seconds_taken[0], seconds_taken[1]), expected * 0.85);
+  const double best = shortest(kExpected * (1 + kTolerance), [&] {
+    DelayProxy proxy(source.port(), {.round_trip = milliseconds(10), .rate = kRate});
+    double seconds_taken[2] = {};
+    auto take = [&](int i) {
+      Socket socket = connect_to(proxy);
+      const Stopwatch time;
+      EXPECT_EQ(socket.receive_all().bytes.size(), kSize);
+      seconds_taken[i] = to_seconds(time.elapsed());
+    };
+    std::thread other(take, 1);
+    take(0);
+    other.join();
+    const double last = std::max(seconds_taken[0], seconds_taken[1]);
+    EXPECT_GT(last, kExpected * (1 - kTolerance));
+    // Whoever of the two ends first had its half of the time, or began so much later.
+    const bool alike = std::min(seconds_taken[0], seconds_taken[1]) > kExpected * 0.85;
+    return alike ? last : kExpected * 10;
+  });
+  EXPECT_LT(best, kExpected * (1 + kTolerance));
 }
 
 TEST(DelayProxy, AFullQueueDelaysOthersByItsLengthAndNoMore) {
@@ -165,13 +192,16 @@ TEST(DelayProxy, AFullQueueDelaysOthersByItsLengthAndNoMore) {
   std::thread reader([&] {
     while (!measured) read_for(milliseconds(10));
   });
-  std::vector<Duration> times;
-  for (int i = 0; i < 10; ++i) times.push_back(echo_time(small));
+  const double best = shortest(0.130, [&] {
+    std::vector<Duration> times;
+    for (int i = 0; i < 10; ++i) times.push_back(echo_time(small));
+    std::sort(times.begin(), times.end());
+    EXPECT_GT(to_seconds(times[times.size() / 2]), 0.110);
+    return to_seconds(times[times.size() / 2]);
+  });
   measured = true;
   reader.join();
-  std::sort(times.begin(), times.end());
-  EXPECT_GT(times[times.size() / 2], milliseconds(110));
-  EXPECT_LT(times[times.size() / 2], milliseconds(130));
+  EXPECT_LT(best, 0.130);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "support/eventually.h"
 #include "support/lab.h"
@@ -87,6 +88,45 @@ TEST(Reconnect, TheSameForwardCarriesAgainOnceSshdIsBack) {
   EXPECT_EQ(flow.host_state(), "ready");
   EXPECT_EQ(flow.agent.host_status(Lab::kBastion).at("logins").get<int>(), 2);
   EXPECT_EQ(flow.agent.forward_status(flow.talk.at("id")).at("state"), "active");
+}
+
+// What the server was asked for, and had not answered when it died, is asked for again of the next one.
+TEST(Reconnect, AConnectionThatTheServerOwedAnAnswerToIsCarriedByTheNextLogin) {
+  Flow flow;
+  ASSERT_TRUE(flow.flows());
+  flow.lab.sshd().stop_all();
+  const std::uint16_t port = flow.talk_port();
+  std::vector<Socket> waiting;
+  for (int i = 0; i < 3; ++i) {
+    std::optional<Socket> socket = Socket::connect_tcp(port);
+    ASSERT_TRUE(socket && socket->send_all(std::string_view("there?")));
+    waiting.push_back(std::move(*socket));
+  }
+  const auto opening = [&] {
+    return flow.agent.host_status(Lab::kBastion).at("channels_opening").get<int>();
+  };
+  ASSERT_TRUE(eventually([&] { return opening() == 3; }, kPrompt)) << flow.agent.status().dump(2);
+  flow.lab.sshd().kill_all();
+  flow.lab.sshd().start();
+  for (Socket& socket : waiting) EXPECT_EQ(socket.receive_exactly(6, kComeBack).text(), "there?");
+}
+
+// The same, and the server does not come back: they end, in time.
+TEST(Reconnect, WhoWaitsForTheNextLoginEndsWithTheUsersDisconnect) {
+  Flow flow;
+  ASSERT_TRUE(flow.flows());
+  flow.lab.sshd().stop_all();
+  std::optional<Socket> waiting = Socket::connect_tcp(flow.talk_port());
+  ASSERT_TRUE(waiting && waiting->send_all(std::string_view("there?")));
+  const auto opening = [&] {
+    return flow.agent.host_status(Lab::kBastion).at("channels_opening").get<int>();
+  };
+  ASSERT_TRUE(eventually([&] { return opening() == 1; }, kPrompt)) << flow.agent.status().dump(2);
+  flow.lab.sshd().kill_all();
+  ASSERT_TRUE(eventually([&] { return flow.host_state() != "ready"; }, kPrompt));
+  EXPECT_FALSE(waiting->wait_end(milliseconds(300))) << "it was refused at once";
+  ASSERT_TRUE(flow.agent.ctl({"disconnect", Lab::kBastion}).ok());
+  EXPECT_TRUE(waiting->wait_end(kPrompt));
 }
 
 TEST(Reconnect, FiveCutsInARowAreSurvived) {

@@ -83,6 +83,11 @@ void Sshd::hand_over(const std::string& path) const {
   if (::chown(path.c_str(), kUidWithoutRights, kUidWithoutRights) != 0) setup_error("cannot chown " + path);
 }
 
+void Sshd::stop_all() {
+  process_->signal(SIGSTOP);
+  for (pid_t pid : process_descendants(process_->pid())) ::kill(pid, SIGSTOP);
+}
+
 void Sshd::kill_all() {
   if (!process_) return;
   process_->signal(SIGSTOP);  // so that no session begins behind our back

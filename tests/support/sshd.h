@@ -55,6 +55,8 @@ class Sshd {
   // SIGKILL to the listener and to every process that serves a connection: a machine that lost its power, but
   // for the kernel, which closes the connections.
   void kill_all();
+  // SIGSTOP to all of them: a machine that hangs, whose kernel still answers.
+  void stop_all();
   // On the same port, with the same host keys. It must not be running.
   void start();
 
