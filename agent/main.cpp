@@ -193,12 +193,17 @@ void protect_memory() {
 }
 
 // Each forwarded connection is a descriptor; the usual soft limit of 1,024 is for programs that use select().
-void raise_descriptor_limit() {
-  constexpr rlim_t kWanted = 65536;
+// Errors: kLimit, there are too few to log in anywhere.
+Status raise_descriptor_limit() {
+  constexpr rlim_t kWanted = 65536, kLeast = 48;
   rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return {};
   limit.rlim_cur = std::max(limit.rlim_cur, std::min(limit.rlim_max, kWanted));
   setrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur >= kLeast) return {};
+  return Error{Errc::kLimit,
+               fmt::format("only {} descriptors are allowed here, and it takes {}", limit.rlim_cur, kLeast),
+               fmt::format("run: ulimit -n {}, or more: each forwarded connection takes one", kWanted)};
 }
 
 std::string absolute_path(const std::string& file) {
@@ -287,7 +292,7 @@ int run(const CommandLine& line) {
   log::init(settings ? settings->log_level : log::Level::kInfo);
   if (!settings) return fail(settings.error());
   protect_memory();
-  raise_descriptor_limit();
+  if (Status enough = raise_descriptor_limit(); !enough) return fail(enough.error());
   umask(0077);
   leave_terminal();
   std::signal(SIGPIPE, SIG_IGN);

@@ -25,6 +25,20 @@ Status make_directories(const std::string& directory) {
   }
 }
 
+// Who can write to the directory above could move ours away and put another one there.
+Status check_above(const std::string& directory) {
+  const auto slash = directory.rfind('/');
+  const std::string above = slash == std::string::npos ? "." : slash == 0 ? "/" : directory.substr(0, slash);
+  struct stat info;
+  if (stat(above.c_str(), &info) != 0) return refused(directory, above + ": " + std::strerror(errno), {});
+  if (info.st_uid != geteuid() && info.st_uid != 0)
+    return refused(directory, above + " belongs to uid " + std::to_string(info.st_uid),
+                   "name another place: --socket PATH");
+  if ((info.st_mode & S_IWOTH) && !(info.st_mode & S_ISVTX))
+    return refused(directory, "everybody can write to " + above, "run: chmod o-w " + above);
+  return {};
+}
+
 }  // namespace
 
 Status prepare_socket_directory(const std::string& socket_path) {
@@ -50,7 +64,7 @@ Status prepare_socket_directory(const std::string& socket_path) {
   if ((info.st_mode & open_to_others) && !sticky) {
     return refused(directory, "others have access to it", "run: chmod 700 " + directory);
   }
-  return {};
+  return private_name ? check_above(directory) : Status{};
 }
 
 }  // namespace jump

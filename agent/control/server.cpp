@@ -1,5 +1,6 @@
 #include "control/server.h"
 
+#include <algorithm>
 #include <cassert>
 #include <deque>
 #include <set>
@@ -24,7 +25,7 @@ namespace jump {
 class ControlServer::Client final : public Peer, private StreamHandler {
  public:
   Client(ControlServer& server, std::unique_ptr<ByteStream> stream, std::uint64_t id)
-      : server_(server), stream_(std::move(stream)), id_(id) {
+      : server_(server), stream_(std::move(stream)), id_(id), since_(server.io_.now()) {
     work_soon_ = server_.io_.deferred([this] { work(); });
   }
   ~Client() { drop_requests(); }
@@ -67,6 +68,19 @@ class ControlServer::Client final : public Peer, private StreamHandler {
   }
 
   void start() { stream_->set_handler(this); }
+  // Since kHelloTime or longer.
+  bool never_spoke() const {
+    return fed_ == 0 && state_ == State::kServing && server_.io_.now() - since_ >= kHelloTime;
+  }
+  // It is told why, and is no client any more.
+  void turn_away(const Error& error) {
+    stream_->set_handler(nullptr);
+    stream_->write(as_bytes(proto::encode_error("null", proto::to_rpc_error(error))));
+    stream_->close();
+    server_.io_.dispose(std::shared_ptr<ByteStream>(std::move(stream_)));
+    set_state(State::kClosed);
+    server_.remove(*this);
+  }
   // Nothing more is begun; what is being answered still gets out.
   void stop() {
     for (const Held& each : std::exchange(held_, {}))
@@ -375,6 +389,7 @@ class ControlServer::Client final : public Peer, private StreamHandler {
   ControlServer& server_;
   std::unique_ptr<ByteStream> stream_;
   const std::uint64_t id_;
+  const TimePoint since_;
   std::unique_ptr<Deferred> work_soon_;
   proto::LineFramer framer_;
   ByteQueue output_;
@@ -417,12 +432,27 @@ void ControlServer::stop() {
   for (auto& client : clients) client->stop();
 }
 
+// Whoever has not said a word makes room for one who may.
+void ControlServer::make_room() {
+  const auto mute = std::find_if(clients_.begin(), clients_.end(),
+                                 [](const auto& client) { return client->never_spoke(); });
+  if (mute == clients_.end()) return;
+  counters_.over_limit++;
+  log::info("client {}: has asked for nothing yet, and makes room for another", (*mute)->id());
+  (*mute)->turn_away(too_many());
+}
+
+Error ControlServer::too_many() const {
+  return Error{Errc::kLimit, "the agent has " + std::to_string(max_clients_) + " clients already",
+               "close some of them, or raise clients in [limits] of the config file"};
+}
+
 void ControlServer::on_accepted(std::unique_ptr<ByteStream> stream) {
+  if (clients_.size() >= max_clients_ && !stopped_) make_room();
   if (clients_.size() >= max_clients_ || stopped_) {
     counters_.over_limit++;
-    Error full{Errc::kLimit, "the agent has " + std::to_string(max_clients_) + " clients already",
-               "close some of them"};
-    stream->write(as_bytes(proto::encode_error("null", proto::to_rpc_error(full))));
+    if (!stopped_) log::warn("a client was refused: there are {} already", clients_.size());
+    stream->write(as_bytes(proto::encode_error("null", proto::to_rpc_error(too_many()))));
     stream->close();
     io_.dispose(std::shared_ptr<ByteStream>(std::move(stream)));
     return;

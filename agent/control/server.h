@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "control/dispatcher.h"
 #include "stream/io.h"
@@ -31,6 +32,8 @@ struct ControlCounters {
 class ControlServer {
  public:
   static constexpr std::size_t kMaxClients = 256;  // unless set_max_clients() says otherwise
+  // Who has said nothing for so long makes room for another when there are too many.
+  static constexpr Duration kHelloTime = seconds(2);
   // Answers that a client has not read yet; beyond it the client is cut off.
   static constexpr std::size_t kMaxQueued = 4 * 1024 * 1024;
   // Requests of one client that are being worked on, answers to questions aside. Beyond it they are held, in
@@ -73,6 +76,8 @@ class ControlServer {
   class Client;
 
   void on_accepted(std::unique_ptr<ByteStream> stream);
+  void make_room();
+  Error too_many() const;
   void remove(Client& client);
 
   Io& io_;

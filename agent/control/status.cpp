@@ -7,7 +7,13 @@
 namespace jump {
 namespace {
 
+bool waits_for_person(const Host& host) {
+  const auto& error = host.last_error();
+  return host.state() == Host::State::kDown && error && error->code == Errc::kNeedsPerson;
+}
+
 const char* state_name(const Host& host) {
+  if (waits_for_person(host)) return "waiting_user";
   switch (host.state()) {
     case Host::State::kIdle:
       return "idle";
@@ -41,7 +47,7 @@ const char* state_name(const Host& host) {
 const char* waiting_for(const Host& host) {
   const auto& error = host.last_error();
   if (host.state() != Host::State::kDown || !error || mends_itself(*error)) return "waiting";
-  return error->code == Errc::kNeedsPerson ? "waiting_user" : "failed";
+  return waits_for_person(host) ? "waiting_user" : "failed";
 }
 
 const char* state_name(const WantedForward& wanted) {

@@ -190,7 +190,8 @@ TEST(Environment, ADirectoryThatOthersCanWriteIsWaitedFor) {
   EXPECT_TRUE(eventually([&] { return agent.serving(); }, seconds(20)));
 }
 
-// `up` fails with a message that names the directory and what is wrong with it, and works when that is mended.
+// `up` fails with a message that names the directory and what is wrong with it, and works when that is
+// mended.
 void expect_refused_until(AgentProcess& agent, const std::string& what, const std::function<void()>& mend) {
   const ProcessResult refused = agent.up();
   EXPECT_EQ(refused.exit_status, 1) << refused.describe();
@@ -220,6 +221,26 @@ TEST(Environment, ARuntimeDirectoryOfSomebodyElseIsRefused) {
   ASSERT_EQ(::chown(agent.socket_dir().c_str(), kNobody, kNobody), 0);
   expect_refused_until(agent, "it belongs to uid 65534",
                        [&] { EXPECT_EQ(::chown(agent.socket_dir().c_str(), 0, 0), 0); });
+}
+
+TEST(Environment, ARuntimeDirectoryThatEverybodyCouldMoveAwayIsRefused) {
+  Lab lab;
+  AgentProcess& agent = lab.cold_agent();
+  const std::string above = fs::path(agent.socket_dir()).parent_path();
+  ASSERT_EQ(::chmod(above.c_str(), 0777), 0);
+  expect_refused_until(agent, "everybody can write to " + above, [&] { ::chmod(above.c_str(), 0700); });
+}
+
+TEST(Environment, TooFewDescriptorsToLogInAreSaidAtTheStart) {
+  Lab lab;
+  AgentProcess& agent = lab.cold_agent();
+  const ProcessResult up =
+      run_process({"sh", "-c", "ulimit -n 16; exec " + agent_program() + " up -F " + lab.ssh_config()},
+                  seconds(30), agent.environment());
+  EXPECT_EQ(up.exit_status, 1) << up.describe();
+  EXPECT_TRUE(contains(up.err, "only 16 descriptors are allowed here")) << up.err;
+  EXPECT_TRUE(contains(up.err, "ulimit -n")) << up.err;
+  EXPECT_FALSE(agent.serving());
 }
 
 TEST(Environment, AFileInPlaceOfTheRuntimeDirectoryIsRefused) {
@@ -258,10 +279,12 @@ TEST(Environment, WithoutTmpAllIsAsEver) {
     if (value.starts_with("/tmp/")) value = moved(value);
   }
   std::string config = read_file(lab.ssh_config());
-  for (std::size_t at = 0; (at = config.find("/tmp/", at)) != std::string::npos;) config.replace(at, 5, "/mnt/");
+  for (std::size_t at = 0; (at = config.find("/tmp/", at)) != std::string::npos;)
+    config.replace(at, 5, "/mnt/");
   const std::string file = lab.directory().write("config_without_tmp", config);
   if (!file.starts_with("/tmp/")) GTEST_SKIP() << "the tests' own files are not in /tmp";
-  Process process({"unshare", "-m", "sh", "-c", hide + agent_program() + " run -F " + moved(file)}, environment);
+  Process process({"unshare", "-m", "sh", "-c", hide + agent_program() + " run -F " + moved(file)},
+                  environment);
   if (!eventually([&] { return agent.serving() || !process.running(); }, seconds(20)) || !process.running())
     GTEST_SKIP() << "no mount namespaces here: " << process.err();
   EXPECT_TRUE(echoes(agent.forward_port(Lab::kBastion, echo.port()))) << process.err();

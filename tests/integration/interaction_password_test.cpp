@@ -187,7 +187,7 @@ TEST_F(PasswordLogin, WhenTheOnlyAskerIsKilledNothingStaysHalfOpen) {
   EXPECT_TRUE(eventually([&] { return sshd.session_processes() == 0; })) << sshd.log();
   EXPECT_TRUE(agent().status().at("interactions").empty());
   const auto host = agent().host_status(kHost);
-  EXPECT_EQ(host.at("state"), "down");
+  EXPECT_EQ(host.at("state"), "waiting_user");
   EXPECT_THAT(host.at("error").get<std::string>(), HasSubstr("nobody was there to give the password"));
 }
 
@@ -284,7 +284,7 @@ TEST_F(PasswordLogin, WhatTheConfigConnectsAsksNobodyAndIsNotRepeated) {
   start({"-c", directory().write("agent.toml", "connect = [\"vault\"]\n", 0600)});
   ASSERT_TRUE(eventually([&] {
     const auto host = agent().host_status(kHost);
-    return !host.is_null() && host.at("state") == "down";
+    return !host.is_null() && host.at("state") == "waiting_user";
   }));
   // Longer than the first pause after a failure that passes.
   EXPECT_FALSE(eventually([&] { return count_of(sshd.log(), "Connection from") > 1; }, milliseconds(2500)));

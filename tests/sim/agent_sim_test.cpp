@@ -43,7 +43,11 @@ class AgentSim : public testing::Test {
       prepare_sshd();
     });
     prepare_sshd();
-    MethodContext context{io,   *hosts, *forwards, proto::HelloResult{}, [] { return proto::AgentStatus{}; },
+    MethodContext context{io,
+                          *hosts,
+                          *forwards,
+                          proto::HelloResult{},
+                          [] { return proto::AgentStatus{}; },
                           [](const proto::AgentShutdownParams&) { return proto::AgentShutdownResult{}; }};
     bind_methods(dispatcher, context);
     EXPECT_TRUE(server->listen("/control"));
@@ -330,12 +334,80 @@ TEST_F(AgentSim, AForwardWhoseHostBrokeBeforeTheTargetAnsweredIsNotDegraded) {
   auto stream = connect(SimSshd::kHole);
   Collector got(*stream);
   io.settle();
+  closed_to_all = true;
   sshds[0]->die();
-  io.settle();
+  io.advance(seconds(2));
   EXPECT_TRUE(got.closed);
+  closed_to_all = false;
   call("host.connect", {{"host", "prod"}});
   const json list = call("forward.list", json::object());
-  for (const json& forward : list["result"]["forwards"]) EXPECT_EQ(forward["state"], "active") << forward.dump();
+  for (const json& forward : list["result"]["forwards"])
+    EXPECT_EQ(forward["state"], "active") << forward.dump();
+}
+
+// --- channels that the server had not answered when it broke
+
+TEST_F(AgentSim, WhatAServerOwedAnAnswerToIsAskedOfTheNext) {
+  open_forward(SimSshd::kEcho);
+  sshds[0]->hang();
+  auto stream = connect(SimSshd::kEcho);
+  Collector got(*stream);
+  stream->write(as_bytes("hello"));
+  io.settle();
+  sshds[0]->die();
+  io.settle();
+  EXPECT_FALSE(got.closed);
+  stream->write(as_bytes(", and more"));
+  io.advance(seconds(1));
+  EXPECT_EQ(got.received, "hello, and more");
+  EXPECT_EQ(sshds.size(), 2U);
+}
+
+TEST_F(AgentSim, WhoWaitsForTheNextServerIsRefusedWhenTheTimeForAnAnswerIsOver) {
+  open_forward(SimSshd::kHole);
+  auto stream = connect(SimSshd::kHole);
+  Collector got(*stream);
+  io.settle();
+  away = true;
+  sshds[0]->die();
+  io.advance(ForwardLimits{}.open_timeout - seconds(1));
+  EXPECT_FALSE(got.closed);
+  io.advance(seconds(2));
+  EXPECT_TRUE(got.closed);
+  EXPECT_EQ(call("forward.list", json::object())["result"]["forwards"][0]["connections"], 0);
+}
+
+TEST_F(AgentSim, WhoLeavesWhileTheServerIsAwayIsNotAskedFor) {
+  open_forward(SimSshd::kHole);
+  auto stream = connect(SimSshd::kHole);
+  io.settle();
+  sshds[0]->die();
+  io.settle();
+  stream->abort();
+  stream.reset();
+  io.advance(seconds(2));
+  ASSERT_EQ(sshds.size(), 2U);
+  const json host = call("status", json::object())["result"]["hosts"][0];
+  EXPECT_EQ(host["state"], "ready");
+  EXPECT_EQ(host["channels_opening"], 0);
+  EXPECT_EQ(host["channels_closing"], 0);
+}
+
+// It may be what each of them breaks of.
+TEST_F(AgentSim, WhatEveryServerBreaksOfIsNotAskedOfAllToCome) {
+  open_forward(SimSshd::kHole);
+  auto stream = connect(SimSshd::kHole);
+  Collector got(*stream);
+  io.settle();
+  for (int break_no = 0; break_no < 6 && !got.closed; ++break_no) {
+    EXPECT_EQ(call("status", json::object())["result"]["hosts"][0]["channels_opening"], 1) << break_no;
+    sshds.back()->die();
+    io.advance(milliseconds(1600));
+  }
+  EXPECT_TRUE(got.closed);
+  EXPECT_GE(sshds.size(), 1U + Mux::kMaxMoves / 2);
+  io.advance(seconds(2));
+  EXPECT_EQ(call("status", json::object())["result"]["hosts"][0]["channels_opening"], 0);
 }
 
 TEST_F(AgentSim, AForwardWhoseHostRefusesTheLoginIsSaidToHaveFailed) {
@@ -599,6 +671,21 @@ TEST_F(AgentSim, TooManyClientsAreTurnedAwayPolitely) {
   many.clear();
   io.settle();
   EXPECT_TRUE(call("status", json::object()).contains("result"));
+}
+
+TEST_F(AgentSim, ClientsThatNeverSayAWordKeepNobodyOut) {
+  Client first = client();
+  first.send(R"({"jsonrpc":"2.0","id":1,"method":"status"})"
+             "\n");
+  std::vector<Client> many;
+  for (std::size_t i = 1; i < ControlServer::kMaxClients; ++i) many.push_back(client());
+  io.advance(ControlServer::kHelloTime);
+  EXPECT_TRUE(call("status", json::object()).contains("result"));
+  EXPECT_TRUE(many[0].got->eof || many[0].got->closed);
+  ASSERT_EQ(many[0].answers().size(), 1U);
+  EXPECT_TRUE(many[0].answers()[0].contains("error"));
+  EXPECT_FALSE(many[1].got->closed);
+  EXPECT_FALSE(first.got->closed) << "it has asked for something";
 }
 
 TEST_F(AgentSim, PrewarmedChannelsAreOpenBeforeAnybodyConnectsAndAreReplaced) {
