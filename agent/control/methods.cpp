@@ -31,8 +31,8 @@ Error still_asked(const MethodContext& context, const std::string& host, Error e
 
 void join_interactions(const MethodContext& context, Peer* peer, Interactions::Scope scope) {
   if (!context.interactions || !peer) return;
-  peer->keep(context.interactions->join(peer->id(), scope,
-                                        [peer](const std::string& line) { peer->notify(line); }));
+  peer->keep(
+      context.interactions->join(peer->id(), scope, [peer](const std::string& line) { peer->notify(line); }));
 }
 
 void hello(const MethodContext& context, const HelloParams& params, const Reply<HelloResult>& reply) {
@@ -54,6 +54,7 @@ void connect_host(const MethodContext& context, const HostConnectParams& params,
   if (!found) return reply(found.error());
   Host* host = *found;
   bool existing = host->ready();
+  if (existing) host->doubt();  // that it was there a moment ago is no answer
   wait_as_asker(context, host->name(), reply);
   reply.keep(host->acquire(Host::Asker::kUser, login_wait(context, params.timeout),
                            [context, host, existing, reply](const Result<Mux*>& mux) {
@@ -235,8 +236,8 @@ void find_way(const MethodContext& context, const HostWayParams& params, const R
 }
 
 StatusResult status(const MethodContext& context) {
-  EventsSnapshot now = observe(context.hosts, context.forwards, context.interactions, context.sessions,
-                               context.io.now());
+  EventsSnapshot now =
+      observe(context.hosts, context.forwards, context.interactions, context.sessions, context.io.now());
   return {context.agent_status(), std::move(now.hosts), std::move(now.forwards), std::move(now.interactions),
           std::move(now.sessions)};
 }
@@ -261,16 +262,15 @@ void bind_interactions(Dispatcher& dispatcher, const MethodContext& context) {
                   [&interactions](const InteractionClaimParams& params, const Reply<Interaction>& reply) {
                     if (Peer* peer = reply.peer()) reply(interactions.claim(peer->id(), params.id));
                   });
-  dispatcher.bind(method::kInteractionRespond,
-                  [&interactions](InteractionRespondParams& params, const Reply<Empty>& reply) {
-                    Peer* peer = reply.peer();
-                    if (!peer) return;
-                    Status done = params.cancelled
-                                      ? interactions.decline(peer->id(), params.id)
-                                      : interactions.respond(peer->id(), params.id, std::move(params.answers));
-                    if (!done) return reply(done.error());
-                    reply(Empty{});
-                  });
+  dispatcher.bind(method::kInteractionRespond, [&interactions](InteractionRespondParams& params,
+                                                               const Reply<Empty>& reply) {
+    Peer* peer = reply.peer();
+    if (!peer) return;
+    Status done = params.cancelled ? interactions.decline(peer->id(), params.id)
+                                   : interactions.respond(peer->id(), params.id, std::move(params.answers));
+    if (!done) return reply(done.error());
+    reply(Empty{});
+  });
   dispatcher.bind(method::kInteractionDecline,
                   [&interactions](const InteractionDeclineParams& params, const Reply<Empty>& reply) {
                     Peer* peer = reply.peer();
@@ -319,9 +319,8 @@ void bind_methods(Dispatcher& dispatcher, const MethodContext& context) {
   if (context.interactions) bind_interactions(dispatcher, context);
   if (context.doctor) bind_doctor(dispatcher, context);
   if (context.events) bind_events(dispatcher, *context.events);
-  dispatcher.bind(method::kAgentReload, [context](const Empty&, const Reply<AgentReloadResult>& reply) {
-    reload(context, reply);
-  });
+  dispatcher.bind(method::kAgentReload,
+                  [context](const Empty&, const Reply<AgentReloadResult>& reply) { reload(context, reply); });
   dispatcher.bind(method::kAgentShutdown,
                   [context](const AgentShutdownParams& params, const Reply<AgentShutdownResult>& reply) {
                     reply(context.shutdown(params));

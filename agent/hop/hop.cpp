@@ -332,12 +332,17 @@ std::optional<TimePoint> Hop::asked_since() const {
   return mux_->asked_since();
 }
 
-Duration Hop::question_doubt() {
-  if (!in_doubt()) return Duration::zero();
-  const TimePoint now = io_.now();
+void Hop::doubt() {
+  if (state_ != State::kReady) return;
   doubted_ = true;
-  mux_->probe(now);
+  mux_->probe(io_.now());
   drive_soon_->schedule();
+}
+
+Duration Hop::question_doubt() {
+  if (state_ != State::kReady || !in_doubt()) return Duration::zero();
+  const TimePoint now = io_.now();
+  doubt();
   const Duration patience =
       std::max(kDoubtPatience, kDoubtRoundTrips * round_trip().value_or(Duration::zero()));
   const TimePoint asked = std::min(mux_->asked_since(), now);

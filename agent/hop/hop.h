@@ -72,7 +72,13 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   static constexpr int kDoubtRoundTrips = 3;
   // For how long the server has owed us a sign of life; zero: it owes none.
   Duration owed() const { return state_ == State::kReady ? liveness_.owed(io_.now()) : Duration::zero(); }
-  bool in_doubt() const { return owed() >= kDoubt || (state_ == State::kReady && liveness_.suspected()); }
+  bool in_doubt() const {
+    return owed() >= kDoubt || (state_ == State::kReady && (doubted_ || liveness_.suspected()));
+  }
+  // Somebody wants to be sure: it is asked, and in doubt until it answers.
+  void doubt();
+  // The doubt ends soon, one way or the other: suspect() was called.
+  bool suspected() const { return state_ == State::kReady && liveness_.suspected(); }
   // Since when the server owes the answer to a question of ours; none: it owes none.
   std::optional<TimePoint> asked_since() const;
   // In doubt: asks, unless it was asked. How much longer the answer may take; zero: it should be here.

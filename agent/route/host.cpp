@@ -66,7 +66,8 @@ class Host::Waiter final : public Operation {
   // It came to a login that others had begun, and after what that asked in vain.
   bool came_late() const { return by_user(asker_) && joined_ && number_ > host_->missed_by_; }
   void begins_anew() { joined_ = false; }
-  // It came when the hop had ended and the host had not heard of that: it wants the next connection.
+  // It came when the hop had ended and the host had not heard of that, or may have: it wants the next
+  // connection.
   void comes_after_break() { after_break_ = true; }
   bool after_break() const { return after_break_; }
   // The host has heard. True: a user who came like that.
@@ -213,7 +214,10 @@ std::unique_ptr<Operation> Host::acquire(Asker asker, Duration timeout, Acquired
   if (hop_ && hop_->state() == Hop::State::kClosed) {
     waiter->comes_after_break();
     answer_soon_->schedule();  // not now: others would hear of the break from inside of this call
-  } else if (state_ == State::kReady || (away && !by_user(asker) && needs_person())) {
+  } else if (state_ == State::kReady) {
+    if (by_user(asker) && in_doubt()) waiter->comes_after_break();  // should that be what is found
+    answer_soon_->schedule();
+  } else if (away && !by_user(asker) && needs_person()) {
     answer_soon_->schedule();
   } else if (away && (by_user(asker) || !last_error_ || io_.now() >= next_try())) {
     begin();

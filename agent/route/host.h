@@ -139,6 +139,9 @@ class Host final : private SessionPool::Source {
   // Somebody doubts that the connection still is one: it is asked, and is alive or dead within
   // Liveness::kSuspectPatience.
   void suspect();
+  // Somebody wants to be sure of it: who asks from now on waits until the server has answered, or another
+  // connection is there.
+  void doubt();
   // Whether `mux` is of a connection that serves this host.
   bool is_served_by(const Mux& mux) const;
   // The same, or that it is where channels wait for the next connection.

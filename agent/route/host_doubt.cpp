@@ -25,14 +25,23 @@ bool Host::question_doubt() {
     const bool waits = leader_->question_doubt();
     return call_stand_in() || waits;
   }
-  if (!in_doubt() || lanes_ == Lanes::kNever || hop_->needed_person()) return false;
+  if (!in_doubt()) return false;
   const Duration patience = hop_->question_doubt();
   if (patience > Duration::zero()) {
     doubt_timer_->start(patience);
     return true;
   }
+  if (lanes_ == Lanes::kNever || hop_->needed_person()) return hop_->suspected();
   if (rescue_.busy()) return true;
   return rescue_.open(*spec(), title_ + "#" + std::to_string(++attempts_), carried(as_a_hop()));
+}
+
+// Where no further connection is possible, this one is found alive or dead within a bound.
+void Host::doubt() {
+  if (leader_) return leader_->doubt();
+  if (!ready() || !hop_) return;
+  if (lanes_ == Lanes::kNever || hop_->needed_person()) return hop_->suspect();
+  hop_->doubt();
 }
 
 void Host::on_doubt_timer() {

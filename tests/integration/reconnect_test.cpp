@@ -129,6 +129,24 @@ TEST(Reconnect, WhoWaitsForTheNextLoginEndsWithTheUsersDisconnect) {
   EXPECT_TRUE(waiting->wait_end(kPrompt));
 }
 
+TEST(Reconnect, AUserWhoConnectsIsToldOfAServerThatAnswersNotOfOneThatDid) {
+  Flow flow;
+  ASSERT_TRUE(flow.flows());
+  EXPECT_TRUE(flow.agent.ctl({"connect", Lab::kBastion}).ok());
+  flow.downloading.reset();  // what is under way is a sign of life
+  const auto quiet = [&] {
+    const json host = flow.agent.host_status(Lab::kBastion);
+    return host.at("channels") == 1 && host.at("channels_closing") == 0 && host.at("replies_awaited") == 0;
+  };
+  ASSERT_TRUE(eventually(quiet, kPrompt)) << flow.agent.status().dump(2);
+  flow.lab.sshd().stop_all();
+  const ProcessResult connect = flow.agent.ctl({"connect", "--timeout", "3", Lab::kBastion});
+  EXPECT_EQ(connect.exit_status, 1) << connect.describe();
+  flow.lab.sshd().go_on();
+  EXPECT_TRUE(eventually([&] { return flow.agent.ctl({"connect", Lab::kBastion}).ok(); }, kComeBack));
+  EXPECT_TRUE(eventually([&] { return echoes(flow.talk_port()); }, kComeBack));
+}
+
 TEST(Reconnect, FiveCutsInARowAreSurvived) {
   Flow flow;
   ASSERT_TRUE(flow.flows());

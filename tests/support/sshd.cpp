@@ -88,6 +88,11 @@ void Sshd::stop_all() {
   for (pid_t pid : process_descendants(process_->pid())) ::kill(pid, SIGSTOP);
 }
 
+void Sshd::go_on() {
+  process_->signal(SIGCONT);
+  for (pid_t pid : process_descendants(process_->pid())) ::kill(pid, SIGCONT);
+}
+
 void Sshd::kill_all() {
   if (!process_) return;
   process_->signal(SIGSTOP);  // so that no session begins behind our back

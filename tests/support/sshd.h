@@ -57,6 +57,7 @@ class Sshd {
   void kill_all();
   // SIGSTOP to all of them: a machine that hangs, whose kernel still answers.
   void stop_all();
+  void go_on();
   // On the same port, with the same host keys. It must not be running.
   void start();
 
