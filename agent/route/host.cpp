@@ -704,6 +704,8 @@ void Host::set_state(State next) {
   if (next == state_) return;
   state_ = next;
   since_ = io_.now();
+  if (next == State::kReady || next == State::kIdle) away_since_.reset();
+  if (next == State::kDown && !away_since_) away_since_ = since_;
   directory_.host_changed();
   if (next != State::kReady) return;
   directory_.host_connected(*this);

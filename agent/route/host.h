@@ -186,7 +186,8 @@ class Host final : private SessionPool::Source {
   BastionRace* race() const { return race_.get(); }  // null: no member is looked for
   const std::optional<Error>& last_error() const { return last_error_; }
   TimePoint error_time() const { return error_time_; }
-  TimePoint since() const { return since_; }
+  // In this state; while it is away, and dialled again and again: since it went away.
+  TimePoint since() const { return away_since_.value_or(since_); }
   // Of the connection that it uses, while it is connected.
   std::optional<TimePoint> last_heard() const;
   // It failed, and to the login that is tried now nobody has answered yet.
@@ -275,6 +276,7 @@ class Host final : private SessionPool::Source {
   const std::string title_;
   State state_ = State::kIdle;
   TimePoint since_;
+  std::optional<TimePoint> away_since_;  // from the first failure to the next connection
   std::optional<Route> route_;
   std::vector<std::string> ignored_told_;
   std::optional<Error> last_error_;

@@ -345,6 +345,20 @@ TEST_F(AgentSim, AForwardWhoseHostBrokeBeforeTheTargetAnsweredIsNotDegraded) {
     EXPECT_EQ(forward["state"], "active") << forward.dump();
 }
 
+TEST_F(AgentSim, ForHowLongAHostIsAwayDoesNotBeginAnewWithEachTry) {
+  open_forward(SimSshd::kEcho);
+  away = true;
+  sshds[0]->die();
+  io.advance(seconds(300));
+  const json host = call("status", json::object())["result"]["hosts"][0];
+  EXPECT_NEAR(host["age"].get<double>(), 300, 1) << host;
+  away = false;
+  io.advance(seconds(40));
+  const json back = call("status", json::object())["result"]["hosts"][0];
+  EXPECT_EQ(back["state"], "ready");
+  EXPECT_LT(back["age"].get<double>(), 40) << back;
+}
+
 // --- channels that the server had not answered when it broke
 
 TEST_F(AgentSim, WhatAServerOwedAnAnswerToIsAskedOfTheNext) {
