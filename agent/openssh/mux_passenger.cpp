@@ -8,7 +8,7 @@
 #include "base/printable.h"
 #include "session/passed_descriptors.h"
 #include "session/session_facts.h"
-#include "session/terminal.h"
+#include "base/terminal.h"
 
 namespace jump {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "base/fd.h"
 #include "base/wire.h"
-#include "session/terminal.h"
+#include "base/terminal.h"
 
 namespace jump {
 namespace {
