@@ -3,12 +3,19 @@
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <fnmatch.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <array>
+#include <cerrno>
+#include <climits>
 #include <cstdlib>
+#include <cstring>
 #include <optional>
 #include <set>
 
+#include "base/fd.h"
 #include "ctl/output.h"
 #include "ctl/print.h"
 #include "ctl/session_signals.h"
@@ -60,18 +67,43 @@ std::map<std::string, std::string> environment_to_send(const proto::HostOptionsR
   return env;
 }
 
-// As ssh has it: IdentityAgent says which agent is this user's.
+// A path is relative to where this program was started, as for ssh.
+std::string absolute(const std::string& path) {
+  std::array<char, PATH_MAX> directory{};
+  if (path.empty() || path.front() == '/' || ::getcwd(directory.data(), directory.size()) == nullptr)
+    return path;
+  return std::string(directory.data()) + "/" + path;
+}
+
+bool somebody_listens(const std::string& path) {
+  sockaddr_un address{};
+  if (path.empty() || path.size() >= sizeof address.sun_path) return false;
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  const Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
+         errno == EAGAIN;
+}
+
+// As ssh has it: IdentityAgent says which agent is this user's. Where that does not answer, nothing is
+// forwarded, not even another one; another one that is not there is told of.
 std::string agent_socket(const Options& options, const proto::HostOptionsResult& config) {
+  const bool by_config = !options.forward_agent;
+  if (by_config ? config.forward_agent == "no" : !*options.forward_agent) return {};
   const std::string& named = config.identity_agent;
   if (named == "none") return {};
-  const std::string own = named.starts_with("$")   ? environment(named.c_str() + 1)
-                          : named.starts_with("/") ? named
-                                                   : environment("SSH_AUTH_SOCK");
-  if (options.forward_agent) return *options.forward_agent ? own : std::string();
-  if (config.forward_agent == "no") return {};
-  if (config.forward_agent == "yes") return own;
-  if (config.forward_agent.starts_with("$")) return environment(config.forward_agent.c_str() + 1);
-  return config.forward_agent;
+  const std::string own = absolute(named.starts_with("$")   ? environment(named.c_str() + 1)
+                                   : named.starts_with("/") ? named
+                                                            : environment("SSH_AUTH_SOCK"));
+  if (!somebody_listens(own)) return {};
+  if (!by_config || config.forward_agent == "yes") return own;
+  const std::string other =
+      absolute(config.forward_agent.starts_with("$") ? environment(config.forward_agent.c_str() + 1)
+                                                     : config.forward_agent);
+  if (!other.empty() && ::access(other.c_str(), F_OK) != 0)
+    write_err(fmt::format("{}: cannot forward the agent socket {}: {}\n", options.program, sanitized(other),
+                          std::strerror(errno)));
+  return other;
 }
 
 proto::SessionOpenParams params_of(const Options& options, const SessionWish& wish,

@@ -117,6 +117,20 @@ const Case kCases[] = {
     {"AgentForwardingDeclined",
      "SSH_AUTH_SOCK=$agent_a run -a agent-yes 'ssh-add -L >/dev/null 2>&1 || echo none'; s", "none"},
     {"NoAgentToForward", "run -A agent 'ssh-add -L >/dev/null 2>&1 || echo none'; s", "none"},
+    {"AgentAtARelativePath", "cd ${agent_a%/*}; SSH_AUTH_SOCK=${agent_a##*/} run -A agent ssh-add -L; s",
+     "ssh-ed25519"},
+    {"AgentByARelativePathInTheConfig",
+     "cd ${agent_b%/*}; SSH_AUTH_SOCK=$agent_a run forward-relative ssh-add -L; s", "ecdsa"},
+    {"AgentThatHasGone", "SSH_AUTH_SOCK=$dir/no-agent run -A agent 'echo \"[$SSH_AUTH_SOCK]\"'; s",
+     "[]\nstatus 0"},
+    {"AgentThatIsNoSocket", "SSH_AUTH_SOCK=$ssh_config run -A agent 'echo \"[$SSH_AUTH_SOCK]\"'; s",
+     "[]\nstatus 0"},
+    {"AgentToForwardWhereTheOwnHasGone",
+     "cd ${agent_b%/*}; SSH_AUTH_SOCK=$dir/no-agent run forward-relative 'echo \"[$SSH_AUTH_SOCK]\"'; s",
+     "[]\nstatus 0"},
+    {"AgentToForwardThatHasGone",
+     "cd /; SSH_AUTH_SOCK=$agent_a run forward-relative 'ssh-add -L >/dev/null 2>&1; echo $?' 2>/dev/null; s",
+     "1\nstatus 0"},
     {"NoAgentWanted", "SSH_AUTH_SOCK=$agent_a run -A bastion 'ssh-add -L >/dev/null 2>&1 || echo none'; s",
      "none"},
     {"TwoAgentsAtOnce",
@@ -134,7 +148,7 @@ LabOptions options() {
 }
 
 constexpr const char* kOtherNames =
-    " env remote-command stdin-null tty-force agent agent-yes agent-path agent-variable";
+    " env remote-command stdin-null tty-force agent agent-yes agent-path agent-variable forward-relative";
 
 // Aliases of the same server with more options.
 void add_hosts(ShellLab& scene, const std::string& agent_path) {
@@ -148,8 +162,10 @@ void add_hosts(ShellLab& scene, const std::string& agent_path) {
                                 "Host remote-command\n  RemoteCommand echo from the config\n"
                                 "Host stdin-null\n  StdinNull yes\n"
                                 "Host tty-force\n  RequestTTY force\n"
-                                "Host agent agent-yes\n  IdentityAgent SSH_AUTH_SOCK\n"
-                                "Host agent-path\n  IdentityAgent " +
+                                "Host forward-relative\n  ForwardAgent " +
+                                    agent_path.substr(agent_path.rfind('/') + 1) +
+                                    "\nHost agent agent-yes forward-relative\n  IdentityAgent SSH_AUTH_SOCK\n"
+                                    "Host agent-path\n  IdentityAgent " +
                                     agent_path +
                                     "\nHost agent-variable\n  IdentityAgent $MY_AGENT\n"
                                     "Host agent-yes agent-path agent-variable\n  ForwardAgent yes\n" +
