@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <fnmatch.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -139,8 +140,15 @@ int fail_ssh(const Options& options, const proto::ErrorInfo& error) {
   return kExitSsh;
 }
 
+bool nobody_reads_stdout() {
+  pollfd out{STDOUT_FILENO, 0, 0};
+  return ::poll(&out, 1, 0) > 0 && (out.revents & (POLLERR | POLLHUP)) != 0;
+}
+
 int exit_status_of(const Options& options, const std::string& host, const proto::SessionEnded& end) {
   if (end.exit_status) return static_cast<int>(*end.exit_status & 0xff);
+  // What dies of a reader that has gone was wanted: `yes | head`.
+  if (end.exit_signal == "PIPE" && nobody_reads_stdout()) return kExitSsh;
   if (end.exit_signal) {
     const std::string core = end.core_dumped.value_or(false) ? " (core dumped)" : "";
     write_err(fmt::format("{}: {}: the command was ended by signal {}{}\n", options.program, sanitized(host),

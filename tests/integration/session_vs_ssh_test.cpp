@@ -48,6 +48,8 @@ const Case kCases[] = {
     {"CommandEndsBeforeItsInput", "(sleep 1.5; echo x) | run bastion 'echo quick'; s ${PIPESTATUS[1]}",
      "quick"},
     {"YesHeadLocally", "run bastion yes | head -1; s ${PIPESTATUS[1]}", "y"},
+    {"YesHeadLocallySaysNothing", "run bastion yes 2> $dir/err | head -1; cat $dir/err; wc -c < $dir/err",
+     "y\n0"},
     {"YesHeadLocallyEndsTheCommand",
      "run bastion 'yes; echo $? > '$dir/yes_status | head -1; for i in $(seq 100); do [ -s $dir/yes_status ] "
      "&& break; "
