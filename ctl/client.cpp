@@ -136,10 +136,14 @@ Status Client::wait_closed(Duration timeout) {
   }
 }
 
-Status Client::next_line_or(std::span<const int> others, std::string_view* line) {
+Status Client::next_line_or(std::span<const int> others, std::string_view* line,
+                            std::optional<Duration> at_most) {
   while (true) {
-    const Status status = connection_.next_line_or(deadline_after(std::chrono::hours(1)), line, others);
+    const Status status =
+        connection_.next_line_or(deadline_after(at_most.value_or(std::chrono::hours(1))), line, others);
     if (status.ok() || status.error().code != Errc::kTimeout) return status;
+    *line = {};
+    if (at_most) return {};
   }
 }
 
@@ -158,8 +162,8 @@ Error Client::explain(const Error& error, std::string_view method, Duration time
                    fmt::format("{} has not answered '{}' for {:g} s", who, method, to_seconds(timeout)),
                    "give it longer with --timeout SECONDS, or see its log"};
     case Errc::kClosed:
-      return Error{
-          Errc::kClosed, fmt::format("{} ended the connection without an answer to '{}'", who, method), error.hint};
+      return Error{Errc::kClosed,
+                   fmt::format("{} ended the connection without an answer to '{}'", who, method), error.hint};
     default:
       return error.context(who);
   }

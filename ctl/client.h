@@ -7,6 +7,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -54,7 +55,8 @@ class Client {
   // The agent works on so many requests of one connection; there must be room left for answers to questions.
   static constexpr std::size_t kMaxInFlight = 32;
 
-  // Calls `method` once for each of `params`, up to kMaxInFlight at the same time; the outcomes are in the same order.
+  // Calls `method` once for each of `params`, up to kMaxInFlight at the same time; the outcomes are in the
+  // same order.
   std::vector<Outcome> call_all(std::string_view method, const std::vector<proto::Json>& params,
                                 Duration timeout);
 
@@ -82,9 +84,10 @@ class Client {
 
   // Waits until the agent has ended the connection, as it does when it shuts down. Errors: kTimeout.
   Status wait_closed(Duration timeout);
-  // What the agent says unasked, as it came; empty when one of `others` can be read. Without a limit. *line is
-  // good until the next call. Errors: how the connection ended.
-  Status next_line_or(std::span<const int> others, std::string_view* line);
+  // What the agent says unasked, as it came; empty when one of `others` can be read, or `at_most` has passed.
+  // *line is good until the next call. Errors: how the connection ended.
+  Status next_line_or(std::span<const int> others, std::string_view* line,
+                      std::optional<Duration> at_most = std::nullopt);
   // Nothing more is asked: the agent ends the connection, which is waited for.
   void say_goodbye(Duration timeout);
 

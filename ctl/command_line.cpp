@@ -240,7 +240,8 @@ Error unknown_verb(const std::string& name) {
   if (!near.empty()) error.hint = fmt::format("did you mean '{}'?", near);
   if (name == "ssh") error.hint = "did you mean 'shell', or 'exec' for a command?";
   if (name == "scp" || name == "sftp" || name == "rsync")
-    error.hint = fmt::format("{} itself goes through the agent by ssh_config: try 'jumpctl help ssh-config'", name);
+    error.hint =
+        fmt::format("{} itself goes through the agent by ssh_config: try 'jumpctl help ssh-config'", name);
   return error;
 }
 
@@ -262,6 +263,9 @@ Status check_command_line(const CommandLine& line) {
     return wrong(verb.max_arguments == 0 ? fmt::format("takes no argument: '{}'", options.arguments.front())
                                          : fmt::format("takes no further argument: '{}'",
                                                        options.arguments.at(verb.max_arguments)));
+  if (count < verb.min_arguments && verb.min_arguments > 1)
+    return wrong(
+        fmt::format("takes {} arguments, and got {}: {}", verb.min_arguments, count, verb.arguments));
   if (count < verb.min_arguments)
     return wrong(fmt::format("takes at least one argument: {}", verb.arguments));
   if (!options.name.empty() && count > 1) return wrong("gives a --name to one SPEC only");

@@ -3,17 +3,24 @@
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <fnmatch.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <array>
+#include <cerrno>
+#include <climits>
 #include <cstdlib>
+#include <cstring>
 #include <optional>
 #include <set>
 
+#include "base/fd.h"
 #include "ctl/output.h"
 #include "ctl/print.h"
-#include "ctl/raw_terminal.h"
 #include "ctl/session_signals.h"
-#include "ctl/terminal_input.h"
+#include "ctl/session_terminal.h"
 
 extern char** environ;
 
@@ -61,18 +68,43 @@ std::map<std::string, std::string> environment_to_send(const proto::HostOptionsR
   return env;
 }
 
-// As ssh has it: IdentityAgent says which agent is this user's.
+// A path is relative to where this program was started, as for ssh.
+std::string absolute(const std::string& path) {
+  std::array<char, PATH_MAX> directory{};
+  if (path.empty() || path.front() == '/' || ::getcwd(directory.data(), directory.size()) == nullptr)
+    return path;
+  return std::string(directory.data()) + "/" + path;
+}
+
+bool somebody_listens(const std::string& path) {
+  sockaddr_un address{};
+  if (path.empty() || path.size() >= sizeof address.sun_path) return false;
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  const Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
+         errno == EAGAIN;
+}
+
+// As ssh has it: IdentityAgent says which agent is this user's. Where that does not answer, nothing is
+// forwarded, not even another one; another one that is not there is told of.
 std::string agent_socket(const Options& options, const proto::HostOptionsResult& config) {
+  const bool by_config = !options.forward_agent;
+  if (by_config ? config.forward_agent == "no" : !*options.forward_agent) return {};
   const std::string& named = config.identity_agent;
   if (named == "none") return {};
-  const std::string own = named.starts_with("$")   ? environment(named.c_str() + 1)
-                          : named.starts_with("/") ? named
-                                                   : environment("SSH_AUTH_SOCK");
-  if (options.forward_agent) return *options.forward_agent ? own : std::string();
-  if (config.forward_agent == "no") return {};
-  if (config.forward_agent == "yes") return own;
-  if (config.forward_agent.starts_with("$")) return environment(config.forward_agent.c_str() + 1);
-  return config.forward_agent;
+  const std::string own = absolute(named.starts_with("$")   ? environment(named.c_str() + 1)
+                                   : named.starts_with("/") ? named
+                                                            : environment("SSH_AUTH_SOCK"));
+  if (!somebody_listens(own)) return {};
+  if (!by_config || config.forward_agent == "yes") return own;
+  const std::string other =
+      absolute(config.forward_agent.starts_with("$") ? environment(config.forward_agent.c_str() + 1)
+                                                     : config.forward_agent);
+  if (!other.empty() && ::access(other.c_str(), F_OK) != 0)
+    write_err(fmt::format("{}: cannot forward the agent socket {}: {}\n", options.program, sanitized(other),
+                          std::strerror(errno)));
+  return other;
 }
 
 proto::SessionOpenParams params_of(const Options& options, const SessionWish& wish,
@@ -108,8 +140,15 @@ int fail_ssh(const Options& options, const proto::ErrorInfo& error) {
   return kExitSsh;
 }
 
+bool nobody_reads_stdout() {
+  pollfd out{STDOUT_FILENO, 0, 0};
+  return ::poll(&out, 1, 0) > 0 && (out.revents & (POLLERR | POLLHUP)) != 0;
+}
+
 int exit_status_of(const Options& options, const std::string& host, const proto::SessionEnded& end) {
   if (end.exit_status) return static_cast<int>(*end.exit_status & 0xff);
+  // What dies of a reader that has gone was wanted: `yes | head`.
+  if (end.exit_signal == "PIPE" && nobody_reads_stdout()) return kExitSsh;
   if (end.exit_signal) {
     const std::string core = end.core_dumped.value_or(false) ? " (core dumped)" : "";
     write_err(fmt::format("{}: {}: the command was ended by signal {}{}\n", options.program, sanitized(host),
@@ -121,11 +160,16 @@ int exit_status_of(const Options& options, const std::string& host, const proto:
                   {"closed", host + ": the server has ended the session without an exit status", {}});
 }
 
+// How often a program in the background looks whether it is in the foreground again.
+constexpr Duration kLookAgain = milliseconds(300);
+
 // What a running session is waited for with.
 class Waiter {
  public:
-  Waiter(const Options& options, Client& client, const proto::SessionOpenResult& session)
-      : options_(options), client_(client), session_(session) {}
+  // `terminal`: null where stdin is none.
+  Waiter(const Options& options, Client& client, const proto::SessionOpenResult& session,
+         SessionTerminal* terminal)
+      : options_(options), client_(client), session_(session), terminal_(terminal) {}
 
   // Until the end; none: the agent has gone, or a signal wants the program to end now.
   std::optional<proto::SessionEnded> wait(SessionSignals& signals) {
@@ -135,8 +179,12 @@ class Waiter {
     while (true) {
       std::string_view line;
       const int descriptor = signals.descriptor();
-      if (!client_.next_line_or({&descriptor, descriptor >= 0 ? 1U : 0U}, &line).ok()) return std::nullopt;
+      const bool away = terminal_ != nullptr && terminal_->away();
+      const std::optional<Duration> at_most = away ? std::optional<Duration>(kLookAgain) : std::nullopt;
+      if (!client_.next_line_or({&descriptor, descriptor >= 0 ? 1U : 0U}, &line, at_most).ok())
+        return std::nullopt;
       if (line.empty()) {
+        if (away) terminal_->look();
         while (std::optional<int> number = signals.take()) on_signal(*number);
         if (fatal_) return std::nullopt;
         continue;
@@ -158,7 +206,8 @@ class Waiter {
 
   // With a terminal, keys are bytes: a signal that comes all the same is meant for this program.
   void on_signal(int number) {
-    if (number == SIGWINCH) {
+    if (number == SIGWINCH || number == SIGTSTP || number == SIGCONT) {
+      if (terminal_ != nullptr) return terminal_->on_signal(number);
       client_.tell(proto::method::kSessionResize, {session_.session, {}, {}, {}, {}});
     } else if (session_.tty || !sent_.insert(number).second) {
       fatal_ = number;
@@ -170,6 +219,7 @@ class Waiter {
   const Options& options_;
   Client& client_;
   const proto::SessionOpenResult& session_;
+  SessionTerminal* const terminal_;
   std::set<int> sent_;
   std::optional<int> fatal_;
 };
@@ -203,17 +253,6 @@ std::optional<proto::ErrorInfo> refusal(const SessionWish& wish, const proto::Ho
   return std::nullopt;
 }
 
-// The agent reads the terminal, and knows no job control: a background job must not begin to, or what is
-// typed for the shell would go to the remote one.
-void wait_for_foreground() {
-  if (::isatty(STDIN_FILENO) != 1) return;
-  while (true) {
-    const pid_t foreground = ::tcgetpgrp(STDIN_FILENO);
-    if (foreground < 0 || foreground == ::getpgrp()) return;
-    if (::kill(0, SIGTTIN) != 0) return;
-  }
-}
-
 }  // namespace
 
 int run_session(const Options& options, const SessionWish& wish) {
@@ -229,31 +268,32 @@ int run_session(const Options& options, const SessionWish& wish) {
   wanted.subsystem |= config->session_type == "subsystem" && !wanted.command.empty();
   const bool no_stdin = options.no_stdin || config->stdin_null;
 
-  const proto::SessionOpenParams params = params_of(options, wanted, *config, no_stdin);
+  proto::SessionOpenParams params = params_of(options, wanted, *config, no_stdin);
   std::vector<int> descriptors = standard_descriptors(no_stdin);
-  std::optional<TerminalInput> typed;
-  if (!params.tty && ::isatty(descriptors[STDIN_FILENO]) == 1) {
-    if (auto input = TerminalInput::make(); input.ok()) {
-      typed = *std::move(input);
-      descriptors[STDIN_FILENO] = typed->session_end().get();
-    }
+  std::optional<SessionTerminal> terminal;
+  if (::isatty(descriptors[STDIN_FILENO]) == 1) {
+    auto made = SessionTerminal::make();
+    if (!made.ok()) return fail(options, made.error(), kExitSsh);
+    terminal = *std::move(made);
+    descriptors[STDIN_FILENO] = terminal->session_end();
+    if (params.tty) terminal->describe(*params.tty);
   }
-  if (params.tty && !no_stdin) wait_for_foreground();
   auto session = client->call_passing(proto::method::kSessionOpen, params, descriptors, timeout);
   answerer.end();
   if (!session.ok()) return fail(options, session.error(), kExitSsh);
   if (params.tty && !session->tty)
     write_err(fmt::format("{}: {}: the server gives no terminal\n", options.program, sanitized(wish.host)));
 
-  if (typed) typed->start();
-  SessionSignals signals;
-  Waiter waiter(options, *client, *session);
-  std::optional<proto::SessionEnded> end;
-  {
-    std::optional<RawTerminal> raw;
-    if (session->tty && !no_stdin) raw.emplace(STDIN_FILENO);
-    end = waiter.wait(signals);
+  SessionSignals signals(terminal && session->tty);
+  if (terminal) {
+    terminal->begin(session->tty, [&](const TerminalSize& size) {
+      client->tell(proto::method::kSessionResize,
+                   {session->session, size.columns, size.rows, size.width, size.height});
+    });
   }
+  Waiter waiter(options, *client, *session, terminal ? &*terminal : nullptr);
+  const std::optional<proto::SessionEnded> end = waiter.wait(signals);
+  terminal.reset();
   if (end) return exit_status_of(options, wish.host, *end);
   if (std::optional<int> number = waiter.fatal()) die_by(*number);
   return fail_ssh(options, {"closed", "the agent has ended, and the session with it", {}});

@@ -9,6 +9,9 @@
 namespace jump::ctl {
 namespace {
 
+constexpr std::array kEnding = {SIGWINCH, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1};
+constexpr std::array kOfJobs = {SIGTSTP, SIGCONT};
+
 volatile std::sig_atomic_t write_end = -1;
 
 extern "C" void on_session_signal(int number) {
@@ -20,21 +23,26 @@ extern "C" void on_session_signal(int number) {
 
 }  // namespace
 
-SessionSignals::SessionSignals() {
+SessionSignals::SessionSignals(bool job_control) {
   if (::pipe2(pipe_.data(), O_CLOEXEC | O_NONBLOCK) != 0) return;
   write_end = pipe_[1];
-  for (std::size_t i = 0; i < kCaught.size(); ++i) {
-    ::sigaction(kCaught[i], nullptr, &before_[i]);
-    if (before_[i].sa_handler == SIG_IGN) continue;
+  const auto wait_for = [this](int number) {
     struct sigaction action = {};
+    ::sigaction(number, nullptr, &action);
+    if (action.sa_handler == SIG_IGN) return;
+    before_.push_back({number, action});
+    action = {};
     action.sa_handler = on_session_signal;
-    ::sigaction(kCaught[i], &action, nullptr);
-  }
+    ::sigaction(number, &action, nullptr);
+  };
+  for (const int number : kEnding) wait_for(number);
+  if (!job_control) return;
+  for (const int number : kOfJobs) wait_for(number);
 }
 
 SessionSignals::~SessionSignals() {
   if (pipe_[0] < 0) return;
-  for (std::size_t i = 0; i < kCaught.size(); ++i) ::sigaction(kCaught[i], &before_[i], nullptr);
+  for (const Before& each : before_) ::sigaction(each.number, &each.action, nullptr);
   write_end = -1;
   ::close(pipe_[0]);
   ::close(pipe_[1]);
@@ -67,6 +75,22 @@ void die_by(int number) {
   std::signal(number, SIG_DFL);
   ::raise(number);
   std::_Exit(128 + number);
+}
+
+void stop_by(int number) {
+  struct sigaction stop = {}, before = {};
+  stop.sa_handler = SIG_DFL;
+  ::sigaction(number, &stop, &before);
+  ::raise(number);
+  ::sigaction(number, &before, nullptr);
+}
+
+sigset_t session_signals() {
+  sigset_t all;
+  sigemptyset(&all);
+  for (const int number : kEnding) sigaddset(&all, number);
+  for (const int number : kOfJobs) sigaddset(&all, number);
+  return all;
 }
 
 }  // namespace jump::ctl

@@ -1,18 +1,21 @@
 // SessionSignals: the signals that a running session wants to know of, as something to wait for: window
-// changes, and those that would end this program. Invariant: from its beginning to its end no such signal
-// ends the program or is lost; one that was ignored before stays so.
+// changes, those that would end this program, and those of job control where the terminal has to be cared
+// for. Invariant: from its beginning to its end no such signal ends or stops the program, or is lost; one
+// that was ignored before stays so.
 #pragma once
 
 #include <array>
 #include <csignal>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 namespace jump::ctl {
 
 class SessionSignals {
  public:
-  SessionSignals();
+  // `job_control`: also SIGTSTP and SIGCONT.
+  explicit SessionSignals(bool job_control);
   ~SessionSignals();
   SessionSignals(const SessionSignals&) = delete;
   SessionSignals& operator=(const SessionSignals&) = delete;
@@ -23,15 +26,22 @@ class SessionSignals {
   std::optional<int> take();
 
  private:
-  static constexpr std::array<int, 6> kCaught = {SIGWINCH, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1};
+  struct Before {
+    int number;
+    struct sigaction action;
+  };
 
   std::array<int, 2> pipe_ = {-1, -1};
-  std::array<struct sigaction, kCaught.size()> before_{};
+  std::vector<Before> before_;
 };
 
 // "INT", as RFC 4254 section 6.10 names it; empty for one that has no name there.
 std::string_view signal_name(int number);
 // Ends the program as that signal does.
 [[noreturn]] void die_by(int number);
+// Stops it as that signal does; comes back when it goes on, or where nobody could let it (an orphaned group).
+void stop_by(int number);
+// All of them, to be kept from other threads.
+sigset_t session_signals();
 
 }  // namespace jump::ctl

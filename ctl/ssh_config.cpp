@@ -71,9 +71,7 @@ Result<std::vector<Wanted>> wanted_hosts(const Options& options, const proto::Ro
   std::vector<Wanted> wanted;
   if (options.mux) return wanted;
   if (!options.arguments.empty()) {
-    for (const std::string& pattern : options.arguments) {
-      if (Status good = check_host_pattern(pattern); !good.ok()) return good.error();
-    }
+    if (Status good = check_host_patterns(options.arguments); !good.ok()) return good.error();
     const std::string via = options.via.empty() ? routes.default_via : options.via;
     if (via.empty())
       return Error{Errc::kInvalid, "which host leads to them?",
@@ -90,9 +88,7 @@ Result<std::vector<std::string>> wanted_at_sockets(const Options& options,
                                                    const proto::MuxListResult& served) {
   if (options.arguments.empty()) return served.hosts;
   if (!options.mux) return std::vector<std::string>();
-  for (const std::string& pattern : options.arguments) {
-    if (Status good = check_host_pattern(pattern); !good.ok()) return good.error();
-  }
+  if (Status good = check_host_patterns(options.arguments); !good.ok()) return good.error();
   return options.arguments;
 }
 

@@ -101,7 +101,9 @@ Marks find_marks(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t newline = text.find('\n', at);
     const std::size_t next = newline == std::string_view::npos ? text.size() : newline + 1;
-    const std::string_view line = text.substr(at, next - at);
+    std::string_view line = text.substr(at, next - at);
+    line.remove_prefix(
+        std::min(line.find_first_not_of(" \t"), line.size()));  // who moved it may have indented it
     if (line.starts_with(kBegin)) {
       marks.in_order = marks.in_order && marks.ends == marks.begins;
       marks.begins++;
@@ -205,6 +207,16 @@ Result<std::string> with_block(std::string_view text, std::string_view block) {
   }
   return std::string(text.substr(0, marks.first)) + std::string(block) +
          std::string(text.substr(marks.behind));
+}
+
+Status check_host_patterns(const std::vector<std::string>& patterns) {
+  for (const std::string& pattern : patterns) {
+    if (Status good = check_host_pattern(pattern); !good.ok()) return good;
+  }
+  const auto excepts = [](const std::string& pattern) { return pattern.starts_with('!'); };
+  if (patterns.empty() || !std::all_of(patterns.begin(), patterns.end(), excepts)) return {};
+  return Error{Errc::kInvalid, fmt::format("{}: exceptions alone fit no host", fmt::join(patterns, " ")),
+               "name what they are exceptions of, too: '*.prod.example' '!db7.prod.example'"};
 }
 
 Status check_host_pattern(const std::string& pattern) {

@@ -55,5 +55,7 @@ Result<std::string> with_block(std::string_view text, std::string_view block);
 
 // Why it cannot stand in a Host line: it would be several words, or something else. Errors: kInvalid.
 Status check_host_pattern(const std::string& pattern);
+// All of a Host line's. Errors: kInvalid, also for exceptions alone, which fit nothing.
+Status check_host_patterns(const std::vector<std::string>& patterns);
 
 }  // namespace jump::ctl

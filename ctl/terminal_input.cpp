@@ -12,6 +12,8 @@
 #include <thread>
 #include <utility>
 
+#include "ctl/session_signals.h"
+
 namespace jump::ctl {
 namespace {
 
@@ -26,14 +28,15 @@ bool send_all(int to, const char* bytes, std::size_t size) {
   return true;
 }
 
-// Ends with the input, or with the session's interest in it. In the background it must not read before there
-// is something, or it would be stopped at once.
+// Ends with the input, or with the session's interest in it: what is typed after that is the next program's.
+// In the background it must not read before there is something, or it would be stopped at once.
 void relay(int to) {
   std::array<char, 4096> buffer;
   while (true) {
-    pollfd input{STDIN_FILENO, POLLIN, 0};
-    if (::poll(&input, 1, -1) < 0 && errno != EINTR) return;
-    if (input.revents == 0) continue;
+    std::array<pollfd, 2> both{{{STDIN_FILENO, POLLIN, 0}, {to, 0, 0}}};
+    if (::poll(both.data(), both.size(), -1) < 0 && errno != EINTR) return;
+    if (both[1].revents != 0) return;
+    if (both[0].revents == 0) continue;
     const ssize_t count = ::read(STDIN_FILENO, buffer.data(), buffer.size());
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0 || !send_all(to, buffer.data(), static_cast<std::size_t>(count))) return;
@@ -54,10 +57,8 @@ Result<TerminalInput> TerminalInput::make() {
 
 void TerminalInput::start() {
   session_end_.reset();
-  // The signals that this program handles are the main thread's; those of job control stop all of it.
-  sigset_t handled, before;
-  sigemptyset(&handled);
-  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGWINCH}) sigaddset(&handled, number);
+  // The signals that this program handles are the main thread's; those that stop it stop all of it.
+  sigset_t handled = session_signals(), before;
   pthread_sigmask(SIG_BLOCK, &handled, &before);
   std::thread([end = std::move(own_end_)] { relay(end.get()); }).detach();
   pthread_sigmask(SIG_SETMASK, &before, nullptr);

@@ -1,6 +1,6 @@
-// TerminalInput: what is typed at this program's terminal, for a session that has no terminal of its own. It
-// is read here and not by the agent, so that job control holds: a program that is stopped, or in the
-// background, reads nothing, and the shell gets what was typed at it.
+// TerminalInput: what is typed at this program's terminal, for a session. It is read here and not by the
+// agent, so that job control holds: a program that is stopped, or in the background, reads nothing, and the
+// shell gets what was typed at it.
 //
 //   stdin ─► a thread, one piece at a time ─► socket ─► the agent
 //

@@ -9,6 +9,7 @@
 #include "channel/messages.h"
 #include "channel/mux_slot.h"
 #include "channel/remote_listeners.h"
+#include "channel/server_limits.h"
 
 namespace jump {
 
@@ -40,6 +41,7 @@ Mux::~Mux() {
 Result<std::unique_ptr<Channel>> Mux::open(const ChannelOpen& request, TimePoint deadline,
                                            ChannelEvents* events) {
   if (Status room = check_room(); !room) return std::move(room).error();
+  if (Status taken = check_request(request.type, request.specific); !taken) return std::move(taken).error();
   std::unique_ptr<Channel> channel = add_channel(request.describe, events);
   std::uint32_t number = channel->number_;
   Slot* slot = find(number);
@@ -148,6 +150,7 @@ Status Mux::global_request(std::string_view name, ByteView data, GlobalReply rep
   if (global_replies_.size() >= kMaxGlobalRequests) {
     return Error{Errc::kLimit, "too many requests wait for the server's answer", {}};
   }
+  if (Status taken = check_request(name, data); !taken) return taken;
   WireWriter packet;
   packet.u8(ssh::kGlobalRequest).string(name).boolean(true).raw(data);
   queue_control(packet.take());

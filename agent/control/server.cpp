@@ -239,6 +239,9 @@ class ControlServer::Client final : public Peer, private StreamHandler {
       return send(proto::encode_error(bad->id, bad->error));
     }
     auto& request = std::get<proto::Request>(parsed);
+    for (const Fd& each : descriptors) {
+      if (stream_->leads_to_same_listener(each.get())) return refuse(request, own_connection());
+    }
     log::debug("client {}: {}", id_, request.method.substr(0, 64));
     if (is_urgent(request) || (held_.empty() && pending_.size() < kMaxPending))
       return begin(request, std::move(descriptors));
@@ -273,6 +276,12 @@ class ControlServer::Client final : public Peer, private StreamHandler {
     server_.dispatcher_.dispatch(request, sink);
     if (state_ != State::kDraining) return;  // else it was held until after the end of the input
     if (auto call = std::exchange(sink->input_ended, nullptr)) call();
+  }
+
+  // Held here, it would keep the end of the client that made it from being noticed.
+  static Error own_connection() {
+    return Error{Errc::kInvalid, "a descriptor that was passed is a connection to this agent itself",
+                 "pass an end of a socketpair, or ask for an upgrade"};
   }
 
   void refuse(const proto::Request& request, const Error& error) {

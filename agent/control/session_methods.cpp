@@ -6,13 +6,13 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/terminal.h"
 #include "control/method_help.h"
 #include "control/session_wishes.h"
 #include "session/framed_streams.h"
 #include "session/session.h"
 #include "session/session_facts.h"
 #include "session/stream_relay.h"
-#include "session/terminal.h"
 #include "stream/joined_stream.h"
 
 namespace jump {
@@ -93,17 +93,17 @@ class SessionMethods::ServedSession final : public Served {
  public:
   using Served::Served;
 
-  // On the client's own descriptors.
-  void begin(Host& host, SessionRequest request, SessionStreams streams, Fd terminal, Duration timeout,
-             const Reply<SessionOpenResult>& reply) {
+  // On the client's own descriptors. `told` sizes hold until the client tells others.
+  void begin(Host& host, SessionRequest request, SessionStreams streams, Fd terminal, bool told,
+             Duration timeout, const Reply<SessionOpenResult>& reply) {
     terminal_ = std::move(terminal);
     make(host, std::move(request), std::move(streams));
-    start(timeout, reply, [this, reply](const SessionOpenResult& result) {
+    start(timeout, reply, [this, told, reply](const SessionOpenResult& result) {
       Peer* peer = reply.peer();
       if (!peer) return leave();
       stay_with(*peer);
       reply(result);
-      if (terminal_) resize({});  // its size may have changed during the login
+      if (terminal_ && !told) resize({});  // its size may have changed during the login
     });
   }
   // Over the client's connection.
@@ -136,7 +136,8 @@ class SessionMethods::ServedSession final : public Served {
   }
   Status signal(const std::string& name) { return session_->signal(name); }
 
-  // A session in frames has no control connection of its own: any client may tell it, and all are this user's.
+  // A session in frames has no control connection of its own: any client may tell it, and all are this
+  // user's.
   bool may_be_told_by(const Peer* peer) const { return frames_ ? !starting_ : peer_ && peer_ == peer; }
 
   SessionFacts facts() const override {
@@ -236,7 +237,8 @@ void SessionMethods::open_session(const MethodContext& context, const SessionOpe
   if (Status entered = session.enter(); !entered) return reply(entered.error());
   add(std::move(served));
   wait_as_asker(context, (*host)->name(), reply);
-  session.begin(**host, *std::move(request), *std::move(streams), std::move(terminal),
+  const bool told = params.tty && (params.tty->columns || params.tty->rows);
+  session.begin(**host, *std::move(request), *std::move(streams), std::move(terminal), told,
                 login_wait(context, params.timeout), reply);
 }
 
@@ -298,11 +300,12 @@ class SessionMethods::ServedStream final : public Served {
   void run(bool detach, const Reply<StreamOpenResult>& reply) {
     const StreamOpenResult result{id(), relay_->host().name()};
     if (!client_stream_) {
-      return reply.upgrade(result, [this, here = std::weak_ptr(here_)](std::unique_ptr<ByteStream> connection) {
-        if (here.expired()) return;  // the agent has ended it meanwhile
-        if (!connection) return leave();
-        carry(std::move(connection));
-      });
+      return reply.upgrade(result,
+                           [this, here = std::weak_ptr(here_)](std::unique_ptr<ByteStream> connection) {
+                             if (here.expired()) return;  // the agent has ended it meanwhile
+                             if (!connection) return leave();
+                             carry(std::move(connection));
+                           });
     }
     if (!detach) {
       Peer* peer = reply.peer();

@@ -5,7 +5,7 @@
 #include <charconv>
 #include <utility>
 
-#include "session/terminal.h"
+#include "base/terminal.h"
 
 namespace jump {
 namespace {

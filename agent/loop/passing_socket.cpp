@@ -1,10 +1,12 @@
 #include "loop/passing_socket.h"
 
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <utility>
 
@@ -57,6 +59,17 @@ void PassingSocket::set_state(State next) {
   assert(next > state_);
   log::trace("{}: {} -> {}", description_, kNames[static_cast<int>(state_)], kNames[static_cast<int>(next)]);
   state_ = next;
+}
+
+// An accepted socket's own name is its listener's, and the name of its client's peer.
+bool PassingSocket::leads_to_same_listener(int fd) const {
+  sockaddr_un own{}, its{};
+  socklen_t own_size = sizeof(own), its_size = sizeof(its);
+  if (getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&own), &own_size) != 0 ||
+      getpeername(fd, reinterpret_cast<sockaddr*>(&its), &its_size) != 0)
+    return false;
+  const bool named = own.sun_family == AF_UNIX && own_size > offsetof(sockaddr_un, sun_path);
+  return named && own_size == its_size && std::memcmp(&own, &its, own_size) == 0;
 }
 
 // --- what happens outside

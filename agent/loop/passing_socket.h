@@ -56,6 +56,7 @@ class PassingSocket final : public ByteStream, private Readiness::Watcher {
   void close() override;
   void abort() override;
   std::vector<Fd> take_descriptors() override { return std::move(passed_); }
+  bool leads_to_same_listener(int fd) const override;
   int peer_process() const override { return peer_process_; }
   std::string describe() const override { return description_; }
 

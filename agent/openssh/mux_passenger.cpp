@@ -6,9 +6,9 @@
 
 #include "base/log.h"
 #include "base/printable.h"
+#include "base/terminal.h"
 #include "session/passed_descriptors.h"
 #include "session/session_facts.h"
-#include "session/terminal.h"
 
 namespace jump {
 namespace {

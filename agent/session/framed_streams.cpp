@@ -195,8 +195,12 @@ void FramedStreams::break_off(std::string message) {
   if (Broken broken = std::exchange(broken_, nullptr)) broken(error);
 }
 
-// Without the frame that says so it is not the end of stdin; the session may still end and say how.
-void FramedStreams::on_eof() {}
+// The client sends no more: the end of stdin, unless a frame has said so before. The session goes on.
+void FramedStreams::on_eof() {
+  if (finishing_ || !broken_) return;
+  if (!header_.empty() || left_ > 0) return break_off("its sending side ended within a frame");
+  if (in_) in_->end();
+}
 
 // What it sent for a session that does not read is of no use: nobody is left to hear what comes of it.
 void FramedStreams::on_peer_gone() { connection_->abort(); }

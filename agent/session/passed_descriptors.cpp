@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "session/terminal.h"
+#include "base/terminal.h"
 #include "stream/joined_stream.h"
 
 namespace jump {

@@ -213,13 +213,15 @@ void Session::request_all() {
         .u32(wanted.size.width)
         .u32(wanted.size.height)
         .string(wanted.modes);
-    (void)channel_->request("pty-req", data.view(),
-                            [this](bool success) { started_with_.terminal = success; });
+    Status asked =
+        channel_->request("pty-req", data.view(), [this](bool success) { started_with_.terminal = success; });
+    if (!asked) return fail(asked.error().context(host_.name()));
   }
   for (const auto& [name, value] : request_.env) {
     WireWriter data;
     data.string(name).string(value);
-    (void)channel_->request("env", data.view());
+    if (Status asked = channel_->request("env", data.view()); !asked)
+      return fail(asked.error().context(host_.name()));
   }
   request_start();
 }

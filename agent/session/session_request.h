@@ -9,15 +9,9 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "base/terminal.h"
 
 namespace jump {
-
-struct TerminalSize {
-  std::uint32_t columns = 0, rows = 0;  // characters
-  std::uint32_t width = 0, height = 0;  // pixels; 0: not known
-
-  bool operator==(const TerminalSize&) const = default;
-};
 
 struct TerminalRequest {
   std::string term;  // TERM: "xterm-256color"

@@ -96,6 +96,13 @@ class ByteStream {
   // from within on_data(). Those that nobody takes are closed.
   virtual std::vector<Fd> take_descriptors() { return {}; }
 
+  // Of a Unix socket that takes descriptors: `fd` is the connecting end of this or of another connection that
+  // the same listener accepted.
+  virtual bool leads_to_same_listener(int fd) const {
+    (void)fd;
+    return false;
+  }
+
   // The process that connected or was connected to, of a Unix socket that takes descriptors; 0: not known.
   virtual int peer_process() const { return 0; }
 

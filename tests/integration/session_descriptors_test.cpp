@@ -287,6 +287,27 @@ TEST_F(SessionDescriptors, WrongOnesAreRefused) {
   }
 }
 
+// The agent would hold the client's end itself, and never hear of its death.
+TEST_F(SessionDescriptors, AConnectionToTheAgentIsRefused) {
+  UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  const int any = null.get();
+  Socket other = client();
+  for (int role = 0; role < 3; ++role) {
+    for (const bool own : {true, false}) {
+      Socket socket = client();
+      std::vector<int> three(3, any);
+      three[static_cast<std::size_t>(role)] = own ? socket.fd() : other.fd();
+      const json answer = open(socket, "sleep 60", three);
+      EXPECT_EQ(kind_of(answer), "invalid") << role << own << answer;
+    }
+    EXPECT_TRUE(eventually([] { return sessions().empty(); })) << role;
+  }
+  ASSERT_TRUE(
+      send_passing(other, request("", {{"host", "127.0.0.1"}, {"port", 1}}, "stream.open"), {other.fd()}));
+  const json answer = line_of(other);
+  EXPECT_NE(answer.dump().find("a connection to this agent itself"), std::string::npos) << answer;
+}
+
 // Each of the calls that the agent makes on a descriptor is one that its server would have to answer.
 TEST_F(SessionDescriptors, AFileWhoseServerHangsHoldsUpNobodyElse) {
   UniqueFd both, readable;  // closed after its end, as close() waits for it, too
@@ -296,7 +317,8 @@ TEST_F(SessionDescriptors, AFileWhoseServerHangsHoldsUpNobodyElse) {
   readable = UniqueFd(::open(files.file().c_str(), O_RDONLY | O_CLOEXEC));
   const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
   ASSERT_TRUE(both.get() >= 0 && readable.get() >= 0);
-  // No process is started meanwhile: its copies of the descriptors would be closed, which asks that server too.
+  // No process is started meanwhile: its copies of the descriptors would be closed, which asks that server
+  // too.
   const auto status = []() -> json {
     Socket socket = client();
     EXPECT_TRUE(socket.send_all(std::string_view(R"({"jsonrpc":"2.0","id":8,"method":"status"})"

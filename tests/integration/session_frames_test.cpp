@@ -326,6 +326,27 @@ TEST_F(SessionFrames, ARefusedUpgradeLeavesTheConnection) {
   EXPECT_EQ(all(socket).out, "yes\n");
 }
 
+TEST_F(SessionFrames, ASendingSideThatEndsIsStdinsEnd) {
+  for (const bool frame_too : {false, true}) {
+    Socket socket = session("cat; echo end; exit 3");
+    ASSERT_TRUE(socket.send_all(frame(kStdin, "in ") + (frame_too ? frame(kStdinEnd, "") : "")));
+    socket.shutdown_write();
+    const Whole whole = all(socket);
+    EXPECT_EQ(whole.out, "in end\n");
+    ASSERT_TRUE(whole.end.is_object());
+    EXPECT_EQ(whole.end.value("exit_status", -1), 3) << whole.end;
+  }
+  const std::string cut = frame(kStdin, "half of it");
+  for (const std::size_t size : {std::size_t{1}, std::size_t{5}, cut.size() - 1}) {
+    Socket socket = session("cat; sleep 60");
+    ASSERT_TRUE(socket.send_all(cut.substr(0, size)));
+    socket.shutdown_write();
+    const json end = all(socket).end;
+    ASSERT_TRUE(end.is_object() && end.contains("error")) << size << end;
+    EXPECT_EQ(end["error"].value("kind", ""), "protocol") << size;
+  }
+}
+
 TEST_F(SessionFrames, AnUpgradedStreamIsTheBytes) {
   TcpService echo(TcpService::echo());
   Socket socket = client();

@@ -48,6 +48,8 @@ const Case kCases[] = {
     {"CommandEndsBeforeItsInput", "(sleep 1.5; echo x) | run bastion 'echo quick'; s ${PIPESTATUS[1]}",
      "quick"},
     {"YesHeadLocally", "run bastion yes | head -1; s ${PIPESTATUS[1]}", "y"},
+    {"YesHeadLocallySaysNothing", "run bastion yes 2> $dir/err | head -1; cat $dir/err; wc -c < $dir/err",
+     "y\n0"},
     {"YesHeadLocallyEndsTheCommand",
      "run bastion 'yes; echo $? > '$dir/yes_status | head -1; for i in $(seq 100); do [ -s $dir/yes_status ] "
      "&& break; "
@@ -117,6 +119,18 @@ const Case kCases[] = {
     {"AgentForwardingDeclined",
      "SSH_AUTH_SOCK=$agent_a run -a agent-yes 'ssh-add -L >/dev/null 2>&1 || echo none'; s", "none"},
     {"NoAgentToForward", "run -A agent 'ssh-add -L >/dev/null 2>&1 || echo none'; s", "none"},
+    {"AgentAtARelativePath", "cd ${agent_a%/*}; SSH_AUTH_SOCK=${agent_a##*/} run -A agent ssh-add -L; s",
+     "ssh-ed25519"},
+    {"AgentByARelativePathInTheConfig",
+     "cd ${agent_b%/*}; SSH_AUTH_SOCK=$agent_a run forward-relative ssh-add -L; s", "ecdsa"},
+    {"AgentToForwardWhereTheOwnHasGone",
+     "cd ${agent_b%/*}; SSH_AUTH_SOCK=$dir/no-agent run forward-relative 'ssh-add -L 2>/dev/null || echo "
+     "none'; s",
+     "none"},
+    {"AgentToForwardThatHasGone",
+     "cd /; SSH_AUTH_SOCK=$agent_a run forward-relative 'ssh-add -L >/dev/null 2>&1 || echo none' "
+     "2>/dev/null; s",
+     "none"},
     {"NoAgentWanted", "SSH_AUTH_SOCK=$agent_a run -A bastion 'ssh-add -L >/dev/null 2>&1 || echo none'; s",
      "none"},
     {"TwoAgentsAtOnce",
@@ -134,7 +148,7 @@ LabOptions options() {
 }
 
 constexpr const char* kOtherNames =
-    " env remote-command stdin-null tty-force agent agent-yes agent-path agent-variable";
+    " env remote-command stdin-null tty-force agent agent-yes agent-path agent-variable forward-relative";
 
 // Aliases of the same server with more options.
 void add_hosts(ShellLab& scene, const std::string& agent_path) {
@@ -148,8 +162,10 @@ void add_hosts(ShellLab& scene, const std::string& agent_path) {
                                 "Host remote-command\n  RemoteCommand echo from the config\n"
                                 "Host stdin-null\n  StdinNull yes\n"
                                 "Host tty-force\n  RequestTTY force\n"
-                                "Host agent agent-yes\n  IdentityAgent SSH_AUTH_SOCK\n"
-                                "Host agent-path\n  IdentityAgent " +
+                                "Host forward-relative\n  ForwardAgent " +
+                                    agent_path.substr(agent_path.rfind('/') + 1) +
+                                    "\nHost agent agent-yes forward-relative\n  IdentityAgent SSH_AUTH_SOCK\n"
+                                    "Host agent-path\n  IdentityAgent " +
                                     agent_path +
                                     "\nHost agent-variable\n  IdentityAgent $MY_AGENT\n"
                                     "Host agent-yes agent-path agent-variable\n  ForwardAgent yes\n" +
@@ -206,6 +222,20 @@ TEST_P(SessionLikeSsh, EndsAndPrintsTheSame) {
 
 INSTANTIATE_TEST_SUITE_P(Cases, SessionLikeSsh, testing::ValuesIn(kCases),
                          [](const auto& each) { return std::string(each.param.name); });
+
+// On a connection that never forwarded one: it keeps what it had.
+TEST(SessionLikeSshOnItsOwn, AnAgentThatDoesNotAnswerIsNotForwarded) {
+  ShellLab scene(options());
+  add_hosts(scene, "/none");
+  for (const Client client : {Client::kSsh, Client::kJumpctl}) {
+    const ProcessResult result =
+        scene.run(client,
+                  "for each in $dir/no-agent $ssh_config; do SSH_AUTH_SOCK=$each run -A agent 'echo "
+                  "[$SSH_AUTH_SOCK]'; done");
+    EXPECT_EQ(result.out, "[]\n[]\n") << result.describe();
+    EXPECT_EQ(result.err, "") << result.describe();
+  }
+}
 
 }  // namespace
 }  // namespace jump::test

@@ -109,4 +109,9 @@ bool OnTerminal::echoes() const {
   return ::tcgetattr(master_.get(), &now) == 0 && (now.c_lflag & ECHO) != 0;
 }
 
+bool OnTerminal::is_raw() const {
+  termios now{};
+  return ::tcgetattr(master_.get(), &now) == 0 && (now.c_oflag & OPOST) == 0 && (now.c_lflag & ICANON) == 0;
+}
+
 }  // namespace jump::test

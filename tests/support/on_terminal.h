@@ -36,6 +36,8 @@ class OnTerminal {
   pid_t pid() const { return pid_; }
   // Whether the terminal echoes what is typed.
   bool echoes() const;
+  // Whether it takes and shows bytes as they are, as no shell's prompt does.
+  bool is_raw() const;
 
  private:
   pid_t pid_ = -1;

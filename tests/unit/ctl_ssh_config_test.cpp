@@ -85,6 +85,9 @@ TEST(SshConfigBlock, GoesToTheTopAndThenStaysWhereItIs) {
   EXPECT_EQ(*with_block(first, block), first) << "once more changes nothing";
   EXPECT_EQ(*with_block(first, other), other + "\n" + user);
   EXPECT_EQ(*with_block("Host before\n" + block + user, other), "Host before\n" + other + user);
+  const std::string begin = block.substr(0, block.find('\n') + 1), end = block.substr(block.find("# <<<"));
+  EXPECT_EQ(*with_block("  " + begin + "  Host a\n    X y\n\t" + end + user, other), other + user)
+      << "indented";
 }
 
 TEST(SshConfigBlock, IsNotPutBetweenDamagedMarks) {
@@ -103,6 +106,10 @@ TEST(SshConfigBlock, TakesNoPatternThatWouldBeSomethingElse) {
     EXPECT_TRUE(check_host_pattern(good).ok()) << good;
   for (const char* bad : {"", "!", "a b", "a\nProxyCommand rm", "\"a", "#a", "a,b", "a\\"})
     EXPECT_FALSE(check_host_pattern(bad).ok()) << bad;
+  for (const std::vector<std::string>& good : {std::vector<std::string>{}, {"!a", "*"}, {"a", "!b"}})
+    EXPECT_TRUE(check_host_patterns(good).ok());
+  for (const std::vector<std::string>& bad : {std::vector<std::string>{"!a"}, {"!a", "!*.b"}, {"a", "!"}})
+    EXPECT_FALSE(check_host_patterns(bad).ok());
 }
 
 // --- the file ---

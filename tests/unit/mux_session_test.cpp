@@ -73,6 +73,37 @@ class MuxSession : public MuxTest {
   std::uint32_t number = 0;
 };
 
+// sshd would end the connection, and everybody's sessions with it.
+TEST_F(MuxSession, WhatNoServerTakesIsNotSent) {
+  const std::string null("a\0b", 3), large(300000, 'x'), fits(255 * 1024, 'x');
+  const auto data = [](std::initializer_list<std::string> strings) {
+    WireWriter all;
+    for (const std::string& each : strings) all.string(each);
+    return all.take();
+  };
+  const std::vector<std::pair<const char*, Bytes>> bad = {
+      {"exec", data({null})},     {"exec", data({large})},    {"subsystem", data({null})},
+      {"env", data({null, "b"})}, {"env", data({"a", null})}, {"env", data({"a", large})},
+      {"pty-req", data({null})},  {"signal", data({null})},   {"of-the-future", data({large})}};
+  for (const auto& [name, bytes] : bad) {
+    const Status asked = channel->request(name, bytes);
+    ASSERT_FALSE(asked.ok()) << name;
+    EXPECT_EQ(asked.error().code, Errc::kInvalid) << name;
+  }
+  for (const std::string& text : {null, large}) {
+    EXPECT_FALSE(
+        mux->open(ChannelOpen::direct_tcpip(text, 22, "127.0.0.1", 0), start + seconds(10), nullptr).ok());
+    EXPECT_FALSE(mux->open(ChannelOpen::direct_streamlocal("/" + text), start + seconds(10), nullptr).ok());
+    EXPECT_FALSE(mux->global_request("tcpip-forward", data({text}), [](bool, ByteView) {}).ok());
+  }
+  mux->pump(start);
+  EXPECT_TRUE(sink.sent.empty());
+  EXPECT_TRUE(channel->request("exec", data({fits})).ok());
+  EXPECT_TRUE(channel->request("of-the-future", data({null})).ok()) << "it may be no text";
+  mux->pump(start);
+  EXPECT_EQ(sink.sent.size(), 2U);
+}
+
 TEST_F(MuxSession, RepliesComeInTheOrderOfTheRequests) {
   std::string heard;
   ASSERT_TRUE(

@@ -6,8 +6,8 @@
 #include <map>
 
 #include "base/fd.h"
+#include "base/terminal.h"
 #include "base/wire.h"
-#include "session/terminal.h"
 
 namespace jump {
 namespace {

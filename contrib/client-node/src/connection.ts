@@ -15,6 +15,19 @@ import type { Method, Params, Result } from "./types.js";
 /** What a line to the agent may have, its end included. A longer one would cost the connection. */
 const maxLine = 1 << 20;
 
+/** Half of a pair. */
+const loneSurrogate = /\p{Surrogate}/u;
+
+/** As JSON. No UTF-8 has lone surrogates: the agent would take the line for none, and could not say whose it was. */
+function encode(method: string, message: object): string {
+  return JSON.stringify(message, (name, value: unknown) => {
+    if (loneSurrogate.test(name) || (typeof value === "string" && loneSurrogate.test(value))) {
+      throw new JumpagentError("invalid", `${method}: ${Buffer.from(name).toString()}: half of a surrogate pair is no text`);
+    }
+    return value;
+  });
+}
+
 interface Waiting {
   answered: ((result: never) => void) | undefined;
   resolve(result: unknown): void;
@@ -49,7 +62,7 @@ export class Connection extends EventEmitter {
   private readonly waiting = new Map<number, Waiting>();
   private nextId = 1;
   private state: "open" | "upgrading" | "handed-out" | "closed" = "open";
-  /** Why it is about to close: what the agent said about nobody's request in particular. */
+  /** Why it closed. */
   private lastWord: JumpagentError | undefined;
   private readonly onReadable = () => this.read();
   private readonly onEnd = () => this.finish(new JumpagentError("closed", "the agent ended the connection"));
@@ -114,7 +127,7 @@ export class Connection extends EventEmitter {
         throw this.lastWord ?? new JumpagentError("closed", `${method}: the connection to the agent is closed`);
       }
       const id = this.nextId++;
-      const line = JSON.stringify({ jsonrpc: "2.0", id, method, params }) + "\n";
+      const line = encode(method, { jsonrpc: "2.0", id, method, params }) + "\n";
       const size = Buffer.byteLength(line);
       if (size > maxLine) {
         throw new JumpagentError("limit", `${method}: the request has ${size} bytes, ${maxLine} are allowed`);
@@ -165,7 +178,8 @@ export class Connection extends EventEmitter {
     } else if (typeof message.id === "number") {
       this.answer(message.id, message.result, message.error);
     } else if (message.error !== undefined) {
-      this.lastWord = JumpagentError.fromRpc(message.error);
+      // About a line that it could not read, or the connection as a whole: nobody will hear which request is lost.
+      this.finish(JumpagentError.fromRpc(message.error));
     }
   }
 
@@ -201,10 +215,9 @@ export class Connection extends EventEmitter {
     this.forget();
     this.socket.on("error", () => {}); // of what was still being written
     this.socket.destroy();
-    const reason = error ? this.lastWord ?? error : undefined;
-    this.lastWord = reason;
-    this.rejectAll(reason ?? new JumpagentError("closed", "the connection to the agent was closed"));
-    this.emit("close", reason);
+    this.lastWord = error;
+    this.rejectAll(error ?? new JumpagentError("closed", "the connection to the agent was closed"));
+    this.emit("close", error);
   }
 
   private rejectAll(error: JumpagentError): void {

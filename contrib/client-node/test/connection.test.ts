@@ -78,6 +78,34 @@ test("a request that would cost the connection is not sent", async (t) => {
   assert.deepEqual(await agent.forwards(), []);
 });
 
+test("half a surrogate pair, which no UTF-8 has, is not sent", async (t) => {
+  const fake = await FakeAgent.start(t, (request, client) => client.answer(request, { forwards: [], forward: request.params }));
+  const agent = await connect(fake);
+  for (const text of ["\ud800", "a\udc00b", "\ud83d\ud83d\ude00", "x".repeat(1000) + "\udbff"]) {
+    await assert.rejects(agent.closeForward(text), (error: unknown) => {
+      assert.ok(kind("invalid")(error));
+      assert.match((error as Error).message, /forward\.close: forward:/);
+      return true;
+    });
+    await assert.rejects(agent.run("bastion", "true", { env: { [text]: "name" } }), kind("invalid"));
+    await assert.rejects(agent.run("bastion", "true", { env: { A: text } }), kind("invalid"));
+  }
+  assert.deepEqual(await agent.closeForward("\u{1f600} ä \\ud800"), { forward: "\u{1f600} ä \\ud800" });
+  assert.equal(fake.clients.flatMap(({ requests }) => requests).filter(({ method }) => method !== "hello").length, 1);
+});
+
+test("an error that names no request fails all that wait, as one of them is meant", async (t) => {
+  const fake = await FakeAgent.start(t, (request, client) => {
+    if (request.method === "status") client.send({ id: null, error: { code: -32700, message: "not UTF-8" } });
+  });
+  const agent = await connect(fake);
+  const closed = once(agent, "close");
+  const waiting = [agent.forwards(), agent.status()];
+  for (const each of waiting) await assert.rejects(each, /not UTF-8/);
+  assert.match(String((await closed)[0]), /not UTF-8/);
+  await assert.rejects(agent.forwards(), /not UTF-8/);
+});
+
 test("a signal gives up waiting, and the late answer is nobody's", async (t) => {
   const fake = await FakeAgent.start(t, (request, client) => {
     if (request.method === "host.connect") return; // for now

@@ -5,7 +5,7 @@ import { EventEmitter } from "node:events";
 import { start, type Vscode } from "../examples/vscode-extension.js";
 import { eventually } from "./support/eventually.js";
 import { needs } from "./support/expected.js";
-import { Lab } from "./support/lab.js";
+import { givesTerminals, Lab } from "./support/lab.js";
 import { atEnd, test } from "./support/test.js";
 
 class Editor implements Vscode {
@@ -97,7 +97,7 @@ test("an agent that goes and comes again is followed", async (t) => {
 test("a terminal is a shell on the host", async (t) => {
   const lab = await Lab.start(t);
   const running = await lab.agent();
-  if (!needs(t, await running.connect(), "session")) return;
+  if (!needs(t, await running.connect(), "session") || !(await givesTerminals(t))) return;
   const editor = new Editor(() => undefined);
   const extension = start(editor, { socket: running.socket });
   atEnd(t, () => extension.dispose());

@@ -9,7 +9,7 @@ import type { TestContext } from "node:test";
 import { JumpagentError, type Agent } from "../src/index.js";
 import { eventually } from "./support/eventually.js";
 import { needs } from "./support/expected.js";
-import { Lab, type LabOptions } from "./support/lab.js";
+import { givesTerminals, Lab, type LabOptions } from "./support/lab.js";
 import { test } from "./support/test.js";
 
 const kind = (expected: string) => (error: unknown) => error instanceof JumpagentError && error.kind === expected;
@@ -75,7 +75,8 @@ sessionTest("a reader that stops holds up the command, and the rest still comes"
   assert.equal((await session.exit).status, 0);
 });
 
-sessionTest("a terminal has a type and a size, which can change", async (agent) => {
+sessionTest("a terminal has a type and a size, which can change", async (agent, _, t) => {
+  if (!(await givesTerminals(t))) return;
   const session = await agent.exec("bastion", "echo $TERM; stty size; read line; stty size", { tty: { term: "vt100", rows: 30, columns: 90 } });
   let text = "";
   session.stdout.on("data", (chunk) => (text += chunk));
@@ -107,7 +108,8 @@ sessionTest("kill sends a signal to the command", async (agent, lab) => {
   session.close();
 });
 
-sessionTest("kill and resize overtake stdin that the command does not read", async (agent) => {
+sessionTest("kill and resize overtake stdin that the command does not read", async (agent, _, t) => {
+  if (!(await givesTerminals(t))) return;
   const session = await agent.exec("bastion", "trap 'stty size; exit 5' WINCH; stty raw -echo; echo ready; while :; do sleep 0.05; done", { tty: true });
   let text = "";
   session.stdout.on("data", (chunk) => (text += chunk));

@@ -217,6 +217,20 @@ PrintLastLog no
   }
 }
 
+/**
+ * False: the test has been skipped, as sshd cannot give terminals. It makes each one its user's and the group tty's, which
+ * only root may where /dev/pts is not mounted with that group (option gid, as most systems and few containers have it).
+ */
+export async function givesTerminals(t: TestContext): Promise<boolean> {
+  if (process.getuid?.() === 0) return true;
+  const group = /^tty:[^:]*:(\d+)/m.exec(await readFile("/etc/group", "utf8"))?.[1];
+  const mounted = /^\S+ \/dev\/pts devpts (\S+)/m.exec(await readFile("/proc/mounts", "utf8"))?.[1] ?? "";
+  const given = /(?:^|,)gid=(\d+)/.exec(mounted)?.[1] ?? String(process.getgid?.());
+  if (group === undefined || group === given || process.getgroups?.().includes(Number(group))) return true;
+  t.skip("/dev/pts has another group than tty, so that sshd needs root to give terminals");
+  return false;
+}
+
 /** A TCP service on a free port of loopback, or on a Unix socket. */
 export async function service(t: TestContext, serve: (socket: Socket) => void, path?: string): Promise<number> {
   const open = new Set<Socket>();

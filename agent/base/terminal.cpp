@@ -1,4 +1,4 @@
-#include "session/terminal.h"
+#include "base/terminal.h"
 
 #include <sys/ioctl.h>
 #include <termios.h>
@@ -58,8 +58,8 @@ std::uint32_t baud(speed_t code) {
 }
 
 template <class Flags>
-void add_flags(WireWriter& out, const Flags& flags, tcflag_t value) {
-  for (const Flag& flag : flags) out.u8(flag.opcode).u32((value & flag.bit) == flag.bit ? 1 : 0);
+void add_flags(std::map<std::uint8_t, std::uint32_t>& modes, const Flags& flags, tcflag_t value) {
+  for (const Flag& flag : flags) modes[flag.opcode] = (value & flag.bit) == flag.bit ? 1 : 0;
 }
 
 }  // namespace
@@ -75,22 +75,26 @@ std::optional<TerminalSize> terminal_size(int fd) {
   return TerminalSize{size.ws_col, size.ws_row, size.ws_xpixel, size.ws_ypixel};
 }
 
-Bytes terminal_modes(int fd) {
+std::map<std::uint8_t, std::uint32_t> read_terminal_modes(int fd) {
+  std::map<std::uint8_t, std::uint32_t> modes;
   termios now{};
-  if (tcgetattr(fd, &now) != 0) return {};
-  WireWriter out;
-  out.u8(kOutputSpeed).u32(baud(cfgetospeed(&now)));
-  out.u8(kInputSpeed).u32(baud(cfgetispeed(&now)));
+  if (tcgetattr(fd, &now) != 0) return modes;
+  modes[kOutputSpeed] = baud(cfgetospeed(&now));
+  modes[kInputSpeed] = baud(cfgetispeed(&now));
   for (const Character& each : kCharacters) {
     const cc_t value = now.c_cc[each.index];
-    out.u8(each.opcode).u32(value == _POSIX_VDISABLE ? 255 : value);
+    modes[each.opcode] = value == _POSIX_VDISABLE ? 255 : value;
   }
-  add_flags(out, kInput, now.c_iflag);
-  add_flags(out, kLocal, now.c_lflag);
-  add_flags(out, kOutput, now.c_oflag);
-  add_flags(out, kControl, now.c_cflag);
-  out.u8(kEnd);
-  return out.take();
+  add_flags(modes, kInput, now.c_iflag);
+  add_flags(modes, kLocal, now.c_lflag);
+  add_flags(modes, kOutput, now.c_oflag);
+  add_flags(modes, kControl, now.c_cflag);
+  return modes;
+}
+
+Bytes terminal_modes(int fd) {
+  const std::map<std::uint8_t, std::uint32_t> modes = read_terminal_modes(fd);
+  return modes.empty() ? Bytes() : encode_terminal_modes(modes);
 }
 
 Bytes encode_terminal_modes(const std::map<std::uint8_t, std::uint32_t>& modes) {
