@@ -235,6 +235,7 @@ void Host::hurry() {
   Host* other = leader_ ? leader_ : hop_ ? via_ : nullptr;
   if (state_ != State::kConnecting || !other) return;
   if (other->state_ == State::kDown && other->worth_a_retry()) {
+    other->hurried_ = true;
     other->retry_at(std::min(other->next_dial_, other->error_time_ + kRetryGap));
   } else {
     other->hurry();
@@ -448,6 +449,7 @@ const Host* Host::blocking() const {
 
 void Host::go_down(Error error, const Host* blocked_by) {
   blocked_by_ = blocked_by;
+  hurried_ = false;
   error = break_of_login(std::move(error));
   lane_.close(error);  // it was still logging in
   rescue_.close(error);
@@ -538,7 +540,7 @@ Hop::Via Host::carried(Asker asker) {
 
 // What this host asks another one for.
 Host::Asker Host::as_a_hop() const {
-  Asker asker = Asker::kHopForUpkeep;
+  Asker asker = hurried_ || waiting_room_.size() > 0 ? Asker::kHop : Asker::kHopForUpkeep;
   for (const Waiter* waiter : waiters_) {
     if (by_user(waiter->asker())) return Asker::kHopForUser;
     if (!by_upkeep(waiter->asker())) asker = Asker::kHop;
@@ -704,7 +706,10 @@ void Host::set_state(State next) {
   if (next == state_) return;
   state_ = next;
   since_ = io_.now();
-  if (next == State::kReady || next == State::kIdle) away_since_.reset();
+  if (next == State::kReady || next == State::kIdle) {
+    away_since_.reset();
+    hurried_ = false;
+  }
   if (next == State::kDown && !away_since_) away_since_ = since_;
   directory_.host_changed();
   if (next != State::kReady) return;

@@ -285,6 +285,7 @@ class Host final : private SessionPool::Source {
   Backoff backoff_;                   // between the dials of a host that is away
   TimePoint next_dial_;               // while it is away
   Duration redial_age_ = kFreshDial;
+  bool hurried_ = false;  // somebody waits at a host that waits for this one, which was asked for upkeep only
   bool wanted_ = false;
   bool kept_ = false;                // it was connected for such a one: it comes back by itself
   int broken_logins_ = 0;            // in a row
