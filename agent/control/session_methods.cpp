@@ -98,6 +98,7 @@ class SessionMethods::ServedSession final : public Served {
              const Reply<SessionOpenResult>& reply) {
     terminal_ = std::move(terminal);
     make(host, std::move(request), std::move(streams));
+    session_->set_connections([this] { return methods_.book_.listing(session_->host().name()); });
     start(timeout, reply, [this, reply](const SessionOpenResult& result) {
       Peer* peer = reply.peer();
       if (!peer) return leave();
@@ -136,7 +137,8 @@ class SessionMethods::ServedSession final : public Served {
   }
   Status signal(const std::string& name) { return session_->signal(name); }
 
-  // A session in frames has no control connection of its own: any client may tell it, and all are this user's.
+  // A session in frames has no control connection of its own: any client may tell it, and all are this
+  // user's.
   bool may_be_told_by(const Peer* peer) const { return frames_ ? !starting_ : peer_ && peer_ == peer; }
 
   SessionFacts facts() const override {
@@ -298,11 +300,12 @@ class SessionMethods::ServedStream final : public Served {
   void run(bool detach, const Reply<StreamOpenResult>& reply) {
     const StreamOpenResult result{id(), relay_->host().name()};
     if (!client_stream_) {
-      return reply.upgrade(result, [this, here = std::weak_ptr(here_)](std::unique_ptr<ByteStream> connection) {
-        if (here.expired()) return;  // the agent has ended it meanwhile
-        if (!connection) return leave();
-        carry(std::move(connection));
-      });
+      return reply.upgrade(result,
+                           [this, here = std::weak_ptr(here_)](std::unique_ptr<ByteStream> connection) {
+                             if (here.expired()) return;  // the agent has ended it meanwhile
+                             if (!connection) return leave();
+                             carry(std::move(connection));
+                           });
     }
     if (!detach) {
       Peer* peer = reply.peer();
