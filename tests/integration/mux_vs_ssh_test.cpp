@@ -146,8 +146,8 @@ const Case kCases[] = {
      "a master is content with ::1 where 127.0.0.1 is taken, and connections go to somebody else's service", "status 255\n"},
     {"ForwardRemotePortInUse", "m -O forward -R 127.0.0.1:$echo:127.0.0.1:$echo bastion 2>/dev/null; s", "status 255"},
     {"ForwardRemotePortHalfInUse", "m -O forward -R $echo:127.0.0.1:$echo bastion; s; m -O cancel -R $echo:127.0.0.1:$echo bastion; s; "
-                                   "m -O forward -R [::1]:$echo:127.0.0.1:$echo bastion; s; m -O cancel -R [::1]:$echo:127.0.0.1:$echo bastion; s", "status 0"},
-    {"ForwardRemotePortHalfInUseWithCommand", "m -R $echo:127.0.0.1:$echo bastion echo done; s; m -O cancel -R $echo:127.0.0.1:$echo bastion; s", "done"},
+                                   "m -O forward -R [::1]:$echo:127.0.0.1:$echo bastion; s; m -O cancel -R [::1]:$echo:127.0.0.1:$echo bastion; s; until_true eval '! (exec 9<>/dev/tcp/::1/$echo) 2>/dev/null'", "status 0"},
+    {"ForwardRemotePortHalfInUseWithCommand", "m -R $echo:127.0.0.1:$echo bastion echo done; s; m -O cancel -R $echo:127.0.0.1:$echo bastion; s; until_true eval '! (exec 9<>/dev/tcp/::1/$echo) 2>/dev/null'", "done"},
     {"ForwardRemoteIpv6Only", "m -O forward -R [::1]:$port1:127.0.0.1:$echo bastion; s; opens $port1 || echo not on IPv4; "
                               "m -O cancel -R [::1]:$port1:127.0.0.1:$echo bastion; s", "not on IPv4"},
     {"ForwardBadBind", "m -O forward -L no-such-name.invalid:$port1:127.0.0.1:$echo bastion 2>/dev/null; s", "status 255"},
