@@ -1,5 +1,5 @@
-// Logins that need a person, where only stock ssh is there, by the agent's socket: nobody waits in vain, `-O check`
-// tells the truth, and an ssh that wants a session asks by itself, as it would without an agent.
+// Logins that need a person, where only stock ssh is there, by the agent's socket: nobody waits in vain, `-O
+// check` tells the truth, and an ssh that wants a session asks by itself, as it would without an agent.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -26,7 +26,8 @@ class MuxPerson : public PasswordLab, public testing::WithParamInterface<Openssh
   // The words of `ssh -F … -S SOCKET MORE…`.
   std::vector<std::string> ssh(const std::vector<std::string>& more) const {
     const std::string& directory = GetParam().directory;
-    std::vector<std::string> words{directory.empty() ? "/usr/bin/ssh" : directory + "/ssh", "-F", config(), "-S", socket_};
+    std::vector<std::string> words{directory.empty() ? "/usr/bin/ssh" : directory + "/ssh", "-F", config(),
+                                   "-S", socket_};
     words.insert(words.end(), more.begin(), more.end());
     return words;
   }
@@ -66,7 +67,8 @@ TEST_P(MuxPerson, SshAsksAboutAnUnknownHostKeyByItself) {
   EXPECT_EQ(ctl->count(kTrust), 0) << ctl->shown();
   ctl->type(std::string(kPassword) + "\n");
   EXPECT_EQ(ctl->exit_status(), 0) << ctl->shown();
-  const ProcessResult through = run_process(ssh({"-o", "BatchMode=yes", kHost, "echo through"}), seconds(30), agent().environment());
+  const ProcessResult through =
+      run_process(ssh({"-o", "BatchMode=yes", kHost, "echo through"}), seconds(30), agent().environment());
   EXPECT_EQ(through.out, "through\n") << through.describe();
 }
 
@@ -74,26 +76,31 @@ TEST_P(MuxPerson, SshAsksAboutAnUnknownHostKeyByItself) {
 TEST_P(MuxPerson, WhereNobodyIsThereItEndsWithTheWayOut) {
   add(kHost, {.known = true});
   serve();
-  const ProcessResult result = run_process(ssh({"-o", "BatchMode=yes", kHost, "echo in"}), seconds(30), agent().environment());
+  const ProcessResult result =
+      run_process(ssh({"-o", "BatchMode=yes", kHost, "echo in"}), seconds(30), agent().environment());
   EXPECT_FALSE(result.timed_out);
   EXPECT_EQ(result.exit_status, 255) << result.describe();
-  EXPECT_THAT(result.err, AllOf(HasSubstr("jumpctl connect vault"), HasSubstr("Permission denied"))) << result.describe();
+  EXPECT_THAT(result.err, AllOf(HasSubstr("jumpctl connect vault"), HasSubstr("Permission denied")))
+      << result.describe();
 }
 
 // What is no session is no reason for another login: it is told why there is none.
 TEST_P(MuxPerson, ChecksAndStdioForwardsEndWithTheReason) {
   add(kHost, {.known = true});
   serve();
-  for (const std::vector<std::string>& words : {std::vector<std::string>{"-O", "check", kHost}, {"-W", "127.0.0.1:1", kHost},
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"-O", "check", kHost},
+                                                {"-W", "127.0.0.1:1", kHost},
                                                 {"-O", "proxy", kHost}}) {
     const ProcessResult result = run_process(ssh(words), seconds(30), agent().environment());
     EXPECT_FALSE(result.timed_out);
     EXPECT_EQ(result.exit_status, 255) << result.describe();
-    EXPECT_THAT(result.err, AllOf(HasSubstr("jumpctl connect vault"), Not(HasSubstr("Permission denied")))) << result.describe();
+    EXPECT_THAT(result.err, AllOf(HasSubstr("jumpctl connect vault"), Not(HasSubstr("Permission denied"))))
+        << result.describe();
   }
 }
 
-// Where somebody is there to be asked, ssh waits for the answer: longer than for a server that is connected and silent.
+// Where somebody is there to be asked, ssh waits for the answer: longer than for a server that is connected
+// and silent.
 TEST_P(MuxPerson, TheAnswerOfSomebodyElseIsWaitedFor) {
   add(kHost, {.known = true});
   serve();

@@ -286,6 +286,13 @@ TEST(MuxForwardsOfSsh, ExitLeavesWhatOthersAskedFor) {
   EXPECT_EQ(mux.logins(), 1);
 }
 
+TEST(MuxTerminal, ABreakReachesTheServer) {
+  MuxLab mux(options({"LogLevel DEBUG1"}));
+  const ProcessResult result = mux.through_agent("e '~B' '~B' '~'; s");
+  EXPECT_EQ(result.out, "status 255\n") << result.err;
+  EXPECT_TRUE(eventually([&] { return says(mux.lab().sshd().log(), "req break"); })) << mux.lab().sshd().log();
+}
+
 // Clients send SIGWINCH to the process that they were told of.
 TEST(MuxTerminal, ResizeAndInterruptReachTheProgram) {
   MuxLab mux(options());
