@@ -16,6 +16,7 @@
 #include "control/observe.h"
 #include "control/status.h"
 #include "ctl/ssh_config_hosts.h"
+#include "openssh/mux_info.h"
 #include "process_facts.h"
 #include "route/spec_from_config.h"
 #include "socket_directory.h"
@@ -123,6 +124,7 @@ Agent::Agent(AgentOptions options, const ServiceManager& service)
   hosts_.on_changed([this] { events_.hint(); });
   interactions_.on_changed([this] { events_.hint(); });
   sessions_.on_changed([this] { events_.hint(); });
+  sessions_.on_listing([this](const std::string& host) { return channel_info(sessions_, forwards_, host); });
 }
 
 Agent::~Agent() = default;
@@ -276,19 +278,21 @@ void Agent::serve_ssh(const std::vector<std::string>& names) {
 
 void Agent::open_mux(const proto::MuxOpenParams& params, const Reply<proto::MuxOpenResult>& reply) {
   if (Status may = may_change(); !may) return reply(may.error());
-  proto::MuxOpenResult result;
-  if (params.path.empty()) {
-    Result<std::string> served = mux_.serve(params.host);
-    if (!served) return reply(served.error());
-    mux_.serve_by_tokens(params.host);
-    result.path = *served;
-  } else {
-    if (Status served = mux_.serve_at(params.host, params.path); !served) return reply(served.error());
-    result.path = params.path;
+  const auto done = [this, host = params.host, reply](const std::string& path) {
+    safekeeping_.on_changed();
+    reply(proto::MuxOpenResult{path, mux_.paths(host)});
+  };
+  if (!params.path.empty()) {
+    return mux_.serve_where_asked(params.host, params.path,
+                                  [reply, done, path = params.path](const Status& served) {
+                                    if (!served) return reply(served.error());
+                                    done(path);
+                                  });
   }
-  result.paths = mux_.paths(params.host);
-  safekeeping_.on_changed();
-  reply(std::move(result));
+  Result<std::string> served = mux_.serve(params.host);
+  if (!served) return reply(served.error());
+  mux_.serve_by_tokens(params.host);
+  done(*served);
 }
 
 void Agent::run(std::function<void()> ready) {

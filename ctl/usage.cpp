@@ -123,7 +123,9 @@ constexpr auto kVerbs = std::to_array<Verb>({
      "Its last part is the host's name, %n of ssh_config; %r@%n:%p is there, too, and tells users and ports apart.\n"
      "Hosts of 'mux' in the agent's config file are served without being asked for. -O check, forward, cancel,\n"
      "exit, stop and proxy do what they do with a ControlMaster.\n"
-     "  --path PATH  serve it there as well, for tools that choose a ControlPath themselves\n",
+     "What is made so lasts until the agent ends.\n"
+     "  --path PATH  serve it there as well, for tools that choose a ControlPath themselves; nobody else may\n"
+     "               be able to write to its directory, unless that is sticky\n",
      1, 1, kPath, serve_to_ssh, Takes::kHosts},
     {"completion", "bash|zsh|fish", "print what makes a shell complete jumpctl's command lines",
      "For this shell:            eval \"$(jumpctl completion bash)\"        (in fish: | source)\n"

@@ -64,7 +64,7 @@ Error host_key_error(const HostKeyQuestion& question, const HostKeyVerdict& verd
                 host, shown, same_type ? "known" : "only a key of another type is known for it, which",
                 describe_key(line)),
             fmt::format("only if the administrator confirms {}: {}, then run once: {}",
-                        fingerprint(offered.blob), remove_commands(verdict, name), question.ssh_command)};
+                        fingerprint(offered.blob), remove_commands(verdict, name), question.ask_command)};
   }
   std::string message = fmt::format("host key of {} is unknown: {}", host, shown);
   if (verdict.authority) {
@@ -72,9 +72,9 @@ Error host_key_error(const HostKeyQuestion& question, const HostKeyVerdict& verd
                            verdict.authority->file, verdict.authority->line);
   }
   return {Errc::kHostKey, std::move(message),
-          fmt::format("compare the fingerprint with the one the administrator gives you, then run once: {} "
-                      "(it adds the key to {})",
-                      question.ssh_command, file)};
+          fmt::format("compare the fingerprint with the one the administrator gives you, then run once, on a "
+                      "terminal: {} (it adds the key to {})",
+                      question.ask_command, file)};
 }
 
 }  // namespace jump

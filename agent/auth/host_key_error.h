@@ -15,7 +15,7 @@ struct HostKeyQuestion {
   std::string host;  // as the user calls it: "prod"
   std::string name;  // as looked up in known_hosts: HostName or HostKeyAlias, with the port used there
   std::uint16_t port = 22;
-  std::string ssh_command;       // that asks for the key's confirmation: "ssh -F FILE prod"
+  std::string ask_command;       // that asks for the key's confirmation: "jumpctl connect prod"
   std::string known_hosts_file;  // where ssh would add the key; may be empty
 };
 

@@ -126,13 +126,24 @@ HostKeyDecision HostKeyPolicy::decide_unknown(const HostKey& key, const HostKeyV
 }
 
 HostKeyDecision HostKeyPolicy::refuse(const HostKeyVerdict& verdict, const HostKey& key) const {
-  HostKeyQuestion question{spec_.host, spec_.name, spec_.port, spec_.ssh_command, files_.known.first_file()};
-  // ssh itself must be allowed to ask, or the way out is none.
-  if (spec_.strict == StrictHostKeyChecking::kYes && question.ssh_command.starts_with("ssh"))
-    question.ssh_command.insert(3, " -o StrictHostKeyChecking=ask");
+  HostKeyQuestion question{spec_.host, spec_.name, spec_.port, ask_command(), files_.known.first_file()};
   Error error = host_key_error(question, verdict, key);
   for (const std::string& note : files_.known.notes()) error.message += "; could not read " + note;
   return {Action::kRefuse, false, std::move(error)};
+}
+
+// What has the key confirmed: the agent, or, where ssh_config keeps it from asking or it does not know the
+// host by a name, ssh. That one must not come back to us by our socket, and must be allowed to ask.
+std::string HostKeyPolicy::ask_command() const {
+  const bool strict = spec_.strict == StrictHostKeyChecking::kYes;
+  const bool mute = spec_.strict == StrictHostKeyChecking::kAsk && !spec_.may_ask;
+  if (!spec_.connect_command.empty() && !strict && !mute) return spec_.connect_command;
+  std::string command = spec_.ssh_command;
+  if (!command.starts_with("ssh")) return command;
+  std::string options = " -o ControlPath=none";
+  if (strict) options += " -o StrictHostKeyChecking=ask";
+  if (!spec_.may_ask) options += " -o BatchMode=no";
+  return command.insert(3, options);
 }
 
 bool HostKeyPolicy::is_user_file(const std::string& file) const {

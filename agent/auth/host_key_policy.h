@@ -31,6 +31,7 @@ struct HostKeySpec {
   std::string name;       // as looked up: HostName or HostKeyAlias, and the port used there
   std::uint16_t port = 22;
   std::string ssh_command;         // how the user would reach it with ssh: "ssh -F FILE prod"
+  std::string connect_command;     // how the agent is told to, and asks: "jumpctl connect prod"; may be empty
   std::vector<std::string> files;  // UserKnownHostsFile, then GlobalKnownHostsFile
   std::size_t user_files = 0;      // how many of them are the user's
   std::string revoked_host_keys;   // path; empty: none
@@ -74,6 +75,7 @@ class HostKeyPolicy {
  private:
   HostKeyDecision decide_unknown(const HostKey& key, const HostKeyVerdict& verdict) const;
   HostKeyDecision refuse(const HostKeyVerdict& verdict, const HostKey& key) const;
+  std::string ask_command() const;
   bool is_user_file(const std::string& file) const;
   bool is_read_only() const;
 

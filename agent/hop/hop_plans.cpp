@@ -10,6 +10,7 @@ HostKeySpec host_key_spec(const HopSpec& spec) {
   out.name = spec.known_hosts_name();
   out.port = spec.known_hosts_port();
   out.ssh_command = spec.ssh_command;
+  out.connect_command = spec.connect_command;
   out.files = spec.known_hosts_files;
   out.user_files = spec.user_known_hosts_files;
   out.revoked_host_keys = spec.revoked_host_keys;

@@ -16,6 +16,7 @@ bool HopSpec::same_connection(const HopSpec& other) const {
   HopSpec renamed = other;
   renamed.alias = alias;
   renamed.ssh_command = ssh_command;
+  renamed.connect_command = connect_command;
   renamed.proxy_jump = proxy_jump;
   renamed.forward_agent = forward_agent;
   renamed.request_tty = request_tty;

@@ -18,7 +18,10 @@ namespace jump {
 struct HopSpec {
   std::string alias;        // what the user called it: "prod"
   std::string ssh_command;  // how the user would reach it with ssh, for hints: "ssh -F FILE prod"
-  std::string host;         // HostName
+  // How the agent is told to, "jumpctl connect prod"; empty: there is no name for it alone (b of ProxyJump
+  // a,b).
+  std::string connect_command;
+  std::string host;  // HostName
   std::uint16_t port = 22;
   std::string user;
   std::string connection_hash;  // %C, as ssh itself computes it; empty: not known
@@ -59,12 +62,12 @@ struct HopSpec {
   std::string pubkey_accepted_algorithms;  // empty: ours
 
   // --- sessions and forwards: wishes that are kept for those who open them ---
-  std::string forward_agent;                  // ForwardAgent: "yes", a path, "$NAME"; empty: no
-  std::string forwarded_agent;             // IdentityAgent for that: none, a path, "$NAME"; empty: SSH_AUTH_SOCK
-  std::string request_tty;                    // RequestTTY: auto, no, yes, force
-  std::string remote_command;                 // RemoteCommand, as ssh prints it; empty: none
-  std::string session_type;                   // SessionType: default, none, subsystem
-  bool stdin_null = false;                    // StdinNull
+  std::string forward_agent;    // ForwardAgent: "yes", a path, "$NAME"; empty: no
+  std::string forwarded_agent;  // IdentityAgent for that: none, a path, "$NAME"; empty: SSH_AUTH_SOCK
+  std::string request_tty;      // RequestTTY: auto, no, yes, force
+  std::string remote_command;   // RemoteCommand, as ssh prints it; empty: none
+  std::string session_type;     // SessionType: default, none, subsystem
+  bool stdin_null = false;      // StdinNull
   bool fork_after_authentication = false;     // ForkAfterAuthentication
   std::string escape_char = "~";              // EscapeChar; empty: none
   std::vector<std::string> send_env;          // SendEnv: patterns of names

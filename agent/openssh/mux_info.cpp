@@ -32,15 +32,15 @@ std::string connection_info(const Host& host, TimePoint now) {
   return text;
 }
 
-std::string channel_info(const MuxServices& services, const Host& host) {
+std::string channel_info(const Sessions& book, const Forwards& forwards, const std::string& host) {
   std::string text = "The following connections are open:\r\n";
-  for (const auto& [id, facts] : services.book.all()) {
-    if (facts.host != host.name()) continue;
+  for (const auto& [id, facts] : book.all()) {
+    if (facts.host != host) continue;
     text += fmt::format("  #{} {}{}{} ({})\r\n", id, facts.kind, facts.what.empty() ? "" : " ",
                         printable(facts.what, kMaxWhat), facts.state);
   }
-  for (const WantedForward& each : services.forwards.all()) {
-    if (each.forward->host().name() != host.name()) continue;
+  for (const WantedForward& each : forwards.all()) {
+    if (each.forward->host().name() != host) continue;
     const ForwardCounters counters = each.forward->counters();
     if (counters.connections == 0) continue;
     text += fmt::format("  #{} {}: {} connections\r\n", each.id(), each.forward->describe(),

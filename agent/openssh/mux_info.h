@@ -1,5 +1,5 @@
-// What `ssh -O conninfo` and `ssh -O channels` print: text for people, whatever the program behind the
-// socket.
+// What `ssh -O conninfo` and `ssh -O channels`, and the escape "~#", print: text for people, whatever the
+// program behind the socket.
 #pragma once
 
 #include <string>
@@ -9,6 +9,6 @@
 namespace jump {
 
 std::string connection_info(const Host& host, TimePoint now);
-std::string channel_info(const MuxServices& services, const Host& host);
+std::string channel_info(const Sessions& book, const Forwards& forwards, const std::string& host);
 
 }  // namespace jump

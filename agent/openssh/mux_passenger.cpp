@@ -81,6 +81,7 @@ void MuxPassenger::start_session(SessionRequest request, std::vector<Fd> descrip
   if (!streams) return fail_session(streams.error());
   session_ = std::make_unique<Session>(services_.io, host_, membership_->id(), std::move(request),
                                        *std::move(streams));
+  session_->set_connections([this] { return services_.book.listing(host_.name()); });
   session_->start(
       Host::Asker::kUser, services_.login_wait(),
       [this, wants_terminal](const Result<Session::Started>& started) {

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/printable.h"
+#include "base/shell_quoted.h"
 
 namespace jump {
 namespace {
@@ -19,6 +20,23 @@ namespace {
 bool is_gone(const std::string& path) {
   struct stat there {};
   return ::lstat(path.c_str(), &there) != 0 && errno == ENOENT;
+}
+
+// ssh's StrictModes, of the directory of a socket: blocks, for a pool thread.
+Status check_directory(const std::string& path) {
+  const std::string directory = path.substr(0, std::max<std::size_t>(path.rfind('/'), 1));
+  const std::string choose = "choose another path: jumpctl mux HOST --path PATH";
+  struct stat there {};
+  if (::stat(directory.c_str(), &there) != 0)
+    return Error{Errc::kInvalid, directory + ": " + std::strerror(errno), choose};
+  if (!S_ISDIR(there.st_mode)) return Error{Errc::kInvalid, directory + " is no directory", choose};
+  if (there.st_uid != geteuid() && there.st_uid != 0)
+    return Error{Errc::kRefused, directory + " is another user's, who could put a socket of theirs there",
+                 choose};
+  if ((there.st_mode & 022) == 0 || (there.st_mode & S_ISVTX) != 0) return {};
+  return Error{Errc::kRefused,
+               directory + " can be written to by others, who could put a socket of theirs there",
+               "chmod go-w " + shell_quoted(directory) + ", or " + choose};
 }
 
 Status check_name(const std::string& name, const std::string& path) {
@@ -42,14 +60,16 @@ class MuxServer::Door final : public MuxDoor {
   }
   ~Door() { visits_.clear(); }
 
+  // A socket that somebody removed serves nobody: it is made again, and those of paths that are not used any
+  // more make room.
+  void forget(const std::string& path) {
+    const auto known = listeners_.find(path);
+    if (known == listeners_.end()) return;
+    known->second->leave_name();
+    listeners_.erase(known);
+  }
   Status listen(const std::string& path) {
-    // A socket that somebody removed serves nobody: it is made again, and those of paths that are not used
-    // any more make room.
-    std::erase_if(listeners_, [](const auto& each) {
-      const bool gone = is_gone(each.first);
-      if (gone) each.second->leave_name();
-      return gone;
-    });
+    if (path.starts_with(server_.directory_ + "/") && is_gone(path)) forget(path);
     if (listeners_.contains(path)) return {};
     if (listeners_.size() >= kMaxSockets)
       return Error{Errc::kLimit,
@@ -75,6 +95,17 @@ class MuxServer::Door final : public MuxDoor {
     for (const auto& [path, listener] : listeners_) all.push_back({host_.name(), path, listener->sockets()});
   }
   void keep(std::unique_ptr<Operation> resolving) { resolving_ = std::move(resolving); }
+  bool resolves() const { return resolving_ != nullptr; }
+  // The sockets that go with what ssh_config says are these now.
+  void set_way(const Route* way, std::vector<std::string> token_paths) {
+    resolving_.reset();
+    way_.reset();
+    if (way) way_ = *way;
+    for (const std::string& path : token_paths_) {
+      if (std::find(token_paths.begin(), token_paths.end(), path) == token_paths.end()) close_at(path);
+    }
+    token_paths_ = std::move(token_paths);
+  }
   // All its sockets in `directory` are where they were made. Elsewhere a look may hang, on a file server.
   bool is_whole_in(const std::string& directory) const {
     return std::none_of(listeners_.begin(), listeners_.end(), [&directory](const auto& each) {
@@ -82,7 +113,6 @@ class MuxServer::Door final : public MuxDoor {
     });
   }
   const std::optional<Route>& way() const { return way_; }
-  void set_way(const Route& way) { way_ = way; }
   void close_at(const std::string& path) { listeners_.erase(path); }
   bool listens_at(const std::string& path) const { return listeners_.contains(path); }
   void close_sockets_in(const std::string& directory) {
@@ -164,7 +194,8 @@ class MuxServer::Door final : public MuxDoor {
   std::map<std::string, std::unique_ptr<Listener>> listeners_;  // by path
   std::list<std::shared_ptr<MuxVisit>> visits_;
   std::unique_ptr<Operation> resolving_;
-  std::optional<Route> way_;  // as ssh_config had it when the host was to be served
+  std::optional<Route> way_;  // as ssh_config had it when it was last looked at
+  std::vector<std::string> token_paths_;
   std::unique_ptr<Deferred> finish_soon_;
   bool stopping_ = false;  // `-O stop` or `-O exit` was said
 };
@@ -218,44 +249,92 @@ Status MuxServer::serve_at(const std::string& host, const std::string& path) {
   return (*made)->listen(path);
 }
 
+void MuxServer::serve_where_asked(const std::string& host, const std::string& path,
+                                  std::function<void(Status)> done) {
+  if (path.empty() || path.front() != '/') return done(serve_at(host, path));
+  struct Look {
+    std::vector<std::string> paths;  // of the host, out of our hands
+    std::vector<std::string> gone;   // of these
+    Status directory;
+  };
+  auto look = std::make_shared<Look>();
+  for (const std::string& each : paths(host)) {
+    if (!each.starts_with(directory_ + "/")) look->paths.push_back(each);
+  }
+  const auto place = looks_.insert(looks_.end(), nullptr);
+  *place = services_.io.in_pool(
+      [look, path] {
+        look->directory = check_directory(path);
+        std::copy_if(look->paths.begin(), look->paths.end(), std::back_inserter(look->gone), is_gone);
+      },
+      [this, look, host, path, place, done = std::move(done)] {
+        looks_.erase(place);
+        if (!look->directory) return done(look->directory);
+        if (const auto known = doors_.find(host); known != doors_.end()) {
+          for (const std::string& each : look->gone) known->second->forget(each);
+        }
+        done(serve_at(host, path));
+      });
+}
+
 void MuxServer::serve_by_tokens(const std::string& host) {
   const auto known = doors_.find(host);
   const Result<HostName> name = HostName::parse(host);
   if (known == doors_.end() || !name) return;
-  known->second->keep(
-      services_.hosts.resolve(host, [this, host, name = name->host](const Result<Route>& way) {
-        if (!way) return log::debug("{}: served to ssh by its name only: {}", host, way.error().message);
-        const HopSpec& spec = way->target();
-        const std::string tokens = spec.user + "@" + name + ":" + std::to_string(spec.port);
-        const std::string path = directory_ + "/" + tokens;
-        if (Status fits = check_name(tokens, path); !fits) {
-          log::info("{}: not served to ssh at %r@%n:%p: {}", host, fits.error().message);
-        } else if (Status served = serve_at(host, path); !served) {
-          log::info("{}: not served to ssh at %r@%n:%p: {}", host, served.error().message);
-        }
-        serve_at_hash(host, *way);
-      }));
+  known->second->keep(services_.hosts.resolve(
+      host, [this, host, name = name->host](const Result<Route>& way) { on_way(host, name, way); }));
 }
 
-void MuxServer::serve_at_hash(const std::string& host, const Route& way) {
-  const std::string& hash = way.target().connection_hash;
-  const std::string path = directory_ + "/" + hash;
-  if (hash.empty() || hash.find('/') != std::string::npos) return;
-  doors_.at(host)->set_way(way);
-  for (const auto& [other, each] : doors_) {
-    if (other == host || !each->way() || each->way()->target().connection_hash != hash) continue;
-    if (each->way()->same_connections(way)) continue;
-    log::warn(
-        "{} and {} are one %C to ssh, and not the same connection: neither is served there; %r@%n:%p tells "
-        "them apart",
-        other, host);
-    each->close_at(path);
-    ambiguous_.insert(path);
+void MuxServer::on_way(const std::string& host, const std::string& name, const Result<Route>& way) {
+  Door& its_door = *doors_.at(host);
+  if (!way) {
+    log::debug("{}: served to ssh by its name only: {}", host, way.error().message);
+    its_door.set_way(nullptr, {});
+    return settle_hashes();
   }
-  if (ambiguous_.contains(path)) return;
-  // Another name of the same connection may have it.
-  if (Status served = serve_at(host, path); !served)
-    log::debug("{}: not served at %C: {}", host, served.error().message);
+  const HopSpec& spec = way->target();
+  const std::string tokens = spec.user + "@" + name + ":" + std::to_string(spec.port);
+  const std::string path = directory_ + "/" + tokens;
+  its_door.set_way(&*way, {path, directory_ + "/" + spec.connection_hash});
+  Status served = check_name(tokens, path);
+  if (served) served = serve_at(host, path);
+  if (!served) log::info("{}: not served to ssh at %r@%n:%p: {}", host, served.error().message);
+  settle_hashes();
+}
+
+// When it is known of all what %C is for them: until then nobody is served where somebody else may be meant.
+void MuxServer::settle_hashes() {
+  std::map<std::string, std::vector<std::pair<std::string, Door*>>> meant;  // by path
+  for (const auto& [host, each] : doors_) {
+    if (each->resolves()) return;
+    if (!each->way()) continue;
+    const std::string& hash = each->way()->target().connection_hash;
+    if (!hash.empty() && hash.find('/') == std::string::npos)
+      meant[directory_ + "/" + hash].emplace_back(host, each.get());
+  }
+  for (const auto& [path, hosts] : meant) {
+    const auto& [first, first_door] = hosts.front();
+    const auto other = std::find_if(hosts.begin(), hosts.end(), [door = first_door](const auto& each) {
+      return !door->way()->same_connections(*each.second->way());
+    });
+    if (other != hosts.end()) {
+      for (const auto& [host, each] : hosts) each->close_at(path);
+      if (!ambiguous_.insert(path).second) continue;
+      log::warn(
+          "{} and {} are one %C to ssh, and not the same connection: neither is served there; %r@%n:%p tells "
+          "them apart",
+          first, other->first);
+      continue;
+    }
+    ambiguous_.erase(path);
+    // Another name of the same connection may have it.
+    const auto having = std::find_if(hosts.begin(), hosts.end(), [&path = path](const auto& each) {
+      return each.second->listens_at(path);
+    });
+    const std::string& host = having != hosts.end() ? having->first : first;
+    if (Status served = serve_at(host, path); !served)
+      log::debug("{}: not served at %C: {}", host, served.error().message);
+  }
 }
 
 std::vector<MuxServer::Served> MuxServer::all() const {
@@ -277,14 +356,18 @@ void MuxServer::set_configured(const std::vector<std::string>& hosts) {
   const std::set<std::string> wanted(hosts.begin(), hosts.end());
   for (const std::string& host : configured_) {
     const auto known = doors_.find(host);
-    if (!wanted.contains(host) && known != doors_.end()) known->second->close_sockets_in(directory_);
+    if (wanted.contains(host) || known == doors_.end()) continue;
+    known->second->close_sockets_in(directory_);
+    known->second->set_way(nullptr, {});
   }
   configured_.clear();
   for (const std::string& host : wanted) {
     configured_.insert(host);
     if (Result<std::string> served = serve(host); !served)
       log::error("{} is not served to ssh: {}", host, served.error().message);
-    serve_by_tokens(host);
+  }
+  for (const auto& [host, each] : doors_) {
+    if (each->listens_at(directory_ + "/" + host)) serve_by_tokens(host);
   }
   configured_.empty() ? mend_timer_->stop() : mend_timer_->start(kMendGap);
 }

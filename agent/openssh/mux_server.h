@@ -53,6 +53,9 @@ class MuxServer {
   Result<std::string> serve(const std::string& host);
   // The same at `path`, which has to be absolute.
   Status serve_at(const std::string& host, const std::string& path);
+  // The same where a user wants it, once its directory was looked at: nobody else may be able to put a socket
+  // of theirs in the place of ours. `done` is called from the loop, or at once. Errors also: kRefused.
+  void serve_where_asked(const std::string& host, const std::string& path, std::function<void(Status)> done);
   // Serves it, besides, once ssh has said what these are, at DIRECTORY/%r@%n:%p, a ControlPath that tells
   // users and ports apart, and at DIRECTORY/%C. That one does not tell apart what is reached by different
   // ways (ProxyCommand, HostKeyAlias …): where two hosts have the same, and it would not be the same
@@ -67,7 +70,8 @@ class MuxServer {
   const std::string& directory() const { return directory_; }
   // Where a host is served: its usual path first; empty: it is not.
   std::vector<std::string> paths(const std::string& host) const;
-  // Hosts that are to be served from now on by the config file; others that are, by it, go.
+  // Hosts that are to be served from now on by the config file; others that are, by it, go. What ssh_config
+  // says of those that are served is looked at again.
   void set_configured(const std::vector<std::string>& hosts);
 
   // Every terminal's size is read again: SIGWINCH, which clients send to the process that they were told of.
@@ -87,7 +91,8 @@ class MuxServer {
   class Door;
 
   Result<Door*> door(const std::string& host);
-  void serve_at_hash(const std::string& host, const Route& way);
+  void on_way(const std::string& host, const std::string& name, const Result<Route>& way);
+  void settle_hashes();
   void mend();
   Status make_directory();
 
@@ -96,7 +101,8 @@ class MuxServer {
   std::map<std::string, std::unique_ptr<Door>> doors_;  // by host
   std::set<std::string> configured_;
   std::unique_ptr<Timer> mend_timer_;
-  std::set<std::string> ambiguous_;  // paths that several hosts mean, each another connection
+  std::set<std::string> ambiguous_;  // paths that several hosts mean, each another connection: it was said
+  std::list<std::unique_ptr<Operation>> looks_;  // at directories of users
   Counters counters_;
 };
 

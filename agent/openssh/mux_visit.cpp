@@ -8,23 +8,25 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/shell_quoted.h"
+#include "openssh/client_command.h"
 #include "openssh/mux_info.h"
 #include "openssh/offered_agent.h"
 
 namespace jump {
 namespace {
 
-constexpr std::size_t kMaxEnvironment = 1 << 20;  // of a process, as far as we read it
+constexpr std::size_t kMaxFacts = 1 << 20;  // of a process, as far as we read them
 
-// The environment of a process, "NAME=VALUE\0…"; empty when it cannot be told. Blocks, if the process's
-// memory is being changed: for a pool thread.
-std::string environment_of(int process) {
-  const Fd file(::open(("/proc/" + std::to_string(process) + "/environ").c_str(), O_RDONLY | O_CLOEXEC));
+// The environment ("environ") or arguments ("cmdline") of a process, each with a zero byte behind it; empty
+// when they cannot be told. Blocks, if the process's memory is being changed: for a pool thread.
+std::string facts_of(int process, const char* which) {
+  const Fd file(::open(("/proc/" + std::to_string(process) + "/" + which).c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return {};
   std::string all;
   std::array<char, 16384> piece;
   ssize_t count = 0;
-  while (all.size() < kMaxEnvironment && (count = ::read(file.get(), piece.data(), piece.size())) > 0)
+  while (all.size() < kMaxFacts && (count = ::read(file.get(), piece.data(), piece.size())) > 0)
     all.append(piece.data(), static_cast<std::size_t>(count));
   return all;
 }
@@ -33,9 +35,10 @@ std::string environment_of(int process) {
 
 // The proxy mode: the socket carries SSH packets.
 struct MuxVisit::Proxy {
-  Proxy(Mux& mux, std::function<void()> wake, std::unique_ptr<Timer> look)
+  Proxy(Mux& mux, std::function<void()> wake, ProxyConnection::Elsewhere elsewhere,
+        std::unique_ptr<Timer> look)
       : life(mux.life()),
-        connection(&mux, std::move(wake)),
+        connection(&mux, std::move(wake), std::move(elsewhere)),
         translator(&connection),
         look_timer(std::move(look)) {
     connection.set_translator(&translator);
@@ -50,9 +53,7 @@ struct MuxVisit::Proxy {
 
 MuxVisit::MuxVisit(const MuxServices& services, MuxDoor& door, std::unique_ptr<ByteStream> stream)
     : services_(services), door_(door), stream_(std::move(stream)), client_(services.io.now()) {
-  alive_timer_ = services.io.timer([this] {
-    refuse_alive(Error{Errc::kTimeout, door_.host().name() + ": the server does not answer", {}});
-  });
+  alive_timer_ = services.io.timer([this] { on_alive_timer(); });
   patience_timer_ = services.io.timer([this] {
     client_.tick(services_.io.now());
     work();
@@ -155,9 +156,34 @@ void MuxVisit::on_request(const MuxAliveCheck&) {
   waiting_ =
       door_.host().acquire(Host::Asker::kUser, services_.login_wait(), [this](const Result<Mux*>& mux) {
         waiting_.reset();
-        if (!mux) return refuse_alive(mux.error());
+        if (!mux) return on_no_connection(mux.error());
         check_alive(**mux);
       });
+}
+
+// ssh cannot answer the agent's questions; jumpctl can.
+void MuxVisit::add_way_to_be_asked(Error& error) {
+  constexpr std::string_view kWay = "jumpctl connect";
+  if (error.code != Errc::kNeedsPerson || error.hint.find(kWay) != std::string::npos) return;
+  error.hint = "to have the agent ask you, in a terminal: " + std::string(kWay) + " " +
+               shell_quoted(door_.host().name());
+}
+
+// Where nobody could be asked for what the login needs, the client's user can: an ssh whose session is
+// refused logs in by itself, and asks. To hear that, it has to be told that the master is alive first;
+// whoever asks for nothing else is told the truth.
+void MuxVisit::on_no_connection(Error error) {
+  add_way_to_be_asked(error);
+  const int process = stream_->peer_process();
+  if (error.code != Errc::kNeedsPerson || process <= 0) return refuse_alive(error);
+  alive_timer_->stop();
+  auto command = std::make_shared<std::string>();
+  waiting_ = services_.io.in_pool([command, process] { *command = facts_of(process, "cmdline"); },
+                                  [this, command, error] {
+                                    if (!wants_session(*command)) return refuse_alive(error);
+                                    needs_person_ = error;
+                                    answer(MuxAlive{0, static_cast<std::uint32_t>(getpid())});
+                                  });
 }
 
 // A first login, or one that the server takes part in, may take a person's time; what was connected, or
@@ -224,7 +250,8 @@ void MuxVisit::on_request(const MuxExtInfo& request) {
   if (request.name == "connection")
     return answer(MuxExtInfoText{0, true, connection_info(door_.host(), services_.io.now())});
   if (request.name == "channels")
-    return answer(MuxExtInfoText{0, true, channel_info(services_, door_.host())});
+    return answer(
+        MuxExtInfoText{0, true, channel_info(services_.book, services_.forwards, door_.host().name())});
   answer(MuxExtInfoText{0, false, "info request type not supported"});
 }
 
@@ -250,6 +277,10 @@ MuxPassenger& MuxVisit::make_passenger() {
 }
 
 void MuxVisit::begin_session(const MuxNewSession& request, std::vector<Fd> descriptors) {
+  if (std::optional<Error> error = std::exchange(needs_person_, std::nullopt)) {
+    error->message += "; ssh logs in by itself, this time";
+    return refuse(*error);
+  }
   MuxPassenger& passenger = make_passenger();
   const int process = stream_->peer_process();
   if (!request.want_agent || process <= 0)
@@ -257,7 +288,7 @@ void MuxVisit::begin_session(const MuxNewSession& request, std::vector<Fd> descr
   auto found = std::make_shared<std::string>();
   auto kept = std::make_shared<std::vector<Fd>>(std::move(descriptors));
   waiting_ = services_.io.in_pool(
-      [found, process] { *found = environment_of(process); },
+      [found, process] { *found = facts_of(process, "environ"); },
       [this, found, kept, request] {
         const HopSpec* spec = door_.host().spec();
         const std::string socket = spec ? offered_agent(spec->forward_agent, spec->forwarded_agent, *found)
@@ -278,7 +309,11 @@ void MuxVisit::on_request(const MuxProxy&) {
   waiting_ =
       door_.host().acquire(Host::Asker::kUser, services_.login_wait(), [this](const Result<Mux*>& mux) {
         waiting_.reset();
-        if (!mux) return refuse(mux.error());
+        if (!mux) {
+          Error error = mux.error();
+          add_way_to_be_asked(error);
+          return refuse(error);
+        }
         // It may have listeners there and no channel for hours: a lane would idle away.
         Mux* lasting = door_.host().lasting_mux();
         begin_proxy(lasting ? *lasting : **mux);
@@ -292,11 +327,24 @@ void MuxVisit::begin_proxy(Mux& mux) {
   if (client_.state() != MuxClient::State::kProxy || !client_.output().empty()) return stream_->abort();
   const Bytes early = client_.take_proxy_input();
   proxy_ = std::make_unique<Proxy>(
-      mux, [this] { work_soon_->schedule(); }, services_.io.timer([this] { work_proxy(); }));
+      mux, [this] { work_soon_->schedule(); },
+      [this](Mux& full, ProxyConnection::Found found) { return find_elsewhere(full, std::move(found)); },
+      services_.io.timer([this] { work_proxy(); }));
   patience_timer_->stop();
   if (!early.empty()) proxy_->translator.feed(early);
   if (held_) stream_->resume_reading();
   work_soon_->schedule();
+}
+
+Result<std::unique_ptr<Operation>> MuxVisit::find_elsewhere(Mux& full, ProxyConnection::Found found) {
+  SessionPool& pool = door_.host().sessions();
+  if (Status possible = pool.refused(full); !possible) return possible.error();
+  return pool.ask(
+      {}, [](Mux&) { return SessionPool::Claim(); },
+      [found = std::move(found)](const Result<SessionPool::Place>& there) {
+        if (!there) return found(there.error());
+        found(there->mux);
+      });
 }
 
 void MuxVisit::work_proxy() {

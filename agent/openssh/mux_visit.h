@@ -6,7 +6,8 @@
 //                                on
 //
 // Its arrival logs in: `-O check` and whatever comes before a session ask whether the master is alive, and
-// that is answered when the server has given a sign of life, or with the reason why there is none.
+// that is answered when the server has given a sign of life, or with the reason why there is none. Where the
+// login needs a person and nobody could be asked, a client that wants a session is sent to log in by itself.
 //
 // Invariants: one client's nonsense, silence or death is its own; what it has asked for ends with it,
 // forwards aside, as with OpenSSH's master.
@@ -91,9 +92,12 @@ class MuxVisit final : private StreamHandler {
   void begin_stdio_forward(const MuxNewStdioForward& request, std::vector<Fd> descriptors);
   MuxPassenger& make_passenger();
   void on_alive_timer();
+  void on_no_connection(Error error);
+  void add_way_to_be_asked(Error& error);
   void check_alive(Mux& mux);
   void refuse_alive(const Error& error);
   void begin_proxy(Mux& mux);
+  Result<std::unique_ptr<Operation>> find_elsewhere(Mux& full, ProxyConnection::Found found);
   void work_proxy();
   void arm();
 
@@ -105,6 +109,7 @@ class MuxVisit final : private StreamHandler {
   std::unique_ptr<Operation> waiting_;
   std::unique_ptr<Timer> alive_timer_, patience_timer_;
   std::uint64_t alive_checks_ = 0;
+  std::optional<Error> needs_person_;  // the session that is about to be asked for is refused with it
   std::unique_ptr<Deferred> work_soon_;
   std::unique_ptr<MuxPassenger> passenger_;
   std::unique_ptr<Proxy> proxy_;

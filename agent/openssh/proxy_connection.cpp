@@ -7,6 +7,11 @@
 #include "channel/messages.h"
 
 namespace jump {
+namespace {
+
+constexpr std::string_view kSession = "session";
+
+}  // namespace
 
 // One channel: offered by the server and not answered, or raw.
 struct ProxyConnection::Link final : RawChannelHandler {
@@ -15,6 +20,8 @@ struct ProxyConnection::Link final : RawChannelHandler {
 
   void on_raw_packet(std::uint8_t type, ByteView rest) override {
     ProxyConnection* its_owner = owner;
+    if (its_owner->try_elsewhere(*this, type, rest)) return;
+    asked.reset();
     its_owner->translator_->on_packet(id, type, rest);  // may end this
     its_owner->wake_();
   }
@@ -32,6 +39,15 @@ struct ProxyConnection::Link final : RawChannelHandler {
   const Channel id;
   std::optional<IncomingChannel> offered;
   std::unique_ptr<RawChannel> raw;
+  // A session that the server has not answered yet: what was asked for, and where.
+  struct Asked {
+    Mux* mux;
+    ProxyGrant grant;
+    Bytes specific;
+    int tries = 1;
+  };
+  std::optional<Asked> asked;
+  std::unique_ptr<Operation> waiting;  // for another connection
   bool full = false;
 };
 
@@ -51,7 +67,8 @@ struct ProxyConnection::Listening final : RemoteListenHandler {
   std::unique_ptr<RemoteListener> listener;
 };
 
-ProxyConnection::ProxyConnection(Mux* mux, std::function<void()> wake) : mux_(mux), wake_(std::move(wake)) {}
+ProxyConnection::ProxyConnection(Mux* mux, std::function<void()> wake, Elsewhere elsewhere)
+    : mux_(mux), wake_(std::move(wake)), elsewhere_(std::move(elsewhere)) {}
 
 ProxyConnection::~ProxyConnection() { *self_ = nullptr; }
 
@@ -78,8 +95,34 @@ void ProxyConnection::set_lost(const Error& error) {
 void ProxyConnection::open(Channel channel, std::string_view type, ProxyGrant grant, ByteView specific) {
   auto link = std::make_unique<Link>(this, channel);
   auto raw = mux_->open_raw(type, {grant.window, grant.max_packet}, specific, link.get());
+  if (elsewhere_ && type == kSession) link->asked = {mux_, grant, to_bytes(specific)};
   links_[channel] = std::move(link);
   take(channel, std::move(raw));
+}
+
+// A refusal of a session may mean that the connection has as many as the server allows it.
+bool ProxyConnection::try_elsewhere(Link& link, std::uint8_t type, ByteView rest) {
+  if (!link.asked || type != ssh::kChannelOpenFailure) return false;
+  const std::uint32_t reason = WireReader(rest).u32();
+  const bool may_be_full =
+      reason == ssh::kOpenAdministrativelyProhibited || reason == ssh::kOpenConnectFailed;
+  if (!may_be_full || link.asked->tries++ >= kMaxTries) return false;
+  auto found = elsewhere_(*link.asked->mux,
+                          [this, channel = link.id](const Result<Mux*>& mux) { on_elsewhere(channel, mux); });
+  if (!found) return false;
+  link.raw.reset();
+  link.set_full(false);
+  link.waiting = *std::move(found);
+  return true;
+}
+
+void ProxyConnection::on_elsewhere(Channel channel, const Result<Mux*>& found) {
+  Link& link = *links_.at(channel);
+  link.waiting.reset();
+  if (!found) return take(channel, found.error());
+  link.asked->mux = *found;
+  const ProxyGrant& grant = link.asked->grant;
+  take(channel, (*found)->open_raw(kSession, {grant.window, grant.max_packet}, link.asked->specific, &link));
 }
 
 void ProxyConnection::take(Channel channel, Result<std::unique_ptr<RawChannel>> raw) {

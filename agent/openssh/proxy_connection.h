@@ -6,9 +6,10 @@
 //   Mux's handlers ─► ProxyTranslator::on_packet(), offer(), on_answer()
 //
 // What cannot even be asked is answered by run_deferred(), so that the translator is never called from inside
-// its own call. `wake` asks the owner, from whatever event, to call run_deferred() soon, then the
-// translator's resume(), and to send its output. Invariant: no method of the Mux is called after
-// on_raw_lost() or a failed ask.
+// its own call. Sessions beyond the server's MaxSessions go to a further connection of the host; listening,
+// and all other channels, have the first one. `wake` asks the owner, from whatever event, to call
+// run_deferred() soon, then the translator's resume(), and to send its output. Invariant: no method of the
+// Mux is called after on_raw_lost() or a failed ask.
 #pragma once
 
 #include <cstdint>
@@ -24,13 +25,22 @@
 #include "channel/remote_listeners.h"
 #include "openssh/proxy_translator.h"
 #include "openssh/proxy_upstream.h"
+#include "stream/io.h"
 
 namespace jump {
 
 class ProxyConnection final : public ProxyUpstream {
  public:
+  // Finds another connection of the host for a session that the server has refused on `full`, as that has as
+  // many as it may. `found` is called from the loop, with one that is good for the call. Error: there is
+  // none.
+  using Found = std::function<void(Result<Mux*>)>;
+  using Elsewhere = std::function<Result<std::unique_ptr<Operation>>(Mux& full, Found found)>;
+  // So often is a session asked for: others may take the place that was found.
+  static constexpr int kMaxTries = 8;
+
   // `mux` outlives it, or has failed before it ends.
-  ProxyConnection(Mux* mux, std::function<void()> wake);
+  ProxyConnection(Mux* mux, std::function<void()> wake, Elsewhere elsewhere = nullptr);
   ~ProxyConnection();
   ProxyConnection(const ProxyConnection&) = delete;
   ProxyConnection& operator=(const ProxyConnection&) = delete;
@@ -66,12 +76,15 @@ class ProxyConnection final : public ProxyUpstream {
   void defer(std::function<void()> work);
   void answer_later(Ticket ticket, bool success);
   void take(Channel channel, Result<std::unique_ptr<RawChannel>> raw);
+  bool try_elsewhere(Link& link, std::uint8_t type, ByteView rest);
+  void on_elsewhere(Channel channel, const Result<Mux*>& found);
   void on_listening(Listening& listening, Result<std::uint16_t> port);
   void set_lost(const Error& error);
   void forget(Listening& listening);
 
   Mux* mux_;
   std::function<void()> wake_;
+  const Elsewhere elsewhere_;  // null: sessions have this connection only
   ProxyTranslator* translator_ = nullptr;
   std::size_t full_ = 0;  // links with more than Mux::kSendQueueMax under way
   std::map<Channel, std::unique_ptr<Link>> links_;

@@ -30,6 +30,16 @@ bool refuses_to_fork(const CommandOutput& output) {
   return output.exit_status != 0 && output.err.find("Cannot fork into background") != std::string::npos;
 }
 
+// What has the agent log in, and ask what it needs; with a -J of its own a host has no name for us.
+std::string connect_command(const HostName& name, const std::string& jump) {
+  if (!jump.empty()) return {};
+  const bool v6 = name.host.find(':') != std::string::npos;
+  std::string host = v6 ? "[" + name.host + "]" : name.host;
+  if (!name.user.empty()) host = name.user + "@" + host;
+  if (name.port) host += ":" + std::to_string(*name.port);
+  return "jumpctl connect " + shell_quoted(host);
+}
+
 }  // namespace
 
 // Two questions to ssh at once: what it says of the host, and what it says without any configuration. The
@@ -103,6 +113,7 @@ class SshConfig::Resolving final : public Operation {
       if (!name_.user.empty()) spec.user = name_.user;
       spec.proxy_jump = jump_;
       spec.ssh_command = ssh;
+      spec.connect_command = connect_command(name_, jump_);
       return spec;
     }
     if (!output) return output.error().context("ssh -G " + name_.host);
@@ -115,6 +126,7 @@ class SshConfig::Resolving final : public Operation {
     Result<HopSpec> spec = parse_ssh_config_dump(output->out, name_.host, user_, config_.defaults_);
     if (spec) {
       spec->ssh_command = ssh;
+      spec->connect_command = connect_command(name_, jump_);
       spec->fork_after_authentication |= forks_;
     }
     return spec;

@@ -11,8 +11,9 @@
 namespace jump {
 namespace {
 
-constexpr std::uint32_t kStderr = 1;         // RFC 4254 section 5.2
-constexpr std::size_t kMaxServerText = 256;  // of a server's message, in ours
+constexpr std::uint32_t kStderr = 1;          // RFC 4254 section 5.2
+constexpr std::uint32_t kBreakLength = 1000;  // ms, as ssh asks for; RFC 4335
+constexpr std::size_t kMaxServerText = 256;   // of a server's message, in ours
 
 }  // namespace
 
@@ -42,9 +43,8 @@ struct Session::Input final : StreamHandler {
     EscapeFilter::Step step = escapes->feed(typed);
     keys = std::move(step.keys);
     send_keys();
-    if (step.command == EscapeFilter::Command::kHelp) session.show_escapes();
-    if (step.command == EscapeFilter::Command::kDisconnect)
-      session.end(Error{Errc::kCancelled, "ended by its escape", {}});
+    if (step.command != EscapeFilter::Command::kNone)
+      session.on_escape(step.command, escapes->text(step.command, step.key));
     // Whoever offers stops after a short take, and is asked to go on, now or in on_room().
     const bool more = step.consumed < typed.size();
     held = more && !keys.empty();
@@ -312,7 +312,18 @@ Status Session::signal(std::string_view name) {
   return sent || sent.error().code != Errc::kLimit ? Status() : sent;  // one that is closing has had it
 }
 
-void Session::show_escapes() { out_->write(as_bytes(EscapeFilter::help())); }
+// As a master does, on stderr, or where a terminal has but one stream on that; nothing at the end.
+void Session::on_escape(EscapeFilter::Command command, const std::string& text) {
+  if (command == EscapeFilter::Command::kDisconnect)
+    return end(Error{Errc::kCancelled, "ended by its escape", {}});
+  std::string shown = text;
+  if (command == EscapeFilter::Command::kConnections && connections_) shown += connections_();
+  (err_->state == Output::State::kOpen ? err_ : out_)->write(as_bytes(shown));
+  if (command != EscapeFilter::Command::kBreak || !channel_) return;
+  WireWriter length;
+  length.u32(kBreakLength);
+  (void)channel_->request("break", length.view());
+}
 
 void Session::end(const Error& reason) {
   if (state_ != State::kRunning || !channel_) return;

@@ -63,6 +63,9 @@ class Session final : private ChannelEvents {
   // Within `timeout`. After an error there is no `ended`.
   void start(Host::Asker asker, Duration timeout, StartedCall started, EndedCall ended);
 
+  // What the escape "~#" shows: lines with CRLF. Without it: nothing.
+  void set_connections(std::function<std::string()> list) { connections_ = std::move(list); }
+
   // Harmless where there is no terminal, or no session any more.
   void resize(const TerminalSize& size);
   // "INT", "TERM": RFC 4254 section 6.10. Errors: kLimit, too many wait for the network.
@@ -100,7 +103,7 @@ class Session final : private ChannelEvents {
   bool try_elsewhere(const Error& error);
   void on_output_ended(Output& output, bool broke);
   void run();
-  void show_escapes();
+  void on_escape(EscapeFilter::Command command, const std::string& text);
   void finish_if_flushed();
   void fail(Error error);
   void set_state(State next);
@@ -127,6 +130,7 @@ class Session final : private ChannelEvents {
   std::unique_ptr<Timer> timer_;  // of the start
   std::unique_ptr<Deferred> tell_soon_;
   std::function<void()> tell_;
+  std::function<std::string()> connections_;
   std::unique_ptr<Channel> channel_;  // goes first
 };
 

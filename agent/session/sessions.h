@@ -64,6 +64,10 @@ class Sessions {
     if (changed_) changed_();
   }
 
+  // What is open to a host, sessions and forwards, as text for people: lines with CRLF.
+  void on_listing(std::function<std::string(const std::string& host)> list) { list_ = std::move(list); }
+  std::string listing(const std::string& host) const { return list_ ? list_(host) : std::string(); }
+
   // In the order of their coming.
   std::vector<std::pair<std::string, SessionFacts>> all() const;
   void end_all(const Error& reason);
@@ -78,6 +82,7 @@ class Sessions {
   void leave(std::uint64_t number);
 
   std::function<void()> changed_;
+  std::function<std::string(const std::string&)> list_;
   std::map<std::uint64_t, Member*> members_;
   std::uint64_t last_ = 0;
   std::uint64_t refused_ = 0;

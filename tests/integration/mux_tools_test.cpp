@@ -218,6 +218,49 @@ TEST(MuxSessions, BeyondMaxSessionsAreServedByFurtherConnections) {
   EXPECT_LE(mux.logins(), 4);
 }
 
+// The same for clients of the proxy mode, whose sessions are translated: none is refused, and none waits for another's end.
+TEST(MuxSessions, ProxiesBeyondMaxSessionsAreServedByFurtherConnections) {
+  MuxLab mux(options({"MaxSessions 2"}));
+  const ProcessResult result = mux.through_agent(
+      "for i in 1 2 3 4 5; do (m -O proxy bastion \"touch $dir/on$i; until test -e $dir/go; do sleep 0.02; done; echo $i; exit $i\" "
+      "> $dir/o$i 2>&1; echo status $? >> $dir/o$i) & done; "
+      "until_true eval '[ $(ls $dir | grep -c ^on) = 5 ]' && echo all at once; touch $dir/go; wait; cat $dir/o?");
+  std::string expected = "all at once\n";
+  for (const char* each : {"1", "2", "3", "4", "5"}) expected += std::string(each) + "\nstatus " + each + "\n";
+  EXPECT_EQ(result.out, expected) << result.err;
+  EXPECT_LE(mux.logins(), 4);
+}
+
+// Where others could put a socket of theirs in the place of ours, a host is not served: the next ssh would give them its input.
+TEST(MuxPaths, DirectoriesOfOthersAreRefused) {
+  MuxLab mux(options());
+  const TempDir& directory = mux.lab().directory();
+  const std::string own = directory.make_dir("own"), shared = directory.make_dir("shared"), open = directory.make_dir("open");
+  ASSERT_EQ(::chmod(shared.c_str(), 01777), 0);
+  ASSERT_EQ(::chmod(open.c_str(), 0777), 0);
+  const auto serve = [&](const std::string& path) { return mux.agent().ctl({"mux", "bastion", "--path", path}); };
+  for (const std::string& fine : {own + "/s", shared + "/s"}) {
+    EXPECT_EQ(serve(fine).out, fine + "\n");
+    const std::string check = "m -S " + fine + " -O check bastion; s";
+    EXPECT_EQ(mux.through_agent(check).out, "status 0\n");
+    // One that somebody removed is made again.
+    ASSERT_EQ(::unlink(fine.c_str()), 0);
+    EXPECT_EQ(serve(fine).out, fine + "\n");
+    EXPECT_EQ(mux.through_agent(check).out, "status 0\n");
+  }
+  for (const mode_t mode : {0777, 0770, 0702}) {
+    ASSERT_EQ(::chmod(open.c_str(), mode), 0);
+    const ProcessResult refused = serve(open + "/s");
+    EXPECT_EQ(refused.exit_status, 1) << refused.describe();
+    EXPECT_TRUE(says(refused.err, open + " can be written to by others") && says(refused.err, "chmod go-w " + open)) << refused.err;
+  }
+  for (const std::string& none : {own + "/none/s", own + "/s/s"}) {
+    const ProcessResult refused = serve(none);
+    EXPECT_EQ(refused.exit_status, 1) << refused.describe();
+    EXPECT_TRUE(says(refused.err, "another path")) << refused.err;
+  }
+}
+
 TEST(MuxForwardsOfSsh, ShowInTheListAndSurviveAReconnect) {
   MuxLab mux(options());
   const ProcessResult opened = mux.through_agent("m -O forward -L $port1:127.0.0.1:$echo bastion; s; talk $port1 hi");
@@ -241,6 +284,13 @@ TEST(MuxForwardsOfSsh, ExitLeavesWhatOthersAskedFor) {
                                                  "until_true shut $port1 && echo closed; talk " + std::to_string(port) + " still");
   EXPECT_EQ(result.out, "got hi\nclosed\ngot still\n") << result.err;
   EXPECT_EQ(mux.logins(), 1);
+}
+
+TEST(MuxTerminal, ABreakReachesTheServer) {
+  MuxLab mux(options({"LogLevel DEBUG1"}));
+  const ProcessResult result = mux.through_agent("e '~B' '~B' '~'; s");
+  EXPECT_EQ(result.out, "status 255\n") << result.err;
+  EXPECT_TRUE(eventually([&] { return says(mux.lab().sshd().log(), "req break"); })) << mux.lab().sshd().log();
 }
 
 // Clients send SIGWINCH to the process that they were told of.

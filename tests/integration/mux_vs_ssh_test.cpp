@@ -84,6 +84,21 @@ const Case kCases[] = {
     {"ForceInConfig", "m -o RequestTTY=force bastion 'test -t 0 && echo terminal' < /dev/null; s", "terminal",
      kNoModes, "terminal\r\nstatus 0\n"},
 
+    // --- escapes: what is typed is answered on stderr, and "~." comes when that is there. We have
+    // no ~R (the server rekeys) and no ~I (of 10.3; -O conninfo)
+    {"EscapeEnds", "printf '~.' | m -tt bastion 'sleep 60' 2>/dev/null >/dev/null; s", "status 255"},
+    {"EscapesUnavailable", "e '~C~V~v~&~\\032' '\\^Z escape' '~' ; s; tr -d '\\r' < $dir/err",
+     "~^Z escape not available to multiplexed sessions"},
+    {"EscapeBreak", "e '~B' '~B' '~' ; s; tr -d '\\r' < $dir/err",
+     "~B\n"},
+    {"EscapeList", "e '~#' 'connections are open' '~' ; s; tr -d '\\r' < $dir/err | grep -v '^  #'; grep -q '^  #' $dir/err && echo listed",
+     "The following connections are open:"},
+    {"EscapeHelp", "e '~?' 'only recognized' '~' ; s; tr -d '\\r' < $dir/err | grep -v ' ~[RI] '",
+     " ~B   - send a BREAK to the remote system"},
+    {"EscapeOther", "e '%%?' 'only recognized' '%%' -e %; s; tr -d '\\r' < $dir/err | grep -v ' %[RI] '",
+     " %%   - send"},
+    {"EscapeNone", "printf '~?\\r~.\\r' | m -e none -tt bastion 'x=$(head -c 6 | tr -d \"\\r\\n\"); [ \"$x\" = \"~?~.\" ] && exit 6' >/dev/null 2>&1; s", "status 6"},
+
     // --- what is asked for besides
     {"SendEnv", "SENT_A=1 SENT_B='x y' OTHER=3 m -o SendEnv='SENT_*' bastion 'echo $SENT_A/$SENT_B/$OTHER'; s", "1/x y/"},
     {"SetEnv", "m -o SetEnv='SET_C=\"c d\"' bastion 'echo $SET_C'; s", "c d"},
@@ -131,8 +146,8 @@ const Case kCases[] = {
      "a master is content with ::1 where 127.0.0.1 is taken, and connections go to somebody else's service", "status 255\n"},
     {"ForwardRemotePortInUse", "m -O forward -R 127.0.0.1:$echo:127.0.0.1:$echo bastion 2>/dev/null; s", "status 255"},
     {"ForwardRemotePortHalfInUse", "m -O forward -R $echo:127.0.0.1:$echo bastion; s; m -O cancel -R $echo:127.0.0.1:$echo bastion; s; "
-                                   "m -O forward -R [::1]:$echo:127.0.0.1:$echo bastion; s; m -O cancel -R [::1]:$echo:127.0.0.1:$echo bastion; s", "status 0"},
-    {"ForwardRemotePortHalfInUseWithCommand", "m -R $echo:127.0.0.1:$echo bastion echo done; s; m -O cancel -R $echo:127.0.0.1:$echo bastion; s", "done"},
+                                   "m -O forward -R [::1]:$echo:127.0.0.1:$echo bastion; s; m -O cancel -R [::1]:$echo:127.0.0.1:$echo bastion; s; until_true eval '! (exec 9<>/dev/tcp/::1/$echo) 2>/dev/null'", "status 0"},
+    {"ForwardRemotePortHalfInUseWithCommand", "m -R $echo:127.0.0.1:$echo bastion echo done; s; m -O cancel -R $echo:127.0.0.1:$echo bastion; s; until_true eval '! (exec 9<>/dev/tcp/::1/$echo) 2>/dev/null'", "done"},
     {"ForwardRemoteIpv6Only", "m -O forward -R [::1]:$port1:127.0.0.1:$echo bastion; s; opens $port1 || echo not on IPv4; "
                               "m -O cancel -R [::1]:$port1:127.0.0.1:$echo bastion; s", "not on IPv4"},
     {"ForwardBadBind", "m -O forward -L no-such-name.invalid:$port1:127.0.0.1:$echo bastion 2>/dev/null; s", "status 255"},

@@ -57,6 +57,19 @@ TEST_P(SessionTerminal, AShellHasOne) {
   expect_end(terminal, 12);
 }
 
+TEST_P(SessionTerminal, EscapesAreAnswered) {
+  OnTerminal terminal = start("run -t bastion 'echo re\"\"ady; cat >/dev/null'");
+  ASSERT_TRUE(terminal.shows("ready")) << terminal.shown();
+  terminal.type("\r~B");
+  EXPECT_TRUE(terminal.shows("~B\r\n")) << terminal.shown();
+  terminal.type("~#");
+  EXPECT_TRUE(terminal.shows("The following connections are open:\r\n  #")) << terminal.shown();
+  terminal.type("~?");
+  EXPECT_TRUE(terminal.shows("~B   - send a BREAK to the remote system\r\n")) << terminal.shown();
+  terminal.type("~.");
+  expect_end(terminal, 255);
+}
+
 TEST_P(SessionTerminal, AShellWithoutOneWhenItIsDeclined) {
   OnTerminal terminal = start("shell -T bastion");
   terminal.type("test -t 0 || echo none$((1+1)); exit 3\n");

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <fstream>
 
 #include "support/eventually.h"
 #include "support/lab.h"
@@ -191,6 +192,44 @@ TEST_F(SshConfigTest, HostsThatSshTakesForOneAreKeptApart) {
   ASSERT_TRUE(std::filesystem::remove(socket));
   EXPECT_EQ(agent.ctl({"mux", "first"}).out, socket + "\n");
   EXPECT_TRUE(std::filesystem::exists(socket));
+}
+
+// What was ambiguous is looked at again when the configuration is.
+TEST_F(SshConfigTest, HostsThatAreNoLongerOneToSshAreServedByHashAfterAReload) {
+  LabOptions options;
+  for (const char* name : {"first", "second"}) {
+    SshConfigHost host = host_for(name, web_, user_key(KeyKind::kEd25519), directory_.file("known"));
+    host.host_name = "192.0.2.1";
+    host.port = 22;
+    host.lines = {std::string("HostKeyAlias ") + name, "ProxyCommand socat - TCP:127.0.0.1:" + std::to_string(web_.port())};
+    options.other_hosts.push_back(host);
+  }
+  std::string known = web_.known_hosts();
+  known.replace(0, known.find(' '), "first,second");
+  directory_.write("known", known);
+  lab_ = std::make_unique<Lab>(options);
+  AgentProcess& agent = lab_->cold_agent();
+  agent.run({"-c", directory_.write("mux.toml", "mux = [\"first\", \"second\"]\n")});
+  const auto served = [&](const std::string& name, const std::string& token) {
+    return ssh({"-o", "ControlPath=" + agent.socket_dir() + "/mux/" + token, "-O", "check", name}).ok();
+  };
+  for (const char* name : {"first", "second"}) {
+    ASSERT_TRUE(eventually([&] { return served(name, "%r@%n:%p"); })) << agent.log();
+    EXPECT_FALSE(served(name, "%C"));
+  }
+  std::string text = read_file(lab_->ssh_config());
+  text.replace(text.rfind("192.0.2.1"), 9, "192.0.2.2");
+  std::ofstream(lab_->ssh_config(), std::ios::trunc) << text;
+  ASSERT_TRUE(agent.jumpagent({"reload"}).ok());
+  for (const char* name : {"first", "second"}) {
+    EXPECT_TRUE(eventually([&] { return served(name, "%C"); })) << name << agent.log();
+    EXPECT_TRUE(served(name, "%r@%n:%p")) << name;
+  }
+  // And the other way round.
+  text.replace(text.rfind("192.0.2.2"), 9, "192.0.2.1");
+  std::ofstream(lab_->ssh_config(), std::ios::trunc) << text;
+  ASSERT_TRUE(agent.jumpagent({"reload"}).ok());
+  EXPECT_TRUE(eventually([&] { return !served("first", "%C") && !served("second", "%C"); })) << agent.log();
 }
 
 TEST_F(SshConfigTest, NamedHostsCanBeMeantForTheSockets) {

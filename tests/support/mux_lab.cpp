@@ -30,6 +30,10 @@ talk() {
 }
 opens() { (exec 9<>/dev/tcp/127.0.0.1/$1) 2>/dev/null; }
 shut() { ! opens "$1"; }
+e() {  # KEYS ANSWER ESCAPE [OPTION...]: types the keys, and ESCAPE. when ANSWER is in $dir/err
+  local keys="$1" answer="$2" escape="$3"; shift 3
+  (printf "$keys"; until_true grep -qs -e "$answer" $dir/err; printf "$escape.") | m "$@" -tt bastion 'sleep 60' >/dev/null 2>$dir/err
+}
 start
 )";
 

@@ -47,6 +47,7 @@ struct Scene {
     spec.hop = "prod (me@10.0.0.5:22)";
     spec.host = spec.name = spec.host_name = "prod";
     spec.ssh_command = "ssh prod";
+    spec.connect_command = "jumpctl connect prod";
     spec.files = {"user", "user2", "global"};
     spec.user_files = 2;
   }
@@ -161,10 +162,30 @@ TEST(HostKeyPolicy, BatchModeAsksNobody) {
   EXPECT_NE(decision.error.message.find(fingerprint(kOne.blob)), std::string::npos);
 }
 
-TEST(HostKeyPolicy, TheHintOfAStrictHostLetsSshAsk) {
+// ssh with the agent's socket as its ControlPath would come back with the same error.
+TEST(HostKeyPolicy, TheHintHasTheAgentAsk) {
   Scene scene;
-  scene.spec.strict = StrictHostKeyChecking::kYes;
-  EXPECT_NE(scene.decide().error.hint.find("ssh -o StrictHostKeyChecking=ask prod"), std::string::npos);
+  const std::string unknown = scene.decide().error.hint;
+  EXPECT_NE(unknown.find("terminal: jumpctl connect prod ("), std::string::npos) << unknown;
+  scene.file("user", line("prod", kTwo));
+  const std::string changed = scene.decide().error.hint;
+  EXPECT_TRUE(changed.ends_with("then run once: jumpctl connect prod")) << changed;
+}
+
+// Nor may it read from the configuration that it has to be silent.
+TEST(HostKeyPolicy, WhereTheAgentMayNotAskTheHintLetsSshAskByAConnectionOfItsOwn) {
+  Scene strict, batch, nameless;
+  strict.spec.strict = StrictHostKeyChecking::kYes;
+  batch.spec.may_ask = false;
+  nameless.spec.connect_command.clear();
+  nameless.spec.ssh_command = "ssh -J a prod";
+  const auto has = [](const Scene& scene, const std::string& command) {
+    return scene.decide().error.hint.find(command + " (") != std::string::npos;
+  };
+  EXPECT_TRUE(has(strict, "ssh -o ControlPath=none -o StrictHostKeyChecking=ask prod"))
+      << strict.decide().error.hint;
+  EXPECT_TRUE(has(batch, "ssh -o ControlPath=none -o BatchMode=no prod")) << batch.decide().error.hint;
+  EXPECT_TRUE(has(nameless, "ssh -o ControlPath=none -J a prod")) << nameless.decide().error.hint;
 }
 
 TEST(HostKeyPolicy, AnAuthorityIsNamedWhereItsCertificateWouldHaveDone) {
@@ -298,7 +319,7 @@ TEST_F(HostKeyChecking, NobodyToAskShowsTheFingerprintAndTheWayOut) {
   EXPECT_EQ(alone->outcome()->error().code, Errc::kHostKey);
   for (const Error& error : {unanswered->outcome()->error(), alone->outcome()->error()}) {
     EXPECT_NE(error.message.find(fingerprint(kOne.blob)), std::string::npos) << error.message;
-    EXPECT_NE(error.hint.find("ssh prod"), std::string::npos) << error.hint;
+    EXPECT_NE(error.hint.find("jumpctl connect prod"), std::string::npos) << error.hint;
   }
 }
 
@@ -442,7 +463,8 @@ TEST(HostKeyError, ChangedNamesACommandForEveryFile) {
   known.add_text("/a/known_hosts", line("prod", kTwo));
   known.add_text("/b/known hosts", line("*", ed25519(3)) + line("prod", ed25519(4)));
   known.add_text("/c/known_hosts", line("dev", kTwo));
-  Error error = host_key_error({"prod", "prod", 22, "ssh prod", "x"}, known.check("prod", 22, kOne), kOne);
+  Error error =
+      host_key_error({"prod", "prod", 22, "jumpctl connect prod", "x"}, known.check("prod", 22, kOne), kOne);
   EXPECT_NE(
       error.hint.find("ssh-keygen -f /a/known_hosts -R prod && ssh-keygen -f '/b/known hosts' -R prod, then"),
       std::string::npos)
