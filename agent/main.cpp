@@ -195,11 +195,13 @@ void protect_memory() {
 // Each forwarded connection is a descriptor; the usual soft limit of 1,024 is for programs that use select().
 // Errors: kLimit, there are too few to log in anywhere.
 Status raise_descriptor_limit() {
+  // kLeast: an agent at rest has some 20; a login, a client and their helpers want a dozen each.
   constexpr rlim_t kWanted = 65536, kLeast = 48;
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return {};
   limit.rlim_cur = std::max(limit.rlim_cur, std::min(limit.rlim_max, kWanted));
   setrlimit(RLIMIT_NOFILE, &limit);
+  getrlimit(RLIMIT_NOFILE, &limit);
   if (limit.rlim_cur >= kLeast) return {};
   return Error{Errc::kLimit,
                fmt::format("only {} descriptors are allowed here, and it takes {}", limit.rlim_cur, kLeast),

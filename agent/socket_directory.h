@@ -10,7 +10,7 @@ namespace jump {
 
 // Makes the directory that `socket_path` lies in (mode 0700, parents too) or checks the one that is there: it
 // belongs to us or to root, and nobody else may write to it (a sticky one, such as /tmp, is fine). One of the
-// name `jumpagent`, ours alone, must be closed to others altogether, and what it lies in to all who could move it
+// name `jumpagent`, ours alone, must be closed to others altogether, and what it lies in to the world, which could move it
 // away. Errors: kRefused, with the way out.
 Status prepare_socket_directory(const std::string& socket_path);
 

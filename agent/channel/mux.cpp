@@ -67,7 +67,7 @@ void Mux::ask(std::uint32_t number, std::unique_ptr<ChannelOpen> request, TimePo
   queue_control(packet.take());
 }
 
-std::size_t Mux::move_openings(Mux& to) {
+std::size_t Mux::move_openings(Mux& to, Move move) {
   std::vector<std::uint32_t> numbers;
   for (const auto& [deadline, number] : deadlines_) numbers.push_back(number);
   std::size_t moved = 0;
@@ -75,10 +75,10 @@ std::size_t Mux::move_openings(Mux& to) {
     Slot* slot = find(number);
     const bool waits = slot && slot->phase == Phase::kOpening && !slot->answered && slot->request &&
                        slot->channel && slot->events && !slot->raw && !slot->tell_end &&
-                       slot->moves < kMaxMoves;
+                       (move == Move::kOnwards || slot->ends_seen < kMaxEnds);
     if (!waits || !to.check_room() || !slot->events->on_move(to)) continue;
     counters_.queued_out -= slot->out.size();
-    to.take_over(*slot);
+    to.take_over(*slot, move);
     slot->channel = nullptr;
     slot->handler = nullptr;
     slot->events = nullptr;
@@ -89,10 +89,10 @@ std::size_t Mux::move_openings(Mux& to) {
 }
 
 // The owner's side of a channel that another connection was asked for.
-void Mux::take_over(Slot& from) {
+void Mux::take_over(Slot& from, Move move) {
   const std::uint32_t number = add_slot(*from.channel, from.events);
   Slot* slot = find(number);
-  slot->moves = static_cast<std::uint8_t>(from.moves + 1);
+  slot->ends_seen = static_cast<std::uint8_t>(from.ends_seen + (move == Move::kFromAnEnd ? 1 : 0));
   slot->session = from.session;
   sessions_ += slot->session ? 1 : 0;
   slot->ends = from.ends;

@@ -119,9 +119,8 @@ class Mux {
   // signal that seems to do nothing gets here; all of them would arrive at once.
   static constexpr std::size_t kMaxUnsentSignals = 64;
 
-  // How often a channel that waits for its answer may be moved to another connection: it may be what each of
-  // them breaks of.
-  static constexpr std::uint8_t kMaxMoves = 6;
+  // So many connections may end while a channel waits for its answer: it may be what they break of.
+  static constexpr std::uint8_t kMaxEnds = 4;
 
   // `budget` and `contention` outlive the Mux. Null contention: there is no other connection to that host.
   // `id`: the connection's in the log.
@@ -139,9 +138,10 @@ class Mux {
   Result<std::unique_ptr<Channel>> open(const ChannelOpen& request, TimePoint deadline,
                                         ChannelEvents* events);
   // Channels that the peer has not confirmed yet are asked of `to` instead, if their owners agree
-  // (ChannelEvents::on_move): with what was written to them, and to be confirmed by the same time. Returns
-  // how many.
-  std::size_t move_openings(Mux& to);
+  // (ChannelEvents::on_move): with what was written to them, and to be confirmed by the same time.
+  // kFromAnEnd: this connection ends, and those that have seen kMaxEnds stay. Returns how many.
+  enum class Move : bool { kOnwards, kFromAnEnd };
+  std::size_t move_openings(Mux& to, Move move);
   // The same for a channel whose packets go through as they are; its open has no deadline. `handler` outlives
   // the RawChannel.
   Result<std::unique_ptr<RawChannel>> open_raw(std::string_view type, RawGrant grant, ByteView specific,
@@ -276,7 +276,7 @@ class Mux {
   std::unique_ptr<Channel> add_channel(std::string describe, ChannelEvents* events);
   std::uint32_t add_slot(Channel& channel, ChannelEvents* events);
   void ask(std::uint32_t number, std::unique_ptr<ChannelOpen> request, TimePoint deadline);
-  void take_over(Slot& from);
+  void take_over(Slot& from, Move move);
   void deliver(std::uint32_t number, ByteView data);
   void deliver_run();
   void hold(Slot& slot, ByteView data);

@@ -53,13 +53,15 @@ void connect_host(const MethodContext& context, const HostConnectParams& params,
   Result<Host*> found = context.hosts.get(params.host);
   if (!found) return reply(found.error());
   Host* host = *found;
-  bool existing = host->ready();
-  if (existing) host->doubt();  // that it was there a moment ago is no answer
+  const bool existing = host->ready();
+  const std::uint64_t logins = host->connection_logins();
+  if (existing) host->question();  // that it was there a moment ago is no answer
   wait_as_asker(context, host->name(), reply);
   reply.keep(host->acquire(Host::Asker::kUser, login_wait(context, params.timeout),
-                           [context, host, existing, reply](const Result<Mux*>& mux) {
+                           [context, host, existing, logins, reply](const Result<Mux*>& mux) {
                              if (!mux) return reply(still_asked(context, host->name(), mux.error()));
-                             reply(HostConnectResult{host_status(*host, context.io.now()), existing});
+                             const bool same = existing && host->connection_logins() == logins;
+                             reply(HostConnectResult{host_status(*host, context.io.now()), same});
                            }));
 }
 

@@ -332,9 +332,9 @@ std::optional<TimePoint> Hop::asked_since() const {
   return mux_->asked_since();
 }
 
-void Hop::doubt() {
+void Hop::question() {
   if (state_ != State::kReady) return;
-  doubted_ = true;
+  questioned_ = true;
   mux_->probe(io_.now());
   drive_soon_->schedule();
 }
@@ -342,7 +342,8 @@ void Hop::doubt() {
 Duration Hop::question_doubt() {
   if (state_ != State::kReady || !in_doubt()) return Duration::zero();
   const TimePoint now = io_.now();
-  doubt();
+  mux_->probe(now);
+  drive_soon_->schedule();
   const Duration patience =
       std::max(kDoubtPatience, kDoubtRoundTrips * round_trip().value_or(Duration::zero()));
   const TimePoint asked = std::min(mux_->asked_since(), now);
@@ -360,8 +361,10 @@ void Hop::suspect() {
 
 std::size_t Hop::on_data(ByteView data) {
   if (state_ == State::kClosed) return data.size();
+  const bool news = in_doubt() || questioned_;
   liveness_.heard(io_.now());
-  if (std::exchange(doubted_, false)) changed_soon_->schedule();
+  questioned_ = false;
+  if (news) changed_soon_->schedule();
   transport_->advance(data);
   drive();
   return data.size();

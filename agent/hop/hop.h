@@ -72,17 +72,14 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   static constexpr int kDoubtRoundTrips = 3;
   // For how long the server has owed us a sign of life; zero: it owes none.
   Duration owed() const { return state_ == State::kReady ? liveness_.owed(io_.now()) : Duration::zero(); }
-  bool in_doubt() const {
-    return owed() >= kDoubt || (state_ == State::kReady && (doubted_ || liveness_.suspected()));
-  }
-  // Somebody wants to be sure: it is asked, and in doubt until it answers.
-  void doubt();
-  // The doubt ends soon, one way or the other: suspect() was called.
-  bool suspected() const { return state_ == State::kReady && liveness_.suspected(); }
+  // `changed` is called when it ends.
+  bool in_doubt() const { return owed() >= kDoubt || (state_ == State::kReady && liveness_.suspected()); }
+  // Somebody wants to be sure: it is asked, and questioned() until anything comes; `changed` is called then.
+  void question();
+  bool questioned() const { return state_ == State::kReady && questioned_; }
   // Since when the server owes the answer to a question of ours; none: it owes none.
   std::optional<TimePoint> asked_since() const;
   // In doubt: asks, unless it was asked. How much longer the answer may take; zero: it should be here.
-  // `changed` is called when anything comes.
   Duration question_doubt();
 
   // The way to the server may have gone: the network has changed, or the machine has slept. A ready one asks
@@ -192,8 +189,8 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   std::unique_ptr<Timer> connect_timer_;
   std::unique_ptr<Timer> channel_timer_;
   std::unique_ptr<Timer> alive_timer_;
-  TimePoint alive_due_;   // when alive_timer_ fires
-  bool doubted_ = false;  // somebody wants to know when anything comes
+  TimePoint alive_due_;  // when alive_timer_ fires
+  bool questioned_ = false;
   Liveness liveness_;
 };
 

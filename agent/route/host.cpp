@@ -203,7 +203,7 @@ Host::~Host() {
   sessions_.end(ending);
   if (hop_) hop_->on_ending(nullptr);
   if (hop_) hop_->close(ending);
-  waiting_room_.refuse(ending);
+  waiting_room_.end(ending);
   answer_all(nullptr);
 }
 
@@ -215,7 +215,7 @@ std::unique_ptr<Operation> Host::acquire(Asker asker, Duration timeout, Acquired
     waiter->comes_after_break();
     answer_soon_->schedule();  // not now: others would hear of the break from inside of this call
   } else if (state_ == State::kReady) {
-    if (by_user(asker) && in_doubt()) waiter->comes_after_break();  // should that be what is found
+    if (by_user(asker) && unsure()) waiter->comes_after_break();  // should that be what is found
     answer_soon_->schedule();
   } else if (away && !by_user(asker) && needs_person()) {
     answer_soon_->schedule();
@@ -332,6 +332,7 @@ void Host::redial() {
 }
 
 void Host::begin() {
+  if (needs_person()) away_since_.reset();  // it was not dialled meanwhile
   set_state(State::kResolving);
   redial_age_ = kFreshDial;
   missed_by_ = 0;
@@ -498,9 +499,10 @@ void Host::answer_all(const Error* error) {
   const bool patient = error && state_ == State::kDown && !needs_person();
   const bool unattended = error && state_ == State::kDown && error->code == Errc::kNeedsPerson;
   const bool broken = error && state_ == State::kDown;
-  auto due = [patient, unattended, broken](const Waiter* waiter) {
+  const bool unsure_yet = !error && unsure();
+  auto due = [patient, unattended, broken, unsure_yet](const Waiter* waiter) {
     return !(patient && waiter->asker() == Asker::kConnection) && !(unattended && waiter->came_late()) &&
-           !(broken && waiter->after_break());
+           !((broken || unsure_yet) && waiter->after_break());
   };
   Error ended{Errc::kClosed, "the connection to " + title_ + " has ended", {}};
   // Whoever is answered may withdraw others, so each is looked for anew.

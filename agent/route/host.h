@@ -139,9 +139,9 @@ class Host final : private SessionPool::Source {
   // Somebody doubts that the connection still is one: it is asked, and is alive or dead within
   // Liveness::kSuspectPatience.
   void suspect();
-  // Somebody wants to be sure of it: who asks from now on waits until the server has answered, or another
-  // connection is there.
-  void doubt();
+  // A user wants to be sure of it: who asks as one from now on waits until the server has answered, or
+  // another connection is there.
+  void question();
   // Whether `mux` is of a connection that serves this host.
   bool is_served_by(const Mux& mux) const;
   // The same, or that it is where channels wait for the next connection.
@@ -193,7 +193,10 @@ class Host final : private SessionPool::Source {
   // It failed, and to the login that is tried now nobody has answered yet.
   bool silent() const;
   std::uint64_t logins() const { return logins_; }
-  std::size_t waiting() const { return waiters_.size(); }
+  // Of the connection that it uses.
+  std::uint64_t connection_logins() const { return leader_ ? leader_->logins_ : logins_; }
+  // Requests and connections that wait for it.
+  std::size_t waiting() const { return waiters_.size() + waiting_room_.size(); }
   // Somebody other than a hop has asked for it since the last disconnect().
   bool wanted() const { return wanted_; }
   // Smoothed, of the connection or of the last one.
@@ -239,13 +242,14 @@ class Host final : private SessionPool::Source {
   void answer_all(const Error* error);
   void answer_pending();
   bool in_doubt() const;
+  bool unsure() const;
   bool first_in_doubt() const { return ready() && hop_ && hop_->in_doubt(); }
   const Host* stand_in() const;
   bool call_stand_in();
   void dismiss_stand_in();
   void watch_openings();
   void save_openings();
-  bool save_openings_of(Mux& mux);
+  bool save_openings_of(Mux& mux, Mux::Move move);
   void on_ending(Mux& mux);
   void look_at_openings();
   bool question_doubt();

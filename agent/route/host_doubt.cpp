@@ -31,24 +31,30 @@ bool Host::question_doubt() {
     doubt_timer_->start(patience);
     return true;
   }
-  if (lanes_ == Lanes::kNever || hop_->needed_person()) return hop_->suspected();
+  if (lanes_ == Lanes::kNever || hop_->needed_person()) return false;
   if (rescue_.busy()) return true;
   return rescue_.open(*spec(), title_ + "#" + std::to_string(++attempts_), carried(as_a_hop()));
 }
 
-// Where no further connection is possible, this one is found alive or dead within a bound.
-void Host::doubt() {
-  if (leader_) return leader_->doubt();
+void Host::question() {
+  if (leader_) return leader_->question();
   if (!ready() || !hop_) return;
-  if (lanes_ == Lanes::kNever || hop_->needed_person()) return hop_->suspect();
-  hop_->doubt();
+  hop_->question();
+  doubt_timer_->start(Hop::kDoubt);  // should there be no answer
+}
+
+// A user is told of a connection that answers, not of one that did: it is alive or dead within what Liveness
+// allows, and where a further one is possible, that may be there before.
+bool Host::unsure() const {
+  if (leader_) return ready() && leader_->unsure();
+  return in_doubt() || (ready() && hop_ && hop_->questioned() && !hop_->in_doubt());
 }
 
 void Host::on_doubt_timer() {
   save_openings();
   // Channels that were asked for by a bastion's name; their owners know.
   if (const Host* other = leader_ && leader_->in_doubt() ? stand_in() : nullptr; other && leader_->hop_)
-    leader_->hop_->mux().move_openings(*other->mux());
+    leader_->hop_->mux().move_openings(*other->mux(), Mux::Move::kOnwards);
   if (!in_doubt() || !question_doubt()) on_heard();
 }
 
@@ -73,19 +79,19 @@ void Host::look_at_openings() {
 void Host::save_openings() {
   if (!ready() || !hop_ || hop_->state() != Hop::State::kReady || !hop_->in_doubt()) return;
   if (hop_->mux().opening_channels() == 0) return;
-  if (!save_openings_of(hop_->mux())) (void)question_doubt();
+  if (!save_openings_of(hop_->mux(), Mux::Move::kOnwards)) (void)question_doubt();
   for (Host* follower : followers_) {
     if (follower->in_doubt()) (void)follower->question_doubt();
   }
 }
 
 // False: there is no connection that answers.
-bool Host::save_openings_of(Mux& mux) {
+bool Host::save_openings_of(Mux& mux, Mux::Move move) {
   Hop* const first = hop_ && hop_->state() == Hop::State::kReady && !hop_->in_doubt() ? hop_.get() : nullptr;
   Hop* const lane = lane_.ready() && !lane_.ready()->in_doubt() ? lane_.ready() : nullptr;
   for (Hop* other : {first, lane, rescue_.ready()}) {
     if (!other || &other->mux() == &mux) continue;
-    const std::size_t moved = mux.move_openings(other->mux());
+    const std::size_t moved = mux.move_openings(other->mux(), move);
     if (moved > 0)
       log::info("{}: {} channels that wait for an answer go by {}", mux.id(), moved, other->id());
     return true;
@@ -96,7 +102,7 @@ bool Host::save_openings_of(Mux& mux) {
 // One of the connections ends. What the server has not answered waits for the next, each with the name that
 // it was asked for by.
 void Host::on_ending(Mux& mux) {
-  if (!ready() || mux.opening_channels() == 0 || save_openings_of(mux)) return;
+  if (!ready() || mux.opening_channels() == 0 || save_openings_of(mux, Mux::Move::kFromAnEnd)) return;
   std::size_t waiting = waiting_room_.take(mux);
   for (Host* follower : followers_) waiting += follower->waiting_room_.take(mux);
   if (waiting > 0) log::info("{}: {} channels wait for the next connection", mux.id(), waiting);
@@ -119,7 +125,7 @@ bool Host::may_carry(const Mux& mux) const { return waiting_room_.is(mux) || is_
 
 // Who waits though the host is ready may be answered now.
 void Host::on_heard() {
-  if (Mux* serving = waiting_room_.size() > 0 && !in_doubt() ? mux() : nullptr)
+  if (Mux* serving = waiting_room_.size() > 0 && !in_doubt() ? lasting_mux() : nullptr)
     (void)waiting_room_.leave_for(*serving);
   if (!waiters_.empty()) answer_soon_->schedule();
   dismiss_stand_in();

@@ -10,21 +10,21 @@ WaitingRoom::WaitingRoom(Io& io, WindowBudget& budget) : io_(io), budget_(budget
   timer_ = io_.timer([this] { work(); });
 }
 
-WaitingRoom::~WaitingRoom() { refuse(Error{Errc::kClosed, "the agent is shutting down", {}}); }
+WaitingRoom::~WaitingRoom() { end(Error{Errc::kClosed, "the agent is shutting down", {}}); }
 
 std::size_t WaitingRoom::take(Mux& from) {
   if (from.opening_channels() == 0) return 0;
   if (!mux_)
     mux_ =
         std::make_shared<Mux>(static_cast<PacketSink*>(this), &budget_, io_.now(), nullptr, "waiting room");
-  const std::size_t taken = from.move_openings(*mux_);
+  const std::size_t taken = from.move_openings(*mux_, Mux::Move::kFromAnEnd);
   plan();
   return taken;
 }
 
 std::size_t WaitingRoom::leave_for(Mux& to) {
   if (!mux_) return 0;
-  const std::size_t moved = mux_->move_openings(to);
+  const std::size_t moved = mux_->move_openings(to, Mux::Move::kOnwards);
   plan();
   return moved;
 }
@@ -35,6 +35,11 @@ void WaitingRoom::refuse(const Error& error) {
   if (!mux) return;
   mux->fail(error);
   io_.dispose(std::move(mux));
+}
+
+void WaitingRoom::end(const Error& error) {
+  timer_->stop();
+  if (std::shared_ptr<Mux> mux = std::exchange(mux_, nullptr)) mux->fail(error);
 }
 
 void WaitingRoom::work() {

@@ -5,7 +5,8 @@
 //                                              └── refuse(): there will be none
 //
 // It is a Mux whose packets go nowhere. Invariants: each channel hears one end or one confirmation, by the
-// time that was set when it was first asked for; none that has data of the server's is ever here.
+// time that was set when it was first asked for; none that has data of the server's is ever here; all may
+// leave.
 #pragma once
 
 #include <cstddef>
@@ -30,6 +31,8 @@ class WaitingRoom final : private PacketSink {
   std::size_t leave_for(Mux& to);
   // They hear that it was in vain.
   void refuse(const Error& error);
+  // The same from the owner's destructor: nothing of them is left when it returns.
+  void end(const Error& error);
 
   std::size_t size() const { return mux_ ? mux_->opening_channels() : 0; }
   bool is(const Mux& mux) const { return mux_.get() == &mux; }

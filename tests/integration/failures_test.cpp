@@ -104,7 +104,7 @@ class Failure : public ::testing::Test {
       last = agent->status();
       for (const auto& host : last.at("hosts")) {
         const std::string state = host.at("state");
-        const bool rests = state == "ready" || state == "down" || state == "idle";
+        const bool rests = state == "ready" || state == "down" || state == "idle" || state == "waiting_user";
         if (!rests || host.value("waiting", 0) > 0) return false;
       }
       return last.value("interactions", nlohmann::json::array()).empty();

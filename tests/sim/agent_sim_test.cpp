@@ -407,19 +407,51 @@ TEST_F(AgentSim, WhoLeavesWhileTheServerIsAwayIsNotAskedFor) {
   EXPECT_EQ(host["channels_closing"], 0);
 }
 
+TEST_F(AgentSim, AnAgentMayEndWhileChannelsWaitForTheNextServer) {
+  open_forward(SimSshd::kHole);
+  auto stream = connect(SimSshd::kHole);
+  Collector got(*stream);
+  io.settle();
+  away = true;
+  sshds[0]->die();
+  io.settle();
+  EXPECT_FALSE(got.closed);
+  server.reset();
+  forwards.reset();
+  hosts.reset();
+  io.settle();
+  EXPECT_TRUE(got.closed);
+}
+
+TEST_F(AgentSim, AUserWhoConnectsWaitsForTheAnswerOfAServerThatWasThere) {
+  open_forward(SimSshd::kEcho);
+  io.advance(seconds(1));
+  EXPECT_EQ(call("host.connect", {{"host", "prod"}})["result"]["existing"], true);
+  sshds[0]->hang();
+  closed_to_all = true;  // no further connection either
+  Client user = client();
+  user.send(R"({"jsonrpc":"2.0","id":1,"method":"host.connect","params":{"host":"prod"}})"
+            "\n");
+  io.advance(seconds(5));
+  EXPECT_TRUE(user.answers().empty()) << user.got->received;
+  io.advance(seconds(30));
+  ASSERT_EQ(user.answers().size(), 1U);
+  EXPECT_TRUE(user.answers()[0].contains("error")) << user.got->received;
+}
+
 // It may be what each of them breaks of.
 TEST_F(AgentSim, WhatEveryServerBreaksOfIsNotAskedOfAllToCome) {
   open_forward(SimSshd::kHole);
   auto stream = connect(SimSshd::kHole);
   Collector got(*stream);
   io.settle();
-  for (int break_no = 0; break_no < 6 && !got.closed; ++break_no) {
+  for (int break_no = 0; break_no < 8 && !got.closed; ++break_no) {
     EXPECT_EQ(call("status", json::object())["result"]["hosts"][0]["channels_opening"], 1) << break_no;
     sshds.back()->die();
     io.advance(milliseconds(1600));
   }
   EXPECT_TRUE(got.closed);
-  EXPECT_GE(sshds.size(), 1U + Mux::kMaxMoves / 2);
+  EXPECT_GE(sshds.size(), std::size_t{Mux::kMaxEnds} + 1);
   io.advance(seconds(2));
   EXPECT_EQ(call("status", json::object())["result"]["hosts"][0]["channels_opening"], 0);
 }
