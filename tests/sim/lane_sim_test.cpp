@@ -549,6 +549,28 @@ TEST_F(DoubtSim, AfterAChangeOfTheNetworkItIsAskedForWithinASecond) {
   EXPECT_EQ(dials, 2);
 }
 
+// Both were silent when the first one broke: the other takes its place, and what waits is asked for as soon
+// as that answers.
+TEST_F(DoubtSim, WhatWaitsForTheNextConnectionGoesByALaneThatAnswersLate) {
+  Line typist;
+  Line bulk = with_lane(typist);
+  sshds[0]->hang();
+  sshds[1]->hang();
+  WaitingOpen early(*host().first_mux(), io.now() + seconds(20), "early");
+  io.settle();
+  hosts->nudge();
+  sshds[0]->die();
+  io.settle();
+  ASSERT_TRUE(host().ready());
+  EXPECT_EQ(early.confirmed, 0);
+  EXPECT_EQ(host().waiting(), 1U);
+  sshds[1]->go_on();
+  io.advance(milliseconds(200));
+  EXPECT_EQ(early.got->received, "early");
+  EXPECT_EQ(host().waiting(), 0U);
+  EXPECT_EQ(dials, 2);
+}
+
 // It was dead all along, and nobody has heard from it since.
 TEST_F(DoubtSim, AnotherConnectionStaysUntilTheFirstIsHeardOrDead) {
   Line line = doubted();
