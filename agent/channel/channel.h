@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/clock.h"
 #include "stream/byte_stream.h"
 
 namespace jump {
@@ -31,6 +32,8 @@ class ChannelEvents {
     (void)to;
     return false;
   }
+  // Where on_move() has agreed to wait for a connection: until when, at most.
+  virtual TimePoint waits_until() const { return TimePoint::max(); }
   // The peer's request on this channel (RFC 4254 section 5.4: "exit-status", …); true: done, which is the
   // answer where one is wanted. `data` is good for the call.
   virtual bool on_request(std::string_view name, ByteView data) {

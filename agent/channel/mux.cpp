@@ -54,7 +54,7 @@ Result<std::unique_ptr<Channel>> Mux::open(const ChannelOpen& request, TimePoint
 
 void Mux::ask(std::uint32_t number, std::unique_ptr<ChannelOpen> request, TimePoint deadline) {
   Slot* slot = find(number);
-  slot->deadline = deadline;
+  slot->deadline = slot->due = deadline;
   deadlines_.emplace(deadline, number);
   WireWriter packet;
   packet.u8(ssh::kChannelOpen)
@@ -92,7 +92,7 @@ std::size_t Mux::move_openings(Mux& to, Move move) {
 void Mux::take_over(Slot& from, Move move) {
   const std::uint32_t number = add_slot(*from.channel, from.events);
   Slot* slot = find(number);
-  slot->ends_seen = static_cast<std::uint8_t>(from.ends_seen + (move == Move::kFromAnEnd ? 1 : 0));
+  slot->ends_seen = static_cast<std::uint8_t>(from.ends_seen + (move == Move::kOnwards ? 0 : 1));
   slot->session = from.session;
   sessions_ += slot->session ? 1 : 0;
   slot->ends = from.ends;
@@ -100,7 +100,10 @@ void Mux::take_over(Slot& from, Move move) {
   slot->wants_room = from.wants_room;
   slot->out = std::exchange(from.out, ByteQueue());
   counters_.queued_out += slot->out.size();
-  ask(number, std::move(from.request), from.deadline);
+  const TimePoint due = from.due;
+  ask(number, std::move(from.request),
+      move == Move::kToWait ? std::min(due, from.events->waits_until()) : due);
+  slot->due = due;
 }
 
 // That there is room for one more channel of ours.

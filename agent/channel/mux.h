@@ -139,8 +139,9 @@ class Mux {
                                         ChannelEvents* events);
   // Channels that the peer has not confirmed yet are asked of `to` instead, if their owners agree
   // (ChannelEvents::on_move): with what was written to them, and to be confirmed by the same time.
-  // kFromAnEnd: this connection ends, and those that have seen kMaxEnds stay. Returns how many.
-  enum class Move : bool { kOnwards, kFromAnEnd };
+  // kFromAnEnd, kToWait: this connection ends, and those that have seen kMaxEnds stay. kToWait: `to` is none,
+  // and they are there for as long as their owners want to wait. Returns how many.
+  enum class Move : std::uint8_t { kOnwards, kFromAnEnd, kToWait };
   std::size_t move_openings(Mux& to, Move move);
   // The same for a channel whose packets go through as they are; its open has no deadline. `handler` outlives
   // the RawChannel.

@@ -63,7 +63,8 @@ struct Mux::Slot {
   ByteQueue in;   // for the owner
   ByteQueue out;  // for the peer
   TimePoint deadline;
-  std::uint8_t ends_seen = 0;  // of connections, while it waited for an answer
+  TimePoint due;                         // the deadline that was set when it was first asked for
+  std::uint8_t ends_seen = 0;            // of connections, while it waited for an answer
   std::unique_ptr<ChannelOpen> request;  // what was asked for, until there is an answer
 
   // What only sessions have.

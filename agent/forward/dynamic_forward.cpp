@@ -24,6 +24,7 @@ class DynamicForward::Proxied final : public Connection, private ChannelEvents, 
       return;
     }
     target_ = *std::move(target);
+    arrived_ = forward_.io_.now();
     waiting_ = forward_.host_.acquire(Host::Asker::kConnection, forward_.limits_.host_wait,
                                       [this](Result<Mux*> mux) { on_host(std::move(mux)); });
   }
@@ -47,7 +48,11 @@ class DynamicForward::Proxied final : public Connection, private ChannelEvents, 
     });
   }
 
-  bool on_move(Mux& to) override { return forward_.host_.may_carry(to); }
+  bool on_move(Mux& to) override {
+    if (forward_.host_.is_served_by(to)) return true;
+    return forward_.host_.may_carry(to) && forward_.io_.now() < waits_until();
+  }
+  TimePoint waits_until() const override { return arrived_ + forward_.limits_.host_wait; }
 
   // The channel's, before it is open: only its end is news.
   std::size_t on_data(ByteView) override { return 0; }
@@ -67,6 +72,7 @@ class DynamicForward::Proxied final : public Connection, private ChannelEvents, 
   DynamicForward& forward_;
   ProxyClient client_;
   Endpoint target_;
+  TimePoint arrived_;
   std::unique_ptr<Operation> waiting_;
   std::unique_ptr<Channel> channel_;  // until spliced
 };

@@ -9,7 +9,7 @@ namespace jump {
 class LocalForward::Carried final : public Connection, private ChannelEvents {
  public:
   Carried(LocalForward& forward, std::unique_ptr<ByteStream> stream)
-      : forward_(forward), stream_(std::move(stream)) {}
+      : forward_(forward), stream_(std::move(stream)), arrived_(forward.io_.now()) {}
 
   void start() {
     waiting_ = forward_.host_.acquire(Host::Asker::kConnection, forward_.limits_.host_wait,
@@ -42,7 +42,11 @@ class LocalForward::Carried final : public Connection, private ChannelEvents {
     forward_.refused_last_ = false;
   }
 
-  bool on_move(Mux& to) override { return forward_.host_.may_carry(to); }
+  bool on_move(Mux& to) override {
+    if (forward_.host_.is_served_by(to)) return true;
+    return forward_.host_.may_carry(to) && forward_.io_.now() < waits_until();
+  }
+  TimePoint waits_until() const override { return arrived_ + forward_.limits_.host_wait; }
 
   void on_ended(const Error* error) {
     // A client that left before the target answered is nobody's failure.
@@ -63,6 +67,7 @@ class LocalForward::Carried final : public Connection, private ChannelEvents {
 
   LocalForward& forward_;
   std::unique_ptr<ByteStream> stream_;  // until spliced
+  const TimePoint arrived_;
   std::unique_ptr<Operation> waiting_;
   bool opened_ = false;
 };

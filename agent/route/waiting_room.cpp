@@ -17,7 +17,7 @@ std::size_t WaitingRoom::take(Mux& from) {
   if (!mux_)
     mux_ =
         std::make_shared<Mux>(static_cast<PacketSink*>(this), &budget_, io_.now(), nullptr, "waiting room");
-  const std::size_t taken = from.move_openings(*mux_, Mux::Move::kFromAnEnd);
+  const std::size_t taken = from.move_openings(*mux_, Mux::Move::kToWait);
   plan();
   return taken;
 }

@@ -5,8 +5,8 @@
 //                                              └── refuse(): there will be none
 //
 // It is a Mux whose packets go nowhere. Invariants: each channel hears one end or one confirmation, by the
-// time that was set when it was first asked for; none that has data of the server's is ever here; all may
-// leave.
+// time that was set when it was first asked for, and is here no longer than its owner wants to wait
+// (ChannelEvents::waits_until()); none that has data of the server's is ever here; all may leave.
 #pragma once
 
 #include <cstddef>

@@ -377,14 +377,14 @@ TEST_F(AgentSim, WhatAServerOwedAnAnswerToIsAskedOfTheNext) {
   EXPECT_EQ(sshds.size(), 2U);
 }
 
-TEST_F(AgentSim, WhoWaitsForTheNextServerIsRefusedWhenTheTimeForAnAnswerIsOver) {
+TEST_F(AgentSim, WhoWaitsForTheNextServerIsRefusedWhenTheTimeToWaitForAHostIsOver) {
   open_forward(SimSshd::kHole);
   auto stream = connect(SimSshd::kHole);
   Collector got(*stream);
   io.settle();
   away = true;
   sshds[0]->die();
-  io.advance(ForwardLimits{}.open_timeout - seconds(1));
+  io.advance(ForwardLimits{}.host_wait - seconds(1));
   EXPECT_FALSE(got.closed);
   io.advance(seconds(2));
   EXPECT_TRUE(got.closed);
