@@ -83,7 +83,7 @@ Agent::Agent(AgentOptions options, const ServiceManager& service)
       doctor_(io_, options_.ssh_config_file, &interactions_),
       server_(io_, dispatcher_),
       handover_(
-          io_, forwards_, server_, mux_, [this] { return may_begin(); }, [this] { return retire(); }),
+          io_, hosts_, forwards_, server_, mux_, [this] { return may_begin(); }, [this] { return retire(); }),
       safekeeping_(
           io_, service_, [this](std::vector<int>* sockets) { return handover_.list(sockets); },
           options_.socket_path) {
@@ -183,6 +183,7 @@ void Agent::inherit(Inheritance& inheritance) {
 }
 
 void Agent::adopt(const Inheritance& inheritance) {
+  hosts_.expect_person(inheritance.attended);
   for (const Inheritance::Forward& each : inheritance.forwards) {
     if (!each.wish.client) continue;  // the config file asks for it
     Result<ForwardRequest> request = request_of(each.wish);
@@ -258,7 +259,8 @@ void Agent::on_config(const AgentConfig& config) {
   log::set_level(config.log_level);
   hosts_.set_bastions(config.bastions);
   forwards_.set_limits(config.forward_limits, config.max_forwards);
-  server_.set_max_clients(config.max_clients);
+  // Each is a descriptor, and there must be some for what they ask.
+  server_.set_max_clients(std::min<std::size_t>(config.max_clients, descriptor_limit() / 4));
   serve_ssh(config.mux);
   safekeeping_.on_changed();
 }

@@ -86,9 +86,10 @@ class Handover::Claim final : public Operation {
   std::unique_ptr<Timer> timer_;
 };
 
-Handover::Handover(Io& io, const Forwards& forwards, const ControlServer& server, const MuxServer& mux,
-                   std::function<Status()> may, std::function<std::uint64_t()> retire)
+Handover::Handover(Io& io, const Hosts& hosts, const Forwards& forwards, const ControlServer& server,
+                   const MuxServer& mux, std::function<Status()> may, std::function<std::uint64_t()> retire)
     : io_(io),
+      hosts_(hosts),
       forwards_(forwards),
       server_(server),
       mux_(mux),
@@ -142,6 +143,9 @@ proto::AgentHandoverResult Handover::list(std::vector<int>* sockets) const {
   for (const MuxServer::Served& each : mux_.all()) {
     result.mux.push_back({each.host, each.path, each.sockets.size()});
     sockets->insert(sockets->end(), each.sockets.begin(), each.sockets.end());
+  }
+  for (const auto& [name, host] : hosts_.all()) {
+    if (host->took_person().value_or(false)) result.attended.push_back(name);
   }
   return result;
 }

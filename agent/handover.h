@@ -18,6 +18,7 @@
 #include "control/server.h"
 #include "forward/forwards.h"
 #include "openssh/mux_server.h"
+#include "route/hosts.h"
 #include "stream/io.h"
 
 namespace jump {
@@ -33,8 +34,8 @@ class Handover {
 
   // `may`: why this agent cannot be replaced, if it cannot. `retire` is called when the new agent is in
   // place; it says how many connections are left.
-  Handover(Io& io, const Forwards& forwards, const ControlServer& server, const MuxServer& mux,
-           std::function<Status()> may, std::function<std::uint64_t()> retire);
+  Handover(Io& io, const Hosts& hosts, const Forwards& forwards, const ControlServer& server,
+           const MuxServer& mux, std::function<Status()> may, std::function<std::uint64_t()> retire);
   void bind(Dispatcher& dispatcher);
 
   // A new agent is about to take over: forwards cannot be opened or closed meanwhile.
@@ -49,6 +50,7 @@ class Handover {
   Status may_retire(const Peer* heir) const;
 
   Io& io_;
+  const Hosts& hosts_;
   const Forwards& forwards_;
   const ControlServer& server_;
   const MuxServer& mux_;

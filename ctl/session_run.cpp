@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <cstdlib>
 #include <cstring>
@@ -160,8 +161,12 @@ int exit_status_of(const Options& options, const std::string& host, const proto:
                   {"closed", host + ": the server has ended the session without an exit status", {}});
 }
 
-// How often a program in the background looks whether it is in the foreground again.
+// How often a program in the background looks whether it is in the foreground again, and one that was told to
+// end whether its time is over.
 constexpr Duration kLookAgain = milliseconds(300);
+// What the command has to end by a signal that this program was sent. Some servers pass on none, without a
+// word (OpenSSH's, where root logs in), and whoever sent it waits.
+constexpr Duration kEndTime = seconds(2);
 
 // What a running session is waited for with.
 class Waiter {
@@ -180,11 +185,13 @@ class Waiter {
       std::string_view line;
       const int descriptor = signals.descriptor();
       const bool away = terminal_ != nullptr && terminal_->away();
-      const std::optional<Duration> at_most = away ? std::optional<Duration>(kLookAgain) : std::nullopt;
+      const bool looks = away || ending_;
+      const std::optional<Duration> at_most = looks ? std::optional<Duration>(kLookAgain) : std::nullopt;
       if (!client_.next_line_or({&descriptor, descriptor >= 0 ? 1U : 0U}, &line, at_most).ok())
         return std::nullopt;
       if (line.empty()) {
         if (away) terminal_->look();
+        if (ending_ && std::chrono::steady_clock::now() >= *ending_) fatal_ = end_signal_;
         while (std::optional<int> number = signals.take()) on_signal(*number);
         if (fatal_) return std::nullopt;
         continue;
@@ -213,6 +220,9 @@ class Waiter {
       fatal_ = number;
     } else {
       client_.tell(proto::method::kSessionSignal, {session_.session, std::string(signal_name(number))});
+      if (number != SIGTERM && number != SIGHUP && number != SIGQUIT) return;
+      ending_ = std::chrono::steady_clock::now() + kEndTime;
+      end_signal_ = number;
     }
   }
 
@@ -222,6 +232,8 @@ class Waiter {
   SessionTerminal* const terminal_;
   std::set<int> sent_;
   std::optional<int> fatal_;
+  std::optional<std::chrono::steady_clock::time_point> ending_;  // it has been told to end, and does then
+  int end_signal_ = 0;
 };
 
 // What ssh_config says of the host and cannot be done: ssh would stay without a session, or go into the

@@ -542,6 +542,7 @@ void fields(V& v, typename V::template Of<AgentHandoverResult>& m) {
   v.optional("forwards", m.forwards);
   v.optional("mux", m.mux);
   v.optional("held", m.held);
+  v.optional("attended", m.attended);
 }
 
 template <class V>

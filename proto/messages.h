@@ -442,6 +442,7 @@ struct AgentHandoverResult {
   std::vector<HandedForward> forwards;
   std::vector<HandedMux> mux;  // their descriptors come last
   std::uint64_t held = 0;  // forwards that end with the clients of this agent
+  std::vector<std::string> attended = {};  // hosts whose last login took a person
 };
 struct AgentRetireResult {
   std::uint64_t connections = 0;  // that this agent goes on carrying

@@ -71,7 +71,7 @@ class AgentClient final : private StreamHandler {
   AgentFramer framer_;
   std::deque<Request> queue_;  // the front is on the wire when front_begun_
   bool front_begun_ = false;
-  bool served_ = false;  // this stream has answered
+  bool served_ = false;                                     // this stream has answered
   std::size_t written_ = 0;                                 // of the front's frame
   std::deque<std::pair<Request, Result<Bytes>>> finished_;  // to be told by the next pump()
 };

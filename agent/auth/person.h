@@ -40,7 +40,7 @@ class Person {
 
   bool is_asked() const { return question_ != nullptr; }  // and has not answered yet
   bool took_part() const { return took_part_; }           // answered, or was shown what to do
-  const std::string& wanted() const { return wanted_; }  // of the last question
+  const std::string& wanted() const { return wanted_; }   // of the last question
   void note_part() { took_part_ = true; }
   // `wanted` of what nobody answered, and why.
   const std::vector<std::string>& missed() const { return missed_; }

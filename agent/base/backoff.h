@@ -1,6 +1,6 @@
-// Backoff: how long to wait before the next attempt at something that failed. Doubles from kFirst to kLongest,
-// each time somewhere between half and all of it, so that a thousand agents that lost one bastion do not come
-// back in the same moment. Never gives up. Pure.
+// Backoff: how long to wait before the next attempt at something that failed. Doubles from kFirst to
+// kLongest, each time somewhere between half and all of it, so that a thousand agents that lost one bastion
+// do not come back in the same moment. Never gives up. Pure.
 #pragma once
 
 #include <algorithm>

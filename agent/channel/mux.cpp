@@ -41,7 +41,8 @@ Mux::~Mux() {
 Result<std::unique_ptr<Channel>> Mux::open(const ChannelOpen& request, TimePoint deadline,
                                            ChannelEvents* events) {
   if (Status room = check_room(); !room) return std::move(room).error();
-  if (Status taken = check_request(request.type, request.specific); !taken) return std::move(taken).error();
+  if (Status taken = check_request(request.type, request.specific, sink_->max_payload()); !taken)
+    return std::move(taken).error();
   std::unique_ptr<Channel> channel = add_channel(request.describe, events);
   std::uint32_t number = channel->number_;
   Slot* slot = find(number);
@@ -153,7 +154,7 @@ Status Mux::global_request(std::string_view name, ByteView data, GlobalReply rep
   if (global_replies_.size() >= kMaxGlobalRequests) {
     return Error{Errc::kLimit, "too many requests wait for the server's answer", {}};
   }
-  if (Status taken = check_request(name, data); !taken) return taken;
+  if (Status taken = check_request(name, data, sink_->max_payload()); !taken) return taken;
   WireWriter packet;
   packet.u8(ssh::kGlobalRequest).string(name).boolean(true).raw(data);
   queue_control(packet.take());

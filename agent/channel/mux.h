@@ -60,6 +60,8 @@ class PacketSink {
   virtual bool has_room() const = 0;
   // There is something to do: call pump() soon.
   virtual void wake() = 0;
+  // Of head and body together; more would end the connection.
+  virtual std::size_t max_payload() const { return SIZE_MAX; }
 
  protected:
   ~PacketSink() = default;

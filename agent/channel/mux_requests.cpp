@@ -17,7 +17,7 @@ Status Mux::request(std::uint32_t number, std::string_view name, ByteView data, 
   const bool want_reply = reply != nullptr;
   if (want_reply && slot->make_beside().replies.size() >= kMaxChannelRequests)
     return Error{Errc::kLimit, "too many requests wait for the server's answer", {}};
-  if (Status taken = check_request(name, data); !taken) return taken;
+  if (Status taken = check_request(name, data, sink_->max_payload()); !taken) return taken;
   WireWriter packet;
   packet.u8(ssh::kChannelRequest).u32(slot->remote).string(name).boolean(want_reply).raw(data);
   if (!want_reply && (name == "signal" || name == "window-change"))

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 #include "base/bytes.h"
@@ -14,7 +15,8 @@ namespace jump {
 // Of what is specific to a request. A packet's rest is far less than the difference.
 inline constexpr std::size_t kMaxRequestBytes = 255 * 1024 + 512;
 
-// `name`: of a request on a channel, a global one, or a channel's type. Errors: kInvalid.
-Status check_request(std::string_view name, ByteView data);
+// `name`: of a request on a channel, a global one, or a channel's type. `max_payload`: of the packet, as the
+// transport can send it. Errors: kInvalid.
+Status check_request(std::string_view name, ByteView data, std::size_t max_payload = SIZE_MAX);
 
 }  // namespace jump

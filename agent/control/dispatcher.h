@@ -33,7 +33,8 @@ class Peer {
   virtual std::uint64_t id() const = 0;
   // Is sent behind what was answered before.
   virtual void notify(const std::string& line) = 0;
-  // The same, for what is bounded by whoever calls: it may wait for long, and the client is not cut off for it.
+  // The same, for what is bounded by whoever calls: it may wait for long, and the client is not cut off for
+  // it.
   virtual void notify_patiently(const std::string& lines) = 0;
   // Nothing that it was told or answered waits here.
   virtual bool all_sent() const = 0;
@@ -41,8 +42,8 @@ class Peer {
   virtual void on_all_sent(std::function<void()> call) = 0;
   // Is destroyed when the client goes, or says that it will send no more.
   virtual void keep(std::unique_ptr<Operation> operation) = 0;
-  // Something that lasts as long as the connection: `gone` is called once when that has ended first. As long as
-  // the result lives, the connection is not ended from here, though its client may send no more.
+  // Something that lasts as long as the connection: `gone` is called once when that has ended first. As long
+  // as the result lives, the connection is not ended from here, though its client may send no more.
   virtual std::unique_ptr<Operation> stay(std::function<void()> gone) = 0;
 
  protected:
@@ -56,8 +57,8 @@ class ReplySink {
   virtual Peer* peer() = 0;  // null once the client has gone, or was answered
   virtual void answer(std::string line) = 0;
   virtual void keep(std::unique_ptr<Operation> operation) = 0;
-  // `call` is called once if the client says that it will send no more before it was answered: it may wait for
-  // the answer still, or have gone.
+  // `call` is called once if the client says that it will send no more before it was answered: it may wait
+  // for the answer still, or have gone.
   virtual void on_input_end(std::function<void()> call) { (void)call; }
   // Descriptors that came with the request's line. Those that are not taken are closed with the request.
   virtual std::vector<Fd> take_descriptors() { return {}; }

@@ -1,4 +1,5 @@
-// EntityTable: what was last said of each host, forward, session and question, and so what there is to say now.
+// EntityTable: what was last said of each host, forward, session and question, and so what there is to say
+// now.
 //
 //   snapshot of now ─► update() ─► changes: added, changed, removed
 //

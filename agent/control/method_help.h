@@ -25,7 +25,8 @@ template <class R>
 void wait_as_asker(const MethodContext& context, const std::string& host, const Reply<R>& reply) {
   Peer* peer = reply.peer();
   if (!context.interactions || !peer) return;
-  reply.keep(context.interactions->wait(peer->id(), host, [reply](const Error& declined) { reply(declined); }));
+  reply.keep(
+      context.interactions->wait(peer->id(), host, [reply](const Error& declined) { reply(declined); }));
 }
 
 // `via` is what the request names; empty: the config file's routes, or what is connected, decide.

@@ -26,13 +26,13 @@ struct MethodContext {
   std::function<proto::AgentStatus()> agent_status;
   // Begins the orderly end; returns at once, with what is waited for.
   std::function<proto::AgentShutdownResult(const proto::AgentShutdownParams&)> shutdown;
-  Interactions* interactions = nullptr;  // null: nobody is ever asked
+  Interactions* interactions = nullptr;                 // null: nobody is ever asked
   const AgentConfig& config = AgentConfig::defaults();  // in force: what it says changes with a reload
   std::function<void(ReloadDone)> reload{};             // of the config file; null: that cannot be done
   Persistence* persistence = nullptr;                   // null: nothing can be persistent
-  Doctor* doctor = nullptr;     // null: it makes no diagnoses
-  EventFeed* events = nullptr;  // null: it tells no events
-  const Sessions* sessions = nullptr;  // null: there are none
+  Doctor* doctor = nullptr;                             // null: it makes no diagnoses
+  EventFeed* events = nullptr;                          // null: it tells no events
+  const Sessions* sessions = nullptr;                   // null: there are none
   std::function<Status()> may_change{};  // why nothing can be begun now: the agent ends; null: it always can
 };
 

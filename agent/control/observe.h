@@ -1,6 +1,7 @@
-// How everything is now, in the control protocol's terms: hosts, forwards, sessions and open questions together, as
-// "status" tells it and as events tell its changes. A host whose login waits for a person's answer, and the
-// forwards over it, are "waiting_user" here: neither of them knows of the question. Reads, changes nothing.
+// How everything is now, in the control protocol's terms: hosts, forwards, sessions and open questions
+// together, as "status" tells it and as events tell its changes. A host whose login waits for a person's
+// answer, and the forwards over it, are "waiting_user" here: neither of them knows of the question. Reads,
+// changes nothing.
 #pragma once
 
 #include "base/clock.h"

@@ -4,8 +4,8 @@
 #include "base/clock.h"
 #include "forward/forwards.h"
 #include "proto/messages.h"
-#include "session/sessions.h"
 #include "route/hosts.h"
+#include "session/sessions.h"
 
 namespace jump {
 

@@ -40,7 +40,7 @@ struct WantedForward {
   int openers = 0;                           // requests under way
   std::optional<Error> unbound;              // why it cannot listen here yet; it is tried again
   TimePoint unbound_since;
-  bool leaving = false;  // let_go(): it is there for its connections only
+  bool leaving = false;      // let_go(): it is there for its connections only
   bool established = false;  // it has worked once, or is to be there anyway: it stays whatever happens
   RateMeter rate_in, rate_out;
 

@@ -74,8 +74,8 @@ class Persistence {
   Duration retry_gap_ = kRetryGap;
   std::string saved_;  // the list as last written, encoded without its generation
   std::uint64_t generation_ = 0;
-  std::unique_ptr<Operation> work_;  // a load or a save under way
-  bool dirty_ = false;               // changed since that save began
+  std::unique_ptr<Operation> work_;                          // a load or a save under way
+  bool dirty_ = false;                                       // changed since that save began
   std::vector<std::function<void(const Status&)>> askers_;   // that wait for a save
   std::vector<std::function<void(const Status&)>> readers_;  // and for the file to be read
   std::unique_ptr<Deferred> save_soon_;

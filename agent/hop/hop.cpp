@@ -117,6 +117,7 @@ void Hop::dial() {
   options.target = Endpoint{spec_.host, spec_.port, {}};
   options.timeout = spec_.connect_timeout;
   options.quick_ack = true;
+  options.persistent_end = true;
   options.keep_alive = spec_.tcp_keep_alive;
   options.unanswered_max = liveness_.bound();
   options.family = spec_.address_family;

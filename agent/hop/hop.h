@@ -124,6 +124,7 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   bool send_packet(ByteView head, ByteView body) override;
   bool has_room() const override;
   void wake() override;
+  std::size_t max_payload() const override { return transport_->max_payload(); }
   // StreamHandler: the network
   std::size_t on_data(ByteView data) override;
   void on_eof() override;

@@ -305,6 +305,7 @@ void UvDial::connected(Attempt* attempt, int status) {
   std::erase_if(attempts_, [attempt](const auto& entry) { return entry.get() == attempt; });
   auto stream = std::make_unique<StreamSocket>(loop_, std::move(handle), std::move(description));
   if (!is_unix && options_.quick_ack) stream->acknowledge_quickly();
+  if (!is_unix && options_.persistent_end) stream->end_persistently();
   finish(std::unique_ptr<ByteStream>(std::move(stream)));
 }
 

@@ -20,8 +20,8 @@ class UvListener final : public Listener {
  public:
   static Result<std::unique_ptr<Listener>> open(Loop& loop, const ListenOptions& options,
                                                 Io::Accepted accepted);
-  // The same on sockets that listen already, one or two. `owns_name`: of a Unix socket, it is removed with the
-  // listener. Errors: kInvalid (they are not such sockets).
+  // The same on sockets that listen already, one or two. `owns_name`: of a Unix socket, it is removed with
+  // the listener. Errors: kInvalid (they are not such sockets).
   static Result<std::unique_ptr<Listener>> adopt(Loop& loop, const ListenOptions& options,
                                                  std::vector<Fd> sockets, bool owns_name,
                                                  Io::Accepted accepted);

@@ -26,7 +26,8 @@ namespace {
 // The loop waits for this: a few milliseconds on a usual machine, and never more than the budget. It counts
 // our own processor time, so that a busy machine does not make the answer worse.
 constexpr milliseconds kBudget{40};
-// And not more often than this in a second: many failed binds must not keep it busy. The others go without the name.
+// And not more often than this in a second: many failed binds must not keep it busy. The others go without
+// the name.
 constexpr int kMaxPerSecond = 5;
 constexpr int kMaxTableLines = 20000;
 constexpr std::string_view kListening = "0A";  // TCP_LISTEN in /proc/net/tcp

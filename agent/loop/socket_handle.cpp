@@ -33,11 +33,27 @@ int SocketHandle::fd() const {
   return fd;
 }
 
+namespace {
+
+// What bounds the tries of a connection that is used would end those at its end as well.
+void allow_many_tries([[maybe_unused]] int fd) {
+#ifdef TCP_USER_TIMEOUT
+  constexpr int kRtoMaxMs = 44, kUsual = 120'000;  // TCP_RTO_MAX_MS, see dialer.cpp
+  const int no_limit = 0;
+  setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &no_limit, sizeof(no_limit));
+  setsockopt(fd, IPPROTO_TCP, kRtoMaxMs, &kUsual, sizeof(kUsual));
+#endif
+}
+
+}  // namespace
+
 void SocketHandle::close_with_reset() {
-  // Not uv_tcp_close_reset(): that one refuses when a shutdown is under way.
-  if (int number = fd(); kind_ == Kind::kTcp && number >= 0) {
-    linger now{.l_onoff = 1, .l_linger = 0};
+  const int number = fd();
+  if (kind_ == Kind::kTcp && number >= 0) {
+    // Not uv_tcp_close_reset(): that one refuses when a shutdown is under way.
+    const linger now{.l_onoff = resets ? 1 : 0, .l_linger = 0};
     setsockopt(number, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    if (!resets) allow_many_tries(number);
   }
   close();
 }

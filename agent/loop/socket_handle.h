@@ -30,7 +30,8 @@ class SocketHandle final : public HandleBlock {
   // -1 when there is none (yet, or any more).
   int fd() const;
 
-  // TCP: the peer will see a reset, whatever is still queued. A Unix socket has no such thing.
+  // TCP: the peer will see a reset, whatever is still queued; unless resets is false (see
+  // DialOptions::persistent_end). A Unix socket has no such thing.
   void close_with_reset();
   void on_loop_end() override;
 
@@ -39,6 +40,7 @@ class SocketHandle final : public HandleBlock {
   }
 
   StreamSocket* owner = nullptr;
+  bool resets = true;
   uv_connect_t connect{};  // data: the dialer's attempt, or nullptr
   uv_write_t write{};
   uv_shutdown_t shutdown{};

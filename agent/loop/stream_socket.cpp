@@ -54,9 +54,14 @@ StreamSocket::StreamSocket(Loop& loop, std::shared_ptr<SocketHandle> handle, std
 // Whatever becomes of this process, an end that is none must not look like one: without this, the kernel ends
 // the connections of a process that is killed in good order, half an answer or not.
 void StreamSocket::reset_if_killed(bool on) {
-  if (handle_->kind() != SocketHandle::Kind::kTcp) return;
+  if (handle_->kind() != SocketHandle::Kind::kTcp || !handle_->resets) return;
   const linger now{on ? 1 : 0, 0};
   setsockopt(fd(), SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+}
+
+void StreamSocket::end_persistently() {
+  reset_if_killed(false);
+  handle_->resets = false;
 }
 
 StreamSocket::~StreamSocket() {
@@ -374,7 +379,7 @@ void StreamSocket::end(std::optional<Error> why, bool reset) {
   Bytes().swap(waiting_);
   linger_.reset();
   coalescer_.reset();  // its timer must not meet a descriptor that is somebody else's by then
-  if (reset) {
+  if (reset || !handle_->resets) {
     handle_->close_with_reset();
   } else {
     reset_if_killed(false);

@@ -57,6 +57,8 @@ class StreamSocket final : public ByteStream {
 
   // See DialOptions::quick_ack. The kernel forgets it again by itself, so it is said after each read.
   void acknowledge_quickly() { quick_ack_ = true; }
+  // See DialOptions::persistent_end.
+  void end_persistently();
   // What is read may be secret: it is wiped once it was offered, in the loop's buffer and here.
   void wipe_input() { wipe_input_ = true; }
   // The descriptor, for options and credentials; -1 when closed. Not to be read, written or closed.

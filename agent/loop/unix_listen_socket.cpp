@@ -87,7 +87,8 @@ Result<std::unique_ptr<UnixListenSocket>> UnixListenSocket::adopt(const std::str
   socklen_t length = sizeof(int);
   if (getsockopt(fd.get(), SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) != 0 || listening == 0 ||
       getsockopt(fd.get(), SOL_SOCKET, SO_DOMAIN, &domain, &length) != 0 || domain != AF_UNIX) {
-    return Error{Errc::kInvalid, fmt::format("what was passed for {} is not a listening Unix socket", path), {}};
+    return Error{
+        Errc::kInvalid, fmt::format("what was passed for {} is not a listening Unix socket", path), {}};
   }
   Result<UnixPath> split = UnixPath::open(path);
   if (!split) return split.error();

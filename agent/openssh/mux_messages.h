@@ -238,8 +238,8 @@ Result<MuxAnswer> decode_mux_answer(ByteView packet);
 Bytes encode_mux(const MuxHello& hello);
 Bytes encode_mux(const MuxRequest& request);
 Bytes encode_mux(const MuxAnswer& answer);
-// A MuxFailure in answer to a MuxAliveCheck: without the request id that all others have, as ssh(1) looks for the
-// text in its place there (mux_client_request_alive), and would show none.
+// A MuxFailure in answer to a MuxAliveCheck: without the request id that all others have, as ssh(1) looks for
+// the text in its place there (mux_client_request_alive), and would show none.
 Bytes encode_mux_alive_failure(std::string_view text);
 
 }  // namespace jump

@@ -268,6 +268,14 @@ void Host::answer_pending() {
   }
 }
 
+void Host::expect_person() {
+  if (state_ != State::kIdle || last_error_) return;
+  took_person_ = true;
+  error_time_ = io_.now();
+  last_error_ = break_of_login(Error{Errc::kClosed, title_ + ": the agent has been replaced", {}});
+  set_state(State::kDown);
+}
+
 void Host::forget_failure() {
   if (state_ == State::kDown) last_error_.reset();
 }
@@ -701,6 +709,7 @@ bool Host::promote_lane(const Error& error) {
   log::info("{}: {}; its second connection takes over", title_, error.message);
   hop_->on_ending([this](Mux& mux) { on_ending(mux); });
   hop_->suspect();  // finds out now, not at the next sign of life
+  for (Watcher* watcher : watchers_) watcher->tell();
   return true;
 }
 

@@ -104,6 +104,12 @@ Result<Host*> Hosts::member(const std::string& name) {
   return known ? known : make(name, {});
 }
 
+void Hosts::expect_person(const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    if (Result<Host*> host = member(name)) (*host)->expect_person();
+  }
+}
+
 std::vector<BastionRace*> Hosts::races() const {
   std::vector<BastionRace*> races;
   for (const auto& [name, list] : bastions_) {

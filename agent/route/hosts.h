@@ -61,6 +61,8 @@ class Hosts final : private HostDirectory {
   std::vector<std::string> connected() const;
 
   const std::map<std::string, std::unique_ptr<Host>>& all() const { return hosts_; }
+  // An agent before this one was logged in to those, which took a person.
+  void expect_person(const std::vector<std::string>& names);
   const WindowBudget& budget() const { return budget_; }
   // Hears, from within, that a host is new or may be in another state now.
   void on_changed(std::function<void()> changed) { changed_ = std::move(changed); }

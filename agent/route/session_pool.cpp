@@ -22,7 +22,8 @@ class SessionPool::Waiter final : public Operation {
       : pool_(&pool),
         agent_socket_(std::move(agent_socket)),
         make_claim_(std::move(make_claim)),
-        done_(std::move(done)) {
+        done_(std::move(done)),
+        since_(pool.io_.now()) {
     place_ = pool.waiters_.insert(pool.waiters_.end(), this);
   }
   ~Waiter() override {
@@ -36,6 +37,7 @@ class SessionPool::Waiter final : public Operation {
     done(std::move(result));
   }
   const std::string& agent_socket() const { return agent_socket_; }
+  TimePoint since() const { return since_; }
   Claim make_claim(Mux& mux) const { return make_claim_(mux); }
 
  private:
@@ -43,6 +45,7 @@ class SessionPool::Waiter final : public Operation {
   const std::string agent_socket_;
   const MakeClaim make_claim_;
   Placed done_;
+  const TimePoint since_;
   std::list<Waiter*>::iterator place_;
 };
 
@@ -53,7 +56,8 @@ SessionPool::SessionPool(Io& io, WindowBudget& budget, std::shared_ptr<Contentio
       contention_(std::move(contention)),
       source_(source),
       changed_(std::move(changed)),
-      serve_soon_(io.deferred([this] { serve(); })) {}
+      serve_soon_(io.deferred([this] { serve(); })),
+      look_timer_(io.timer([this] { serve(); })) {}
 
 SessionPool::~SessionPool() { end(Error{Errc::kClosed, "the agent is shutting down", {}}); }
 
@@ -149,7 +153,7 @@ bool SessionPool::dial() {
     idle = lane.get();
   }
   if (!idle && further_.size() >= kMaxFurther) {
-    refuse_all(too_many(
+    wait_for_room(too_many(
         Error{Errc::kLimit, std::to_string(kMaxFurther) + " further connections are in use already", {}}));
     return false;
   }
@@ -159,6 +163,17 @@ bool SessionPool::dial() {
   }
   source_.dial_further(*idle);
   return true;
+}
+
+// Sessions end all the time, and a server counts one a moment longer than its user does.
+void SessionPool::wait_for_room(const Error& error) {
+  const auto patient = [this](const Waiter* waiter) { return io_.now() - waiter->since() < kRoomTime; };
+  for (auto left = waiters_.size(); left > 0; --left) {
+    const auto next = std::find_if_not(waiters_.begin(), waiters_.end(), patient);
+    if (next == waiters_.end()) break;
+    (*next)->answer(error);
+  }
+  if (!waiters_.empty()) look_timer_->start(kLookGap);
 }
 
 void SessionPool::update() {

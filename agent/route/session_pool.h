@@ -35,6 +35,9 @@ class SessionPool {
   // A connection that has refused a session is not asked for one again so long: the server may still count
   // sessions there that have ended for us.
   static constexpr Duration kFullTime = seconds(2);
+  // Whoever asks while all connections are full waits so long for a session to end.
+  static constexpr Duration kRoomTime = seconds(5);
+  static constexpr Duration kLookGap = milliseconds(250);
 
   // What the pool needs of its host.
   class Source {
@@ -106,6 +109,7 @@ class SessionPool {
   void serve();
   void refuse_all(const Error& error);
   bool dial();
+  void wait_for_room(const Error& error);
   Error too_many(const Error& why) const;
 
   Io& io_;
@@ -123,6 +127,7 @@ class SessionPool {
   std::vector<Use> uses_;
   std::list<Waiter*> waiters_;  // each belongs to its asker
   std::unique_ptr<Deferred> serve_soon_;
+  std::unique_ptr<Timer> look_timer_;
 };
 
 }  // namespace jump

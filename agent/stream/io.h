@@ -63,6 +63,10 @@ struct DialOptions {
   // Acknowledge what arrives at once. sshd leaves Nagle's algorithm on for forwarded connections: its next
   // small packet waits for our acknowledgement, which a kernel delays by 40 ms.
   bool quick_ack = false;
+  // abort(), and the end of this process, end the connection as close() does, and the system repeats that
+  // until the peer has it, for a minute or so: for peers whose protocol tells a break from an end. A reset is
+  // sent once, and lost where the path is cut: the peer would keep what is ours, its listeners above all.
+  bool persistent_end = false;
   // --- TCP only ---
   AddressFamily family = AddressFamily::kAny;
   std::string bind_address{};          // the local address, or a name of it; empty: the system's choice
@@ -79,8 +83,8 @@ struct ListenOptions {
   // Unix sockets: peers of another uid (but root) are turned away, and what they send is wiped once it was
   // offered. In any case the mode is 0600, and a stale name of our own user's is replaced.
   bool own_user_only = false;
-  // Unix sockets: peers may pass descriptors (ByteStream::take_descriptors()), and a peer that has gone is told
-  // from one that has shut down its sending side: on_closed() follows on_eof() at once.
+  // Unix sockets: peers may pass descriptors (ByteStream::take_descriptors()), and a peer that has gone is
+  // told from one that has shut down its sending side: on_closed() follows on_eof() at once.
   bool takes_descriptors = false;
 };
 
@@ -146,13 +150,13 @@ class Io {
   virtual std::unique_ptr<Operation> run(const Command& command, CommandDone done) = 0;
 
   // The child runs when this returns, in a process group of its own, which is ended (asked, then killed) and
-  // reaped with the stream. When it ends before the stream was closed or its write side shut down, on_closed()
-  // says how, with its last words on stderr. Errors: kNotFound (no such program), kLimit.
+  // reaped with the stream. When it ends before the stream was closed or its write side shut down,
+  // on_closed() says how, with its last words on stderr. Errors: kNotFound (no such program), kLimit.
   virtual Result<std::unique_ptr<ByteStream>> spawn_stream(const StreamCommand& command);
 
-  // Somebody else's descriptor as a stream: a terminal, pipe, socket, file or device; kBoth: a connected stream
-  // socket. Its owner sees no flag of it change, and it is closed with the stream. Of one that is used in one
-  // direction, the other does not exist: after on_eof(), or shutdown_write(), on_closed() follows.
+  // Somebody else's descriptor as a stream: a terminal, pipe, socket, file or device; kBoth: a connected
+  // stream socket. Its owner sees no flag of it change, and it is closed with the stream. Of one that is used
+  // in one direction, the other does not exist: after on_eof(), or shutdown_write(), on_closed() follows.
   // Errors: kInvalid (it is not open for that).
   virtual Result<std::unique_ptr<ByteStream>> adopt_descriptor(Fd fd, DescriptorUse use,
                                                                std::string description);

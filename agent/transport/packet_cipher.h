@@ -30,8 +30,9 @@ class PacketCipher {
 
   static constexpr std::size_t kLengthSize = 4;
   static constexpr std::size_t kTagSize = 16;
-  // No packet is longer than what libssh2's buffer (35,000 bytes) holds with length field and tag.
-  static constexpr std::uint32_t kMaxLength = 35000 - kLengthSize - kTagSize;
+  // OpenSSH's PACKET_MAX_SIZE. It sends such packets: to hide that nothing is echoed, it answers what is
+  // typed at a terminal without echo by as long an SSH_MSG_IGNORE, and a paste is long.
+  static constexpr std::uint32_t kMaxLength = 256 * 1024;
 
   virtual ~PacketCipher() = default;
   PacketCipher() = default;

@@ -220,6 +220,11 @@ bool Transport::Impl::deliver_next() {
     return false;
   }
   const ByteView payload(body + 1, opened_ - 1 - padding);
+  if (payload[0] == message::kIgnore) {  // it may be longer than libssh2 has room for
+    opened_ = 0;
+    seam::take_packet(session_.get());
+    return true;
+  }
   if (payload[0] < message::kConnectionFirst || payload[0] > message::kConnectionLast) return false;
   opened_ = 0;
   ++place_;
@@ -355,6 +360,7 @@ bool Transport::Impl::send_packet(ByteView head, ByteView body) {
   // From within advance() libssh2 may be half-way through anything.
   if (state_ != State::kConnection || key_exchange_on_ || may_read_) return false;
   if (seam::seals(session_.get())) {
+    sealing_ = true;  // a rekey agrees on the same
     std::uint8_t* room = output_.prepare(seam::sealed_size(head.size() + body.size()));
     const std::size_t size = seam::seal(session_.get(), head, body, room);
     output_.commit(size);
@@ -493,6 +499,7 @@ void Transport::feed(ByteView data) { impl_->feed(data); }
 void Transport::feed_eof() { impl_->feed_eof(); }
 Transport::State Transport::advance(ByteView fresh) { return impl_->advance(fresh); }
 Transport::State Transport::state() const { return impl_->state(); }
+std::size_t Transport::max_payload() const { return impl_->seals() ? SIZE_MAX : kMaxPayload; }
 const Error& Transport::error() const { return impl_->error(); }
 ByteQueue& Transport::output() { return impl_->output(); }
 const HostKey& Transport::host_key() const { return impl_->host_key(); }

@@ -159,10 +159,12 @@ class Transport {
   void provide_answers(Result<std::vector<Secret>> answers);
   std::optional<AuthOutcome> take_outcome();
 
-  // Sends one connection packet, `head` then `body` as one payload of at most kMaxPayload bytes. False: not
+  // Sends one connection packet, `head` then `body` as one payload of at most max_payload() bytes. False: not
   // now, as a key exchange is on (state kConnection goes on): keep it and offer the same again after the next
   // advance().
   static constexpr std::size_t kMaxPayload = 34000;  // libssh2's MAX_SSH_PACKET_LEN (35,000) less its margins
+  // With ciphers of ours, as is known once a packet was sent, there is no bound but the server's.
+  std::size_t max_payload() const;
   bool send_packet(ByteView head, ByteView body);
 
   // Tells the server that we are leaving, if that can be sent now (not half-way through a key exchange). The

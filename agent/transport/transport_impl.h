@@ -85,6 +85,7 @@ class Transport::Impl final : public seam::Owner {
   Status open(const TransportOptions& options);
 
   void feed(ByteView data) { input_.append(data); }
+  bool seals() const { return sealing_; }
   void feed_eof() { eof_ = true; }
   State advance(ByteView fresh);
   State state() const { return state_; }
@@ -194,8 +195,8 @@ class Transport::Impl final : public seam::Owner {
   Error error_;
   std::optional<Error> first_error_;  // libssh2 replaces reasons by consequences: the first reason counts
 
-  // The largest packet that libssh2's buffer holds.
-  static constexpr std::size_t kMaxPacket = 35000;
+  static constexpr std::size_t kMaxPacket =
+      PacketCipher::kLengthSize + PacketCipher::kMaxLength + PacketCipher::kTagSize;
   // What libssh2 does not count to a packet's length: more than the length field.
   static constexpr std::size_t kMaxMargin = 16;
 
@@ -203,9 +204,10 @@ class Transport::Impl final : public seam::Owner {
   // Packets that are opened and handed on in one run, each in a place of its own.
   static constexpr std::size_t kRun = 8;
 
-  std::unique_ptr<std::uint8_t[]> plain_;  // kRun places of kMaxPacket: length, body, room for a tag
-  std::size_t place_ = 0;                  // of the opened packet, or of the next one
-  std::size_t opened_ = 0;                 // size of its body; 0: there is none
+  // kRun places of kMaxPacket: length, body, room for a tag. Memory only as far as packets ever were.
+  std::unique_ptr<std::uint8_t[]> plain_;
+  std::size_t place_ = 0;   // of the opened packet, or of the next one
+  std::size_t opened_ = 0;  // size of its body; 0: there is none
   ByteQueue output_{kOutputSpare, kOutputChunk};
   bool eof_ = false;
   bool told_eof_ = false;  // libssh2 knows of it
@@ -215,6 +217,7 @@ class Transport::Impl final : public seam::Owner {
   VersionExchange version_;
   Algorithms algorithms_;
   std::optional<Agreement> agreement_;  // of the first key exchange; later ones must come to the same
+  bool sealing_ = false;                // a packet was sealed by us
   bool key_exchange_on_ = false;        // from the server's KEXINIT to its NEWKEYS
   std::uint64_t key_exchanges_ = 0;     // the server's NEWKEYS
   std::uint64_t checked_exchanges_ = 0;

@@ -89,5 +89,27 @@ TEST_F(CodeOutage, LeadsToOneNewPromptWhenSomebodyAsks) {
   }
 }
 
+// The new agent knows no more than that the old one's login took a person.
+TEST_F(CodeOutage, AnUpgradeLeadsToNoPromptBeforeSomebodyAsks) {
+  Server server;
+  server.module += " notice=A_code_was_sent code=123456";
+  server.methods = "keyboard-interactive";
+  server.known = true;
+  Sshd& sshd = add(kHost, server);
+  start();
+  EXPECT_EQ(log_in(), 1);
+  port_ = agent().forward_port(kHost, echo_.port());
+  ASSERT_TRUE(echoes());
+
+  const ProcessResult up = agent().jumpagent({"up", "--replace"});
+  ASSERT_TRUE(up.ok()) << up.describe();
+  EXPECT_EQ(forward_state(), "waiting_user") << agent().status().dump(2);
+  connect_in_vain(2);
+  EXPECT_TRUE(always([&] { return count_of(sshd.log(), "Connection from") == 1; }, kQuiet)) << sshd.log();
+  EXPECT_EQ(log_in(), 1);
+  EXPECT_TRUE(echoes());
+  EXPECT_EQ(count_of(sshd.log(), "Accepted keyboard-interactive"), 2) << sshd.log();
+}
+
 }  // namespace
 }  // namespace jump::test

@@ -375,6 +375,21 @@ TEST_F(RoutedOutage, AnotherAddressOfOursHealsAloneForAllHops) {
   }
 }
 
+// What the server holds for a connection that has gone, remote listeners above all, is let go of once the way
+// is there again: what tells it of the end is repeated by the kernel.
+TEST_F(RoutedOutage, AServerHearsOfTheEndOfAConnectionThatACutHasCost) {
+  start();
+  const std::vector<pid_t> sessions = process_descendants(network_->sshd(0).pid());
+  network_->cut(0);
+  network_->link_down();  // for the agent to look, and find no answer
+  network_->link_up();
+  const auto given_up = [&] { return agent_->host_status("bastion").at("state") != "ready"; };
+  ASSERT_TRUE(eventually(given_up, kNever)) << agent_->log();
+  network_->mend(0);
+  for (pid_t pid : sessions)
+    EXPECT_TRUE(eventually([pid] { return !process_alive(pid); }, kNever)) << agent_->log();
+}
+
 TEST_F(RoutedOutage, AnAgentThatWasStoppedWhileTheWayDiedHealsWithoutAnybodyAsking) {
   start();
   settle();

@@ -93,6 +93,23 @@ TEST(SessionLimits, WhatNoServerTakesIsItsClientsOwn) {
   EXPECT_EQ(count(lab.sshd().log(), "Accepted publickey"), 1U);
 }
 
+// With a cipher that is libssh2's own, a packet may be no longer than that library has room for.
+TEST(SessionLimits, WhatTheTransportCannotSendIsItsClientsOwn) {
+  LabOptions options;
+  options.config_lines = {"Ciphers aes128-ctr"};
+  Lab lab(options);
+  AgentProcess& agent = lab.agent();
+  Process neighbour({ctl_program(), "exec", Lab::kBastion, "echo ready; sleep 5; echo well"},
+                    agent.environment());
+  ASSERT_TRUE(eventually([&] { return neighbour.out() == "ready\n"; })) << neighbour.err();
+  const ProcessResult large = agent.ctl({"exec", Lab::kBastion, "true", std::string(100000, 'x')});
+  EXPECT_EQ(large.exit_status, 255);
+  EXPECT_NE(large.err.find("at most can be sent to this server"), std::string::npos) << large.describe();
+  EXPECT_TRUE(agent.ctl({"exec", Lab::kBastion, "true", std::string(30000, 'x')}).ok());
+  EXPECT_EQ(count(lab.sshd().log(), "Accepted publickey"), 1U);
+  EXPECT_EQ(neighbour.wait(seconds(20)), 0) << neighbour.err();
+}
+
 TEST(SessionLimits, TwentySessionsWhereOneIsAllowed) {
   Lab lab(with_limit(1));
   expect_all(at_once(lab.agent(), 20, "sleep 1"));

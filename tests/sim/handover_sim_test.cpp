@@ -64,6 +64,7 @@ class HandoverSim : public testing::Test {
   Dispatcher dispatcher;
   ControlServer server{io, dispatcher};
   Handover handover{io,
+                    hosts,
                     forwards,
                     server,
                     mux,
