@@ -159,6 +159,15 @@ TEST_F(SessionJob, ThatNobodyCouldLetGoOnStaysRaw) {
   EXPECT_EQ(shell_.exit_status(), 4);
 }
 
+// No thread has so large a stack.
+TEST_F(SessionJob, ThatCannotReadTheTerminalSaysSoAndLeavesItSane) {
+  shell_.type("(ulimit -s 214748364800; exec \"$jumpctl\" exec -t bastion \"$remote\")\n");
+  EXPECT_TRUE(shell_.shows("no thread for what is typed")) << shell_.shown();
+  shell_.type("echo sta''tus $?; stty -g > $dir/after; cmp $dir/before $dir/after && echo sa''ne\n");
+  EXPECT_TRUE(shell_.shows("status 255")) << shell_.shown();
+  EXPECT_TRUE(shell_.shows("sane")) << shell_.shown();
+}
+
 TEST_F(SessionJob, ThatBeganInTheBackgroundWaitsForTheForeground) {
   shell_.type("\"$jumpctl\" exec -t bastion \"$remote\" &\n");
   ASSERT_TRUE(eventually([this] {
