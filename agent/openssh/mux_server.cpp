@@ -11,34 +11,27 @@
 
 #include "base/log.h"
 #include "base/printable.h"
-#include "base/shell_quoted.h"
+#include "base/safe_directory.h"
 
 namespace jump {
 namespace {
 
-// Long names would not fit a socket's address, and "a/b" is no file's name.
 bool is_gone(const std::string& path) {
   struct stat there {};
   return ::lstat(path.c_str(), &there) != 0 && errno == ENOENT;
 }
 
-// ssh's StrictModes, of the directory of a socket: blocks, for a pool thread.
+// Of the directory of a socket: blocks, for a pool thread.
 Status check_directory(const std::string& path) {
-  const std::string directory = path.substr(0, std::max<std::size_t>(path.rfind('/'), 1));
-  const std::string choose = "choose another path: jumpctl mux HOST --path PATH";
-  struct stat there {};
-  if (::stat(directory.c_str(), &there) != 0)
-    return Error{Errc::kInvalid, directory + ": " + std::strerror(errno), choose};
-  if (!S_ISDIR(there.st_mode)) return Error{Errc::kInvalid, directory + " is no directory", choose};
-  if (there.st_uid != geteuid() && there.st_uid != 0)
-    return Error{Errc::kRefused, directory + " is another user's, who could put a socket of theirs there",
-                 choose};
-  if ((there.st_mode & 022) == 0 || (there.st_mode & S_ISVTX) != 0) return {};
-  return Error{Errc::kRefused,
-               directory + " can be written to by others, who could put a socket of theirs there",
-               "chmod go-w " + shell_quoted(directory) + ", or " + choose};
+  Status safe = check_safe_directory(path.substr(0, std::max<std::size_t>(path.rfind('/'), 1)));
+  if (safe) return safe;
+  Error error = safe.error();
+  error.hint +=
+      (error.hint.empty() ? "" : ", or ") + std::string("choose another path: jumpctl mux HOST --path PATH");
+  return error;
 }
 
+// Long names would not fit a socket's address, and "a/b" is no file's name.
 Status check_name(const std::string& name, const std::string& path) {
   const bool plain = !name.empty() && name.find('/') == std::string::npos && name != "." && name != "..";
   if (!plain)

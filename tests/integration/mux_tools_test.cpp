@@ -254,6 +254,15 @@ TEST(MuxPaths, DirectoriesOfOthersAreRefused) {
     EXPECT_EQ(refused.exit_status, 1) << refused.describe();
     EXPECT_TRUE(says(refused.err, open + " can be written to by others") && says(refused.err, "chmod go-w " + open)) << refused.err;
   }
+  // Whoever can write above it can put another directory in its place; the same with a link.
+  ASSERT_EQ(::chmod(open.c_str(), 0777), 0);
+  const std::string below = directory.make_dir("open/below"), link = open + "/link";
+  ASSERT_EQ(::symlink(own.c_str(), link.c_str()), 0);
+  for (const std::string& there : {below, link}) {
+    const ProcessResult refused = serve(there + "/s");
+    EXPECT_EQ(refused.exit_status, 1) << refused.describe();
+    EXPECT_TRUE(says(refused.err, open + " can be written to by others")) << refused.err;
+  }
   for (const std::string& none : {own + "/none/s", own + "/s/s"}) {
     const ProcessResult refused = serve(none);
     EXPECT_EQ(refused.exit_status, 1) << refused.describe();
