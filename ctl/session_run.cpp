@@ -298,10 +298,11 @@ int run_session(const Options& options, const SessionWish& wish) {
 
   SessionSignals signals(terminal && session->tty);
   if (terminal) {
-    terminal->begin(session->tty, [&](const TerminalSize& size) {
+    const Status begun = terminal->begin(session->tty, [&](const TerminalSize& size) {
       client->tell(proto::method::kSessionResize,
                    {session->session, size.columns, size.rows, size.width, size.height});
     });
+    if (!begun.ok()) return fail(options, begun.error(), kExitSsh);
   }
   Waiter waiter(options, *client, *session, terminal ? &*terminal : nullptr);
   const std::optional<proto::SessionEnded> end = waiter.wait(signals);

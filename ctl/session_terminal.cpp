@@ -27,14 +27,16 @@ void SessionTerminal::describe(proto::SessionTty& tty) {
     tty.modes->emplace(std::to_string(opcode), value);
 }
 
-void SessionTerminal::begin(bool raw, std::function<void(const TerminalSize&)> tell) {
+Status SessionTerminal::begin(bool raw, std::function<void(const TerminalSize&)> tell) {
   tell_ = std::move(tell);
   if (raw) {
     raw_ = std::make_unique<RawTerminal>(STDIN_FILENO);
     raw_->enter();
     tell_size();  // it may have changed during the login
   }
-  input_.start();
+  Status started = input_.start();
+  if (!started && raw_) raw_->leave();
+  return started;
 }
 
 void SessionTerminal::on_signal(int number) {
@@ -42,6 +44,9 @@ void SessionTerminal::on_signal(int number) {
   if (number == SIGTSTP) {
     raw_->leave();
     stop_by(number);
+    // An orphaned process group is not stopped, and no SIGCONT follows.
+    away_ = true;
+    look();
   } else if (number == SIGCONT) {
     away_ = true;
     look();

@@ -28,9 +28,11 @@ class SessionTerminal {
   int session_end() const { return input_.session_end().get(); }
   // Size and modes as they are, in the foreground.
   void describe(proto::SessionTty& tty);
-  // The session runs: from now on keys are its. `raw`: it has a terminal; its size is `tell`'s.
-  void begin(bool raw, std::function<void(const TerminalSize&)> tell);
-  // SIGWINCH, SIGTSTP and SIGCONT. Comes back from SIGTSTP when the program goes on.
+  // The session runs: from now on keys are its. `raw`: it has a terminal; its size is `tell`'s. Errors:
+  // kInternal; the terminal is as it was then.
+  Status begin(bool raw, std::function<void(const TerminalSize&)> tell);
+  // SIGWINCH, SIGTSTP and SIGCONT. Comes back from SIGTSTP when the program goes on, or where it was not
+  // stopped.
   void on_signal(int number);
   // In the background, with nobody to tell of its end (a shell's `fg` does not always): look() is to be
   // called now and then.

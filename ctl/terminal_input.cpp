@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -38,7 +39,8 @@ void relay(int to) {
     if (both[1].revents != 0) return;
     if (both[0].revents == 0) continue;
     const ssize_t count = ::read(STDIN_FILENO, buffer.data(), buffer.size());
-    if (count < 0 && errno == EINTR) continue;
+    // Who else has the terminal may have made it non-blocking, and may have read what was there.
+    if (count < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (count <= 0 || !send_all(to, buffer.data(), static_cast<std::size_t>(count))) return;
   }
 }
@@ -55,13 +57,20 @@ Result<TerminalInput> TerminalInput::make() {
   return input;
 }
 
-void TerminalInput::start() {
+Status TerminalInput::start() {
   session_end_.reset();
   // The signals that this program handles are the main thread's; those that stop it stop all of it.
   sigset_t handled = session_signals(), before;
   pthread_sigmask(SIG_BLOCK, &handled, &before);
-  std::thread([end = std::move(own_end_)] { relay(end.get()); }).detach();
+  Status started;
+  try {
+    std::thread([end = std::move(own_end_)] { relay(end.get()); }).detach();
+  } catch (const std::system_error& error) {
+    started = Error{Errc::kInternal, fmt::format("no thread for what is typed: {}", error.what()),
+                    "this user may have too many processes: ulimit -u"};
+  }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return started;
 }
 
 }  // namespace jump::ctl

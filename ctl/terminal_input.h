@@ -19,8 +19,8 @@ class TerminalInput {
   static Result<TerminalInput> make();
   // To be passed as stdin, and then to be let go of.
   const Fd& session_end() const { return session_end_; }
-  // From now on what is typed is the session's. Once.
-  void start();
+  // From now on what is typed is the session's. Once. Errors: kInternal (no thread can be had).
+  Status start();
 
  private:
   TerminalInput() = default;

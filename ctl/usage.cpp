@@ -125,7 +125,7 @@ constexpr auto kVerbs = std::to_array<Verb>({
      "exit, stop and proxy do what they do with a ControlMaster.\n"
      "What is made so lasts until the agent ends.\n"
      "  --path PATH  serve it there as well, for tools that choose a ControlPath themselves; nobody else may\n"
-     "               be able to write to its directory, unless that is sticky\n",
+     "               be able to write to its directory, or to one above it, unless that is sticky\n",
      1, 1, kPath, serve_to_ssh, Takes::kHosts},
     {"completion", "bash|zsh|fish", "print what makes a shell complete jumpctl's command lines",
      "For this shell:            eval \"$(jumpctl completion bash)\"        (in fish: | source)\n"

@@ -98,7 +98,6 @@ class SessionMethods::ServedSession final : public Served {
              Duration timeout, const Reply<SessionOpenResult>& reply) {
     terminal_ = std::move(terminal);
     make(host, std::move(request), std::move(streams));
-    session_->set_connections([this] { return methods_.book_.listing(session_->host().name()); });
     start(timeout, reply, [this, told, reply](const SessionOpenResult& result) {
       Peer* peer = reply.peer();
       if (!peer) return leave();
@@ -151,6 +150,7 @@ class SessionMethods::ServedSession final : public Served {
  private:
   void make(Host& host, SessionRequest request, SessionStreams streams) {
     session_ = std::make_unique<Session>(methods_.io_, host, id(), std::move(request), std::move(streams));
+    session_->set_connections([this] { return methods_.book_.listing(session_->host().name()); });
   }
 
   void start(Duration timeout, const Reply<SessionOpenResult>& reply,

@@ -11,34 +11,27 @@
 
 #include "base/log.h"
 #include "base/printable.h"
-#include "base/shell_quoted.h"
+#include "base/safe_directory.h"
 
 namespace jump {
 namespace {
 
-// Long names would not fit a socket's address, and "a/b" is no file's name.
 bool is_gone(const std::string& path) {
   struct stat there {};
   return ::lstat(path.c_str(), &there) != 0 && errno == ENOENT;
 }
 
-// ssh's StrictModes, of the directory of a socket: blocks, for a pool thread.
+// Of the directory of a socket: blocks, for a pool thread.
 Status check_directory(const std::string& path) {
-  const std::string directory = path.substr(0, std::max<std::size_t>(path.rfind('/'), 1));
-  const std::string choose = "choose another path: jumpctl mux HOST --path PATH";
-  struct stat there {};
-  if (::stat(directory.c_str(), &there) != 0)
-    return Error{Errc::kInvalid, directory + ": " + std::strerror(errno), choose};
-  if (!S_ISDIR(there.st_mode)) return Error{Errc::kInvalid, directory + " is no directory", choose};
-  if (there.st_uid != geteuid() && there.st_uid != 0)
-    return Error{Errc::kRefused, directory + " is another user's, who could put a socket of theirs there",
-                 choose};
-  if ((there.st_mode & 022) == 0 || (there.st_mode & S_ISVTX) != 0) return {};
-  return Error{Errc::kRefused,
-               directory + " can be written to by others, who could put a socket of theirs there",
-               "chmod go-w " + shell_quoted(directory) + ", or " + choose};
+  Status safe = check_safe_directory(path.substr(0, std::max<std::size_t>(path.rfind('/'), 1)));
+  if (safe) return safe;
+  Error error = safe.error();
+  error.hint +=
+      (error.hint.empty() ? "" : ", or ") + std::string("choose another path: jumpctl mux HOST --path PATH");
+  return error;
 }
 
+// Long names would not fit a socket's address, and "a/b" is no file's name.
 Status check_name(const std::string& name, const std::string& path) {
   const bool plain = !name.empty() && name.find('/') == std::string::npos && name != "." && name != "..";
   if (!plain)
@@ -99,12 +92,25 @@ class MuxServer::Door final : public MuxDoor {
   // The sockets that go with what ssh_config says are these now.
   void set_way(const Route* way, std::vector<std::string> token_paths) {
     resolving_.reset();
+    failed_looks_ = 0;
     way_.reset();
     if (way) way_ = *way;
     for (const std::string& path : token_paths_) {
       if (std::find(token_paths.begin(), token_paths.end(), path) == token_paths.end()) close_at(path);
     }
     token_paths_ = std::move(token_paths);
+  }
+  // That cannot be told: they stay what they were, until a look again. True: for the first time.
+  bool look_failed() {
+    resolving_.reset();
+    const int doubled = std::min(failed_looks_++, 6);
+    next_look_ = server_.services_.io.now() + ((1 << doubled) - 1) * kMendGap;
+    return failed_looks_ == 1;
+  }
+  const std::vector<std::string>& token_paths() const { return token_paths_; }
+  bool is_stale() const { return failed_looks_ > 0; }
+  bool is_to_be_looked_at() const {
+    return is_stale() && !resolves() && next_look_ <= server_.services_.io.now();
   }
   // All its sockets in `directory` are where they were made. Elsewhere a look may hang, on a file server.
   bool is_whole_in(const std::string& directory) const {
@@ -196,6 +202,8 @@ class MuxServer::Door final : public MuxDoor {
   std::unique_ptr<Operation> resolving_;
   std::optional<Route> way_;  // as ssh_config had it when it was last looked at
   std::vector<std::string> token_paths_;
+  int failed_looks_ = 0;  // at what it says, in a row
+  TimePoint next_look_{};
   std::unique_ptr<Deferred> finish_soon_;
   bool stopping_ = false;  // `-O stop` or `-O exit` was said
 };
@@ -288,8 +296,10 @@ void MuxServer::serve_by_tokens(const std::string& host) {
 void MuxServer::on_way(const std::string& host, const std::string& name, const Result<Route>& way) {
   Door& its_door = *doors_.at(host);
   if (!way) {
-    log::debug("{}: served to ssh by its name only: {}", host, way.error().message);
-    its_door.set_way(nullptr, {});
+    if (its_door.look_failed())
+      log::warn("{}: what ssh_config says of it cannot be told: {}; ssh finds it where it did before", host,
+                way.error().message);
+    if (!its_door.token_paths().empty()) (void)serve_at(host, its_door.token_paths().front());
     return settle_hashes();
   }
   const HopSpec& spec = way->target();
@@ -314,15 +324,17 @@ void MuxServer::settle_hashes() {
   }
   for (const auto& [path, hosts] : meant) {
     const auto& [first, first_door] = hosts.front();
-    const auto other = std::find_if(hosts.begin(), hosts.end(), [door = first_door](const auto& each) {
-      return !door->way()->same_connections(*each.second->way());
+    // Of a host whose last look failed it is not known whether it is the same still.
+    const auto other = std::find_if(hosts.begin() + 1, hosts.end(), [door = first_door](const auto& each) {
+      return door->is_stale() || each.second->is_stale() ||
+             !door->way()->same_connections(*each.second->way());
     });
     if (other != hosts.end()) {
       for (const auto& [host, each] : hosts) each->close_at(path);
       if (!ambiguous_.insert(path).second) continue;
       log::warn(
-          "{} and {} are one %C to ssh, and not the same connection: neither is served there; %r@%n:%p tells "
-          "them apart",
+          "{} and {} are one %C to ssh, and not the same connection, for all that is known: neither is "
+          "served there; %r@%n:%p tells them apart",
           first, other->first);
       continue;
     }
@@ -373,6 +385,9 @@ void MuxServer::set_configured(const std::vector<std::string>& hosts) {
 }
 
 void MuxServer::mend() {
+  for (const auto& [host, each] : doors_) {
+    if (each->is_to_be_looked_at() && each->listens_at(directory_ + "/" + host)) serve_by_tokens(host);
+  }
   for (const std::string& host : configured_) {
     const auto known = doors_.find(host);
     const bool whole = known != doors_.end() && known->second->is_whole_in(directory_);

@@ -59,7 +59,8 @@ class MuxServer {
   // Serves it, besides, once ssh has said what these are, at DIRECTORY/%r@%n:%p, a ControlPath that tells
   // users and ports apart, and at DIRECTORY/%C. That one does not tell apart what is reached by different
   // ways (ProxyCommand, HostKeyAlias …): where two hosts have the same, and it would not be the same
-  // connection, neither is served there.
+  // connection, neither is served there. While ssh cannot say (an ssh_config that is being edited) it is
+  // served where it was, and ssh is asked again: within kMendGap, and then ever more rarely.
   void serve_by_tokens(const std::string& host);
   struct Served {
     std::string host;

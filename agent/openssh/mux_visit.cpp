@@ -131,7 +131,8 @@ void MuxVisit::answer(MuxAnswer answer) {
   work_soon_->schedule();
 }
 
-void MuxVisit::refuse(const Error& error) {
+void MuxVisit::refuse(Error error) {
+  add_way_to_be_asked(error);
   answer(MuxFailure{0, error.message + (error.hint.empty() ? "" : "; " + error.hint)});
 }
 
@@ -309,11 +310,7 @@ void MuxVisit::on_request(const MuxProxy&) {
   waiting_ =
       door_.host().acquire(Host::Asker::kUser, services_.login_wait(), [this](const Result<Mux*>& mux) {
         waiting_.reset();
-        if (!mux) {
-          Error error = mux.error();
-          add_way_to_be_asked(error);
-          return refuse(error);
-        }
+        if (!mux) return refuse(mux.error());
         // It may have listeners there and no channel for hours: a lane would idle away.
         Mux* lasting = door_.host().lasting_mux();
         begin_proxy(lasting ? *lasting : **mux);

@@ -79,7 +79,7 @@ class MuxVisit final : private StreamHandler {
   void work();
   void flush();
   void answer(MuxAnswer answer);
-  void refuse(const Error& error);
+  void refuse(Error error);
   void carry_out(MuxClient::Asked asked);
   void on_request(const MuxAliveCheck&);
   void on_request(const MuxTerminate&);

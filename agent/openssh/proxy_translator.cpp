@@ -9,6 +9,7 @@
 #include "base/printable.h"
 #include "base/wire.h"
 #include "channel/messages.h"
+#include "channel/server_limits.h"
 
 namespace jump {
 namespace {
@@ -91,16 +92,19 @@ void ProxyTranslator::on_client_open(WireReader& in) {
   grant.max_packet = in.u32();
   if (!in.ok() || grant.max_packet == 0 || type.size() > kMaxTypeName)
     return broken("a malformed channel open");
-  std::optional<Channel> channel = take_id(Phase::kAsked, number);
-  if (!channel) {
+  const auto refuse = [this, number](std::uint32_t reason, std::string_view why) {
     WireWriter refusal;
-    refusal.u8(ssh::kChannelOpenFailure).u32(number).u32(ssh::kOpenResourceShortage);
-    refusal.string(std::string_view("too many channels")).string(std::string_view());
-    return send(refusal.view(), {});
-  }
+    refusal.u8(ssh::kChannelOpenFailure).u32(number).u32(reason).string(why).string(std::string_view());
+    send(refusal.view(), {});
+  };
+  const ByteView specific = in.rest();
+  if (Status taken = check_request(type, specific); !taken)
+    return refuse(ssh::kOpenAdministrativelyProhibited, taken.error().message);
+  std::optional<Channel> channel = take_id(Phase::kAsked, number);
+  if (!channel) return refuse(ssh::kOpenResourceShortage, "too many channels");
   grant.max_packet = std::min<std::uint32_t>(grant.max_packet, kMaxData);
   entries_[*channel].server = {grant.window, grant.max_packet};
-  upstream_->open(*channel, type, grant, in.rest());
+  upstream_->open(*channel, type, grant, specific);
 }
 
 void ProxyTranslator::on_client_confirmation(WireReader& in) {
@@ -172,10 +176,14 @@ const char* ProxyTranslator::check(Entry& entry, std::uint8_t type, ByteView res
     case ssh::kChannelClose:
       entry.client.closed = true;
       return rest.empty() ? nullptr : "a malformed CLOSE";
-    case ssh::kChannelRequest:
-      in.string();
+    case ssh::kChannelRequest: {
+      const std::string_view name = in.text();
       in.u8();
-      return in.ok() ? nullptr : "a malformed channel request";
+      if (!in.ok()) return "a malformed channel request";
+      return check_request(name, in.rest())
+                 ? nullptr
+                 : "a channel request that no server takes: a zero byte in its text";
+    }
     default:  // the answers to channel requests
       if (!rest.empty() || entry.client.questions == 0) return "an answer to a request that was not made";
       entry.client.questions--;

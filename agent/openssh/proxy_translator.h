@@ -9,8 +9,8 @@
 // Channels: the client's number is the client's own; the number that it gets to address a channel by is our
 // id. So a client reaches no channel but its own, whatever it writes. Windows, EOF, requests and their
 // answers go through as they are: they are the two ends' own business. What would make the server end the
-// connection for all (data beyond its window or largest packet, windows beyond 2^32-1, malformed packets)
-// ends this client only.
+// connection for all (data beyond its window or largest packet, windows beyond 2^32-1, malformed packets, a
+// zero byte in a request's text: channel/server_limits.h) ends this client only, or is refused to it.
 //
 // Global requests: listening and its cancellation are asked for upstream; keepalives are a real round trip;
 // no-more-sessions is acknowledged and goes no further, as it would bind the others; the rest is refused.

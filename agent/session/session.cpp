@@ -87,7 +87,7 @@ struct Session::Output final : StreamHandler {
   std::size_t write(ByteView data) {
     if (state != State::kOpen) return data.size();
     const std::size_t taken = stream->write(data);
-    held = taken < data.size();
+    held |= taken < data.size();  // a text of ours that fits does not end the channel's wait
     return taken;
   }
   std::size_t on_data(ByteView data) override { return data.size(); }  // of a socket that is both ways

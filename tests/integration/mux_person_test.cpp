@@ -85,12 +85,14 @@ TEST_P(MuxPerson, WhereNobodyIsThereItEndsWithTheWayOut) {
 }
 
 // What is no session is no reason for another login: it is told why there is none.
-TEST_P(MuxPerson, ChecksAndStdioForwardsEndWithTheReason) {
+TEST_P(MuxPerson, ChecksAndForwardsEndWithTheReason) {
   add(kHost, {.known = true});
   serve();
+  const std::string forward = directory().file("forward") + ":127.0.0.1:1";
   for (const std::vector<std::string>& words : {std::vector<std::string>{"-O", "check", kHost},
                                                 {"-W", "127.0.0.1:1", kHost},
-                                                {"-O", "proxy", kHost}}) {
+                                                {"-O", "proxy", kHost},
+                                                {"-O", "forward", "-L", forward, kHost}}) {
     const ProcessResult result = run_process(ssh(words), seconds(30), agent().environment());
     EXPECT_FALSE(result.timed_out);
     EXPECT_EQ(result.exit_status, 255) << result.describe();

@@ -4,6 +4,9 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include <filesystem>
+#include <set>
+
 #include "support/eventually.h"
 #include "support/fault_proxy.h"
 #include "support/mux_lab.h"
@@ -107,6 +110,65 @@ TEST(MuxFromConfig, GoesWithItsLine) {
 }
 
 // A login that fails tells its reason in the user's terminal, and ssh does not try again by itself.
+std::set<std::string> names_in(const std::string& directory) {
+  std::set<std::string> all;
+  std::error_code none;
+  for (const auto& each : std::filesystem::directory_iterator(directory, none)) all.insert(each.path().filename());
+  return all;
+}
+
+// Nobody is served worse than before while ssh_config is being edited.
+TEST(MuxFromConfig, StaysWhereItWasWhileSshConfigIsBroken) {
+  Lab lab(options());
+  AgentProcess& agent = lab.cold_agent();
+  const std::string config = lab.directory().write("agent.toml", "mux = [\"bas*\"]\n");
+  const std::string sane = read_file(lab.ssh_config());
+  agent.run({"-c", config});
+  const auto names = [&] { return names_in(agent.socket_dir() + "/mux"); };
+  ASSERT_TRUE(eventually([&] { return names().size() == 3; })) << agent.log();
+  const std::set<std::string> before = names();
+  lab.directory().write("ssh_config", sane + "\nNoSuchOption yes\n");
+  const ProcessResult reload = agent.jumpagent({"reload"});
+  EXPECT_TRUE(reload.ok()) << reload.describe();
+  ASSERT_TRUE(eventually([&] { return says(agent.log(), "what ssh_config says of it cannot be told"); })) << agent.log();
+  (void)agent.status();  // the step that says so is done with
+  EXPECT_EQ(names(), before) << agent.log();
+}
+
+// Two names of one connection, as far as is known no more: %C could be the other's.
+TEST(MuxFromConfig, SharesNoHashWhileSshConfigIsBroken) {
+  Lab lab(options());
+  AgentProcess& agent = lab.cold_agent();
+  std::string sane = read_file(lab.ssh_config());
+  const std::size_t host = sane.find("Host bastion\n");
+  ASSERT_NE(host, std::string::npos) << sane;
+  sane.replace(host, 12, "Host bastion basement");
+  lab.directory().write("ssh_config", sane);
+  const std::string config = lab.directory().write("agent.toml", "mux = [\"bas*\"]\n");
+  agent.run({"-c", config});
+  const std::string directory = agent.socket_dir() + "/mux";
+  ASSERT_TRUE(eventually([&] { return names_in(directory).size() == 5; })) << agent.log();
+  lab.directory().write("ssh_config", sane + "\nNoSuchOption yes\n");
+  EXPECT_TRUE(agent.jumpagent({"reload"}).ok());
+  EXPECT_TRUE(eventually([&] { return names_in(directory).size() == 4; })) << agent.log();
+  for (const std::string& each : names_in(directory)) EXPECT_TRUE(says(each, "bas")) << each;
+  lab.directory().write("ssh_config", sane);
+  EXPECT_TRUE(agent.jumpagent({"reload"}).ok());
+  EXPECT_TRUE(eventually([&] { return names_in(directory).size() == 5; })) << agent.log();
+}
+
+TEST(MuxFromConfig, IsServedByTokensOnceSshConfigIsMended) {
+  Lab lab(options());
+  AgentProcess& agent = lab.cold_agent();
+  const std::string config = lab.directory().write("agent.toml", "[[host]]\nname = \"bastion\"\nmux = true\n");
+  const std::string sane = read_file(lab.ssh_config());
+  lab.directory().write("ssh_config", sane + "\nNoSuchOption yes\n");
+  agent.run({"-c", config});
+  ASSERT_TRUE(eventually([&] { return says(agent.log(), "what ssh_config says of it cannot be told"); })) << agent.log();
+  lab.directory().write("ssh_config", sane);
+  EXPECT_TRUE(eventually([&] { return names_in(agent.socket_dir() + "/mux").size() == 3; }, seconds(40))) << agent.log();
+}
+
 TEST(MuxErrors, TheReasonIsInTheUsersTerminal) {
   MuxLab mux(options());
   mux.lab().sshd().kill_all();
@@ -253,6 +315,15 @@ TEST(MuxPaths, DirectoriesOfOthersAreRefused) {
     const ProcessResult refused = serve(open + "/s");
     EXPECT_EQ(refused.exit_status, 1) << refused.describe();
     EXPECT_TRUE(says(refused.err, open + " can be written to by others") && says(refused.err, "chmod go-w " + open)) << refused.err;
+  }
+  // Whoever can write above it can put another directory in its place; the same with a link.
+  ASSERT_EQ(::chmod(open.c_str(), 0777), 0);
+  const std::string below = directory.make_dir("open/below"), link = open + "/link";
+  ASSERT_EQ(::symlink(own.c_str(), link.c_str()), 0);
+  for (const std::string& there : {below, link}) {
+    const ProcessResult refused = serve(there + "/s");
+    EXPECT_EQ(refused.exit_status, 1) << refused.describe();
+    EXPECT_TRUE(says(refused.err, open + " can be written to by others")) << refused.err;
   }
   for (const std::string& none : {own + "/none/s", own + "/s/s"}) {
     const ProcessResult refused = serve(none);

@@ -122,6 +122,16 @@ TEST_F(SessionFrames, ComeInAnyPieces) {
   EXPECT_EQ(all(socket).out, sent);
 }
 
+TEST_F(SessionFrames, TheEscapeForWhatIsOpenListsIt) {
+  std::string id;
+  Socket socket =
+      session("stty -echo; read line; echo got $line", {{"tty", {{"term", "xterm"}, {"escape", "~"}}}}, &id);
+  ASSERT_TRUE(socket.send_all(frame(kStdin, "~#end\r")));
+  const Whole whole = all(socket);
+  EXPECT_NE((whole.out + whole.err).find("#" + id + " "), std::string::npos) << whole.out << whole.err;
+  EXPECT_NE(whole.out.find("got end"), std::string::npos) << whole.out;
+}
+
 TEST_F(SessionFrames, ResizeAndSignal) {
   Socket socket = session("trap 'stty size; exit 5' WINCH; stty size; while :; do sleep 0.05; done",
                           {{"tty", {{"term", "xterm"}, {"columns", 70}, {"rows", 20}}}});

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <fstream>
+
 #include "support/eventually.h"
 #include "support/on_terminal.h"
 #include "support/proc_info.h"
@@ -14,7 +16,12 @@ namespace {
 // What is waited for is never what was typed: a terminal echoes that.
 constexpr const char* kRemote =
     "stty -echo; printf 'be%s\\n' gun; while read -r line; do case $line in size) stty size;; "
+    "later) printf 'wai%s\\n' ting; until [ -e \"$go\" ]; do sleep 0.1; done; printf 'went%s\\n' on;; "
     "end) exit 4;; *) echo \"remote<$line>\";; esac; done";
+
+bool is_stopped(pid_t process) {
+  return read_file("/proc/" + std::to_string(process) + "/stat").find(") T ") != std::string::npos;
+}
 
 class SessionJob : public testing::Test {
  protected:
@@ -24,7 +31,8 @@ class SessionJob : public testing::Test {
   }
   Environment environment() {
     Environment env = scene_.environment();
-    env["remote"] = kRemote;
+    go_ = env.at("dir") + "/go";
+    env["remote"] = "go='" + go_ + "'; " + kRemote;
     env["HISTFILE"] = "/dev/null";
     env["INPUTRC"] = "/dev/null";
     return env;
@@ -71,6 +79,7 @@ class SessionJob : public testing::Test {
   }
 
   ShellLab scene_;
+  std::string go_;  // the file that the remote side waits for at "later"
   OnTerminal shell_;
   pid_t jumpctl_ = -1;
   int typed_ = 0;
@@ -95,9 +104,14 @@ TEST_P(SessionJobStopped, LeavesTheTerminalToTheShellUntilItIsInTheForegroundAga
 
 TEST_P(SessionJobStopped, GoesOnInTheBackgroundWithoutReading) {
   begin();
+  shell_.type("later\r");
+  ASSERT_TRUE(shell_.shows("waiting")) << shell_.shown();
   stop_by(GetParam());
   shell_.type("bg\n");
   ASSERT_TRUE(shell_.shows("]+ \"$jumpctl\"")) << shell_.shown();
+  std::ofstream(go_) << "go\n";
+  ASSERT_TRUE(shell_.shows("wenton")) << shell_.shown();
+  EXPECT_FALSE(is_stopped(jumpctl_));
   expect_the_shell_gets_what_is_typed();
   EXPECT_FALSE(shell_.is_raw());
   shell_.type("fg\n");
@@ -115,10 +129,7 @@ TEST_F(SessionJob, ThatIsStoppedWithItsTerminalKeepsWhatIsTyped) {
   ASSERT_TRUE(shell_.shows("begun")) << shell_.shown();
   ASSERT_TRUE(eventually([this] { return shell_.is_raw(); }));
   ASSERT_EQ(::kill(shell_.pid(), SIGSTOP), 0);
-  ASSERT_TRUE(eventually([this] {
-    const std::string stat = read_file("/proc/" + std::to_string(shell_.pid()) + "/stat");
-    return stat.find(") T ") != std::string::npos;
-  }));
+  ASSERT_TRUE(eventually([this] { return is_stopped(shell_.pid()); }));
   std::string lines;
   for (int i = 0; i < 100; ++i) lines += "line" + std::to_string(i) + "\r";
   shell_.type(lines);
@@ -127,6 +138,34 @@ TEST_F(SessionJob, ThatIsStoppedWithItsTerminalKeepsWhatIsTyped) {
   EXPECT_EQ(shell_.count("remote<line"), 100) << shell_.shown();
   shell_.type("end\r");
   EXPECT_EQ(shell_.exit_status(), 4);
+}
+
+// The kernel does not stop who is in an orphaned process group: nobody could let it go on.
+TEST_F(SessionJob, ThatNobodyCouldLetGoOnStaysRaw) {
+  shell_.type("exec \"$jumpctl\" exec -t bastion \"$remote\"\n");
+  ASSERT_TRUE(shell_.shows("begun")) << shell_.shown();
+  ASSERT_TRUE(eventually([this] { return shell_.is_raw(); }));
+  // What answers the second window change came after the first signal.
+  for (unsigned short i = 0; i < 2; ++i) {
+    ASSERT_EQ(::kill(shell_.pid(), SIGTSTP), 0);
+    shell_.resize(static_cast<unsigned short>(101 + i), 37);
+    EXPECT_TRUE(eventually([&] {
+      shell_.type("size\r");
+      return shell_.count("37 " + std::to_string(101 + i)) > 0;
+    })) << shell_.shown();
+  }
+  EXPECT_TRUE(eventually([this] { return shell_.is_raw(); })) << shell_.shown();
+  shell_.type("end\r");
+  EXPECT_EQ(shell_.exit_status(), 4);
+}
+
+// No thread has so large a stack.
+TEST_F(SessionJob, ThatCannotReadTheTerminalSaysSoAndLeavesItSane) {
+  shell_.type("(ulimit -s 214748364800; exec \"$jumpctl\" exec -t bastion \"$remote\")\n");
+  EXPECT_TRUE(shell_.shows("no thread for what is typed")) << shell_.shown();
+  shell_.type("echo sta''tus $?; stty -g > $dir/after; cmp $dir/before $dir/after && echo sa''ne\n");
+  EXPECT_TRUE(shell_.shows("status 255")) << shell_.shown();
+  EXPECT_TRUE(shell_.shows("sane")) << shell_.shown();
 }
 
 TEST_F(SessionJob, ThatBeganInTheBackgroundWaitsForTheForeground) {

@@ -163,19 +163,21 @@ TEST_F(ProxyTest, NumbersOfBothSidesAreTheirOwn) {
   EXPECT_EQ(calls(), std::vector<std::string>{"send 1 94"});
 }
 
-// Two channels whose numbers are crossed, written out: windows, data and both orders of CLOSE stay apart, and the next
-// open gets a number that is free again.
+// Two channels whose numbers are crossed, written out: windows, data and both orders of CLOSE stay apart, and
+// the next open gets a number that is free again.
 TEST_F(ProxyTest, TwoChannelsOfAHandWrittenClient) {
-  proxy.feed(from_hex("00000019 00 5a 0000000773657373696f6e 00000001 00000100 00000080"
-                      "00000019 00 5a 0000000773657373696f6e 00000000 00000200 00000080"));
+  proxy.feed(
+      from_hex("00000019 00 5a 0000000773657373696f6e 00000001 00000100 00000080"
+               "00000019 00 5a 0000000773657373696f6e 00000000 00000200 00000080"));
   EXPECT_EQ(calls(), (std::vector<std::string>{"open 0 session 256/128 ''", "open 1 session 512/128 ''"}));
   confirm(1, 8, 64);
   confirm(0, 4, 64);
   EXPECT_EQ(sent(), from_hex("00000012 00 5b 00000000 00000001 00000008 00000040"
                              "00000012 00 5b 00000001 00000000 00000004 00000040"));
-  proxy.feed(from_hex("0000000e 00 5e 00000000 00000004 61626364"    // the server's window of 0 is used up …
-                      "0000000e 00 5e 00000001 00000004 65666768"    // … that of 1 half
-                      "0000000a 00 5d 00000001 00000010"));
+  proxy.feed(
+      from_hex("0000000e 00 5e 00000000 00000004 61626364"  // the server's window of 0 is used up …
+               "0000000e 00 5e 00000001 00000004 65666768"  // … that of 1 half
+               "0000000a 00 5d 00000001 00000010"));
   EXPECT_EQ(calls(), (std::vector<std::string>{"send 0 94", "send 1 94", "send 1 93"}));
   EXPECT_EQ(upstream.packets.back().second, from_hex("00000010"));
   proxy.on_packet(0, ssh::kChannelWindowAdjust, from_hex("00000001"));
@@ -267,7 +269,9 @@ TEST_F(ProxyTest, RepliesComeInTheOrderOfTheRequests) {
   EXPECT_TRUE(sent().empty());
   proxy.on_answer(upstream.tickets[0], true, {});
   // Each padded to what ssh(1) takes for a whole packet.
-  EXPECT_EQ(sent(), from_hex("00000005 03 51 000000 00000005 03 52 000000 00000005 03 52 000000 00000005 03 51 000000"));
+  EXPECT_EQ(
+      sent(),
+      from_hex("00000005 03 51 000000 00000005 03 52 000000 00000005 03 52 000000 00000005 03 51 000000"));
   proxy.on_answer(upstream.tickets[0], true, {});
   EXPECT_TRUE(sent().empty());
 }
@@ -390,6 +394,29 @@ TEST_F(ProxyTest, BadPacketsEndTheClientAndReachNobody) {
     EXPECT_NE(each.error()->message.find(why), std::string::npos) << each.error()->message;
     EXPECT_TRUE(each_upstream.calls.empty()) << why;
   }
+}
+
+// sshd ends the connection, with all that others have on it, at a zero byte in what is text.
+TEST_F(ProxyTest, WhatNoServerTakesIsKeptFromIt) {
+  using namespace std::string_view_literals;
+  open_and_confirm();
+  WireWriter open;
+  open.u8(ssh::kChannelOpen).string("direct-tcpip"sv).u32(71).u32(1000).u32(100);
+  open.string("ho\0st"sv).u32(80).string("127.0.0.1"sv).u32(0);
+  feed(open);
+  EXPECT_EQ(calls(), std::vector<std::string>());
+  const Bytes refusal = sent();
+  ASSERT_GT(refusal.size(), 14U);
+  EXPECT_EQ(refusal[5], ssh::kChannelOpenFailure);
+  EXPECT_EQ(load_u32(&refusal[6]), 71U);
+  EXPECT_EQ(load_u32(&refusal[10]), ssh::kOpenAdministrativelyProhibited);
+  EXPECT_EQ(proxy.channels(), 1U);
+  EXPECT_FALSE(proxy.finished());
+  feed(message(ssh::kChannelRequest, 0).string("exec"sv).boolean(true).string("true"sv));
+  EXPECT_EQ(calls(), std::vector<std::string>{"send 0 98"});
+  feed(message(ssh::kChannelRequest, 0).string("exec"sv).boolean(true).string("tr\0ue"sv));
+  EXPECT_EQ(calls(), std::vector<std::string>());
+  expect_broken("zero byte");
 }
 
 TEST_F(ProxyTest, NothingFollowsEofButCloseAndNothingThat) {
