@@ -16,6 +16,7 @@
 #include "base/wire.h"
 #include "transport/algorithms.h"
 #include "transport/kexinit.h"
+#include "transport/packet_cipher.h"
 #include "transport/packet_input.h"
 #include "transport/seam.h"
 #include "transport/transport.h"

@@ -1,7 +1,9 @@
 // Servers that let a connection have few sessions (MaxSessions): further connections carry the others, if
 // nobody is needed for that.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <thread>
 
 #include "forward_lab.h"
@@ -93,6 +95,13 @@ TEST(SessionLimits, WhatNoServerTakesIsItsClientsOwn) {
   EXPECT_EQ(count(lab.sshd().log(), "Accepted publickey"), 1U);
 }
 
+// A server counts sessions a moment longer than their users do.
+TEST(SessionLimits, ABurstAfterABurstFindsRoom) {
+  Lab lab(with_limit(1));
+  expect_all(at_once(lab.agent(), 33, "sleep 1"));
+  expect_all(at_once(lab.agent(), 33, "sleep 0.5"));
+}
+
 // With a cipher that is libssh2's own, a packet may be no longer than that library has room for.
 TEST(SessionLimits, WhatTheTransportCannotSendIsItsClientsOwn) {
   LabOptions options;
@@ -108,6 +117,19 @@ TEST(SessionLimits, WhatTheTransportCannotSendIsItsClientsOwn) {
   EXPECT_TRUE(agent.ctl({"exec", Lab::kBastion, "true", std::string(30000, 'x')}).ok());
   EXPECT_EQ(count(lab.sshd().log(), "Accepted publickey"), 1U);
   EXPECT_EQ(neighbour.wait(seconds(20)), 0) << neighbour.err();
+}
+
+// Where root logs in, OpenSSH's server passes on no signal.
+TEST(SessionLimits, WhoIsToldToEndDoesThoughTheCommandHearsNothing) {
+  if (getuid() != 0) GTEST_SKIP() << "sshd passes signals on to others than root";
+  Lab lab;
+  for (const int number : {SIGTERM, SIGHUP, SIGQUIT}) {
+    Process jumpctl({ctl_program(), "exec", Lab::kBastion, "echo ready; sleep 60"},
+                    lab.agent().environment());
+    ASSERT_TRUE(eventually([&] { return jumpctl.out() == "ready\n"; })) << jumpctl.err();
+    jumpctl.signal(number);
+    EXPECT_EQ(jumpctl.wait(seconds(30)), 128 + number);
+  }
 }
 
 TEST(SessionLimits, TwentySessionsWhereOneIsAllowed) {
