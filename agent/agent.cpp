@@ -183,7 +183,7 @@ void Agent::inherit(Inheritance& inheritance) {
 }
 
 void Agent::adopt(const Inheritance& inheritance) {
-  hosts_.expect_person(inheritance.attended);
+  hosts_.expect(inheritance.attended, inheritance.unattended);
   for (const Inheritance::Forward& each : inheritance.forwards) {
     if (!each.wish.client) continue;  // the config file asks for it
     Result<ForwardRequest> request = request_of(each.wish);

@@ -145,7 +145,7 @@ proto::AgentHandoverResult Handover::list(std::vector<int>* sockets) const {
     sockets->insert(sockets->end(), each.sockets.begin(), each.sockets.end());
   }
   for (const auto& [name, host] : hosts_.all()) {
-    if (host->took_person().value_or(false)) result.attended.push_back(name);
+    if (host->took_person()) (*host->took_person() ? result.attended : result.unattended).push_back(name);
   }
   return result;
 }

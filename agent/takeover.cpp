@@ -42,6 +42,7 @@ Result<Takeover> Takeover::begin(const std::string& socket_path) {
   std::size_t next = 0;
   self.held_ = offered->held;
   self.inheritance_.attended = std::move(offered->attended);
+  self.inheritance_.unattended = std::move(offered->unattended);
   self.inheritance_.from_agent = true;
   self.inheritance_.control = next_of(*sockets, next, offered->control_sockets);
   for (proto::HandedForward& each : offered->forwards) {

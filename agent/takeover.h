@@ -41,8 +41,8 @@ struct Inheritance {
   std::vector<Kept> kept;
   using KeptNames = std::map<std::string, std::vector<ino_t>>;  // and the files behind them
   KeptNames kept_names;
-  std::vector<std::string> attended;  // hosts whose login takes a person
-  std::uint64_t wishes = 0;  // the generation of them
+  std::vector<std::string> attended, unattended;  // hosts whose login takes a person, and takes none
+  std::uint64_t wishes = 0;                       // the generation of them
 };
 
 class Takeover {

@@ -82,12 +82,14 @@ Error send_failure(int error) {
     case EPIPE:
     case ECONNRESET:
     case ENOTCONN:
-      return Error{Errc::kClosed, fmt::format("the agent ended the connection before the request was sent ({})", why),
+      return Error{Errc::kClosed,
+                   fmt::format("the agent ended the connection before the request was sent ({})", why),
                    "see its log, and whether it runs: jumpctl status"};
     case ETOOMANYREFS:
-      return Error{Errc::kLimit, fmt::format("descriptors cannot be passed to the agent: {}", why),
-                   "too many that were passed wait to be received, of all programs of this user; try again, or raise "
-                   "the limit of open files (ulimit -n)"};
+      return Error{
+          Errc::kLimit, fmt::format("descriptors cannot be passed to the agent: {}", why),
+          "too many that were passed wait to be received, of all programs of this user; try again, or raise "
+          "the limit of open files (ulimit -n)"};
     case EBADF:
       return Error{Errc::kInvalid, fmt::format("descriptors cannot be passed to the agent: {}", why),
                    "one of stdin, stdout and stderr was closed; redirect it, as from /dev/null"};
@@ -177,7 +179,8 @@ Status Connection::next_line_or(TimePoint deadline, std::string_view* line, std:
 
 // The agent comes first: what it says may make the others pointless.
 Result<Connection::Ready> Connection::wait(TimePoint deadline, std::span<const int> others) {
-  std::vector<pollfd> pollers = {{descriptor_, static_cast<short>(out_.empty() ? POLLIN : POLLIN | POLLOUT), 0}};
+  std::vector<pollfd> pollers = {
+      {descriptor_, static_cast<short>(out_.empty() ? POLLIN : POLLIN | POLLOUT), 0}};
   for (const int other : others) pollers.push_back({other, POLLIN, 0});
   while (true) {
     const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now()).count();

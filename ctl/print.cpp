@@ -152,9 +152,10 @@ std::string render_agent(const proto::AgentStatus& agent, Style style) {
     if (agent.drain_left) ending += ", within " + format_duration(*agent.drain_left);
     ending += "\n";
   }
-  const std::string state = agent.state_problem.empty()
-                                ? std::string()
-                                : coloured("state file: " + sanitized(agent.state_problem), Colour::kRed, style.colour) + "\n";
+  const std::string state =
+      agent.state_problem.empty()
+          ? std::string()
+          : coloured("state file: " + sanitized(agent.state_problem), Colour::kRed, style.colour) + "\n";
   return fmt::format("jumpagent {}, pid {}, up {}, {}, {}, {}\nsocket {}\n{}{}{}", sanitized(agent.version),
                      agent.pid, format_duration(agent.uptime), plural(agent.clients, "client"),
                      format_bytes(agent.memory), descriptors, sanitized(agent.socket), ending, state,
@@ -268,8 +269,9 @@ std::string format_host(const proto::HostStatus& host) {
 std::string format_forward(const proto::ForwardStatus& forward) {
   const bool there = forward.kind.starts_with("remote");
   const std::string_view target = forward.target.empty() ? kAnyTarget : forward.target;
-  std::string out = there && !forward.via.empty() ? fmt::format("{} on {} -> {}", forward.listen, forward.via, target)
-                                                  : fmt::format("{} -> {}", forward.listen, target);
+  std::string out = there && !forward.via.empty()
+                        ? fmt::format("{} on {} -> {}", forward.listen, forward.via, target)
+                        : fmt::format("{} -> {}", forward.listen, target);
   if (!there && !forward.via.empty()) out += " via " + forward.via;
   if (!forward.via_rule.empty()) out += fmt::format(" ({})", forward.via_rule);
   out += forward.name.empty() ? fmt::format(" ({})", forward.id)
@@ -313,8 +315,9 @@ std::string render_hosts(const std::vector<proto::HostStatus>& hosts, Style styl
   for (const proto::HostStatus& host : hosts) {
     const bool ready = host.state == "ready";
     table.add_row({shortened(host.host, kLongestName), Cell(host.state, colour_of(host.state)),
-                   format_duration(host.age), shortened(host.address, kLongestName), host.rtt ? format_round_trip(*host.rtt) : std::string(),
-                   std::to_string(host.channels), format_bytes(host.bytes_in), format_bytes(host.bytes_out),
+                   format_duration(host.age), shortened(host.address, kLongestName),
+                   host.rtt ? format_round_trip(*host.rtt) : std::string(), std::to_string(host.channels),
+                   format_bytes(host.bytes_in), format_bytes(host.bytes_out),
                    host.queued_out == 0 ? std::string() : format_bytes(host.queued_out),
                    std::to_string(host.logins)});
     note_error(table, host.error, host.error_age, !ready);
@@ -332,8 +335,8 @@ std::string render_hosts(const std::vector<proto::HostStatus>& hosts, Style styl
 
 std::string render_forwards(const std::vector<proto::ForwardStatus>& forwards, Style style) {
   if (forwards.empty()) return "no forwards\n";
-  Table table({"ID", "NAME", "KIND", "LISTEN", "TARGET", "VIA", "STATE", "FOR", "OPEN", "TOTAL", "REFUSED", "IN",
-               "OUT", "RATE IN", "RATE OUT", "MARKS"},
+  Table table({"ID", "NAME", "KIND", "LISTEN", "TARGET", "VIA", "STATE", "FOR", "OPEN", "TOTAL", "REFUSED",
+               "IN", "OUT", "RATE IN", "RATE OUT", "MARKS"},
               {"TOTAL", "OUT", "IN", "FOR", "RATE OUT", "REFUSED", "RATE IN", "OPEN", "KIND"});
   for (const proto::ForwardStatus& forward : forwards) {
     table.add_row({forward.id, forward.name, forward.kind, forward.listen,
@@ -341,7 +344,8 @@ std::string render_forwards(const std::vector<proto::ForwardStatus>& forwards, S
                    Cell(forward.state, colour_of(forward.state)), format_duration(forward.age),
                    std::to_string(forward.connections), std::to_string(forward.connections_total),
                    count_or_blank(forward.refused), format_bytes(forward.bytes_in),
-                   format_bytes(forward.bytes_out), format_rate(forward.rate_in), format_rate(forward.rate_out),
+                   format_bytes(forward.bytes_out), format_rate(forward.rate_in),
+                   format_rate(forward.rate_out),
                    Cell(format_marks(forward), forward.exposed ? Colour::kYellow : Colour::kNone)});
     note_forward(table, forward);
   }
@@ -361,7 +365,8 @@ std::string render_sessions(const std::vector<proto::SessionStatus>& sessions, S
 std::string render_interactions(const std::vector<proto::InteractionStatus>& interactions, Style style) {
   Table table({"QUESTION", "KIND", "HOST", "ASKED BY", "FOR", "TAKEN"});
   for (const proto::InteractionStatus& each : interactions) {
-    table.add_row({each.id, each.kind, each.host, each.hop, format_duration(each.age), each.claimed ? "yes" : "no"});
+    table.add_row(
+        {each.id, each.kind, each.host, each.hop, format_duration(each.age), each.claimed ? "yes" : "no"});
   }
   return interactions.empty() ? std::string() : "\n" + table.render(style.colour, style.line);
 }

@@ -38,8 +38,9 @@ void RawTerminal::enter() {
 
 void RawTerminal::leave() {
   if (raw_ && in_foreground()) {
-    while (::tcsetattr(terminal_, TCSADRAIN, &*before_) != 0 && errno == EINTR) {
-    }
+    // A terminal that nobody reads never drains; a signal ends the wait for that.
+    int when = TCSADRAIN;
+    while (::tcsetattr(terminal_, when, &*before_) != 0 && errno == EINTR) when = TCSANOW;
   }
   raw_ = false;
 }

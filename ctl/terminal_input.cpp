@@ -41,7 +41,9 @@ void relay(int to) {
     const ssize_t count = ::read(STDIN_FILENO, buffer.data(), buffer.size());
     // Who else has the terminal may have made it non-blocking, and may have read what was there.
     if (count < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    if (count <= 0 || !send_all(to, buffer.data(), static_cast<std::size_t>(count))) return;
+    const bool sent = count > 0 && send_all(to, buffer.data(), static_cast<std::size_t>(count));
+    ::explicit_bzero(buffer.data(), buffer.size());  // a password, perhaps
+    if (!sent) return;
   }
 }
 

@@ -66,65 +66,84 @@ constexpr auto kVerbs = std::to_array<Verb>({
      "open proxies, SOCKS and HTTP on one port (ssh -D)", kSocksHelp, 1, kAny,
      kVia | kName | kPersist | kHold, open_socks},
     {"close", "ID|NAME|SPEC... | --all", "close forwards",
-     "A SPEC closes the forward that was opened with it, whatever its kind; a range closes those of its ports.\n"
+     "A SPEC closes the forward that was opened with it, whatever its kind; a range closes those of its "
+     "ports.\n"
      "  --all        every forward that 'list' shows\n",
      1, kAny, kAll, close_forwards, Takes::kForwards},
     {"list", "", "show the forwards",
-     "RATE is what has moved per second lately, IN is what came from the far side. On a terminal that is too\n"
+     "RATE is what has moved per second lately, IN is what came from the far side. On a terminal that is "
+     "too\n"
      "narrow the less telling columns are left out. With --json it is all there.\n",
      0, 0, 0, list_forwards},
     {"status", "", "show the agent, its hosts, forwards and sessions", "", 0, 0, 0, show_status},
     {"watch", "", "show the hosts, forwards and sessions, then each change as it comes",
-     "A line for each host, forward, session and open question, and then one for each that changes, until Ctrl-C. With\n"
-     "--json the first line is the snapshot, and each further one a notification as the agent sent it. The exit\n"
+     "A line for each host, forward, session and open question, and then one for each that changes, until "
+     "Ctrl-C. With\n"
+     "--json the first line is the snapshot, and each further one a notification as the agent sent it. The "
+     "exit\n"
      "status is 0 after Ctrl-C, and 1 when the agent has ended.\n",
      0, 0, 0, watch_events},
     {"doctor", "[HOST]", "say what is wrong on the way to a host, and what to do about it",
      "Logs in to HOST and to every jump host before it, by connections of its own, and tells for each what\n"
-     "ssh_config comes to, the name's addresses, the connection, the key exchange, the host key, each key and\n"
+     "ssh_config comes to, the name's addresses, the connection, the key exchange, the host key, each key "
+     "and\n"
      "method that was tried, and whether the server lets connections through. Without HOST it looks at the\n"
      "agent itself. The exit status is 0 when nothing failed, else 1. --timeout defaults to 3 minutes.\n",
      0, 1, 0, run_doctor, Takes::kHosts},
     {"exec", "[-tTAan] [-s] HOST [--] COMMAND...", "run a command on a host, as 'ssh HOST COMMAND' does",
-     "The words of COMMAND are joined by spaces for the remote user's shell. stdin, stdout and stderr are this\n"
-     "program's own; its exit status is the remote one's, or 255 when SSH failed or a signal ended the command.\n"
+     "The words of COMMAND are joined by spaces for the remote user's shell. stdin, stdout and stderr are "
+     "this\n"
+     "program's own; its exit status is the remote one's, or 255 when SSH failed or a signal ended the "
+     "command.\n"
      "  -t, -T      ask for a terminal (-tt: even when stdin is none), or for none\n"
      "  -A, -a      let the host use this shell's ssh-agent, or not; else as ForwardAgent says\n"
      "  -n          no input, as with < /dev/null\n"
      "  -s          COMMAND is the name of a subsystem: exec -s HOST sftp\n"
-     "Without a terminal Ctrl-C is sent on as a signal, the second one ends this program. SendEnv and SetEnv of\n"
+     "Without a terminal Ctrl-C is sent on as a signal, the second one ends this program. SendEnv and SetEnv "
+     "of\n"
      "ssh_config hold. --timeout is for the login and the start, and defaults to 3 minutes.\n",
      2, kAny, kSession | kSubsystem | kCommandFollows, run_command, Takes::kHostFirst},
     {"shell", "[-tTAa] HOST", "a shell on a host, as 'ssh HOST' gives it",
-     "Options and exit status are those of exec. RemoteCommand of ssh_config is run instead, where it is set.\n",
+     "Options and exit status are those of exec. RemoteCommand of ssh_config is run instead, where it is "
+     "set.\n",
      1, 1, kSession, run_shell, Takes::kHosts},
-    {"proxy", "[--via HOST] [--fdpass] HOST PORT", "a connection to HOST:PORT on stdin and stdout, for ProxyCommand",
+    {"proxy", "[--via HOST] [--fdpass] HOST PORT",
+     "a connection to HOST:PORT on stdin and stdout, for ProxyCommand",
      "For ssh_config:\n"
      "  ProxyCommand jumpctl proxy --fdpass %h %p\n"
      "  ProxyUseFdpass yes\n"
-     "  --via HOST  the host that makes the connection; else the routes of the agent's config file say so, then\n"
+     "  --via HOST  the host that makes the connection; else the routes of the agent's config file say so, "
+     "then\n"
      "              ProxyJump of HOST in ssh_config, then the only connected host\n"
      "  --fdpass    hand the connection to ssh and end; no process stays in between\n"
      "Exit status: 0 when the connection has ended in good order, 255 when there was none or it broke.\n",
      2, 2, kVia | kFdpass, open_proxy, Takes::kHostFirst},
     {"ssh-config", "[--mux | --via HOST] [--install] [PATTERN...]",
      "print the lines for ~/.ssh/config that send hosts through the agent",
-     "PATTERNs are names as in a Host line (*.prod.example). Without any, the agent's config file says which hosts\n"
+     "PATTERNs are names as in a Host line (*.prod.example). Without any, the agent's config file says which "
+     "hosts\n"
      "they are: those of 'mux', and those of the routes; then run it again when these change.\n"
-     "  --mux       hosts whose own connection the agent shares: ssh, scp, rsync and git use that one by ControlPath,\n"
-     "              without a login of their own, and connect by themselves while the agent does not serve the host\n"
-     "  --via HOST  hosts behind HOST, which leads there; else default_via of the agent's config file. They are\n"
+     "  --mux       hosts whose own connection the agent shares: ssh, scp, rsync and git use that one by "
+     "ControlPath,\n"
+     "              without a login of their own, and connect by themselves while the agent does not serve "
+     "the host\n"
+     "  --via HOST  hosts behind HOST, which leads there; else default_via of the agent's config file. They "
+     "are\n"
      "              reached over the agent's connection (ProxyCommand), and logged in to as always\n"
-     "  --install   write them into ~/.ssh/config (or the file of jumpagent's -F), at its top, between two marks;\n"
+     "  --install   write them into ~/.ssh/config (or the file of jumpagent's -F), at its top, between two "
+     "marks;\n"
      "              what stood between these goes, all else stays\n",
      0, kAny, kVia | kInstall, print_ssh_config},
     {"mux", "HOST [--path PATH]", "print a socket that is HOST's ControlPath for ssh, scp, git, rsync ...",
      "What finds it there uses the agent's connection: ssh -o ControlPath=\"$(jumpctl mux prod)\" prod\n"
-     "Its last part is the host's name, %n of ssh_config; %r@%n:%p is there, too, and tells users and ports apart.\n"
-     "Hosts of 'mux' in the agent's config file are served without being asked for. -O check, forward, cancel,\n"
+     "Its last part is the host's name, %n of ssh_config; %r@%n:%p is there, too, and tells users and ports "
+     "apart.\n"
+     "Hosts of 'mux' in the agent's config file are served without being asked for. -O check, forward, "
+     "cancel,\n"
      "exit, stop and proxy do what they do with a ControlMaster.\n"
      "What is made so lasts until the agent ends.\n"
-     "  --path PATH  serve it there as well, for tools that choose a ControlPath themselves; nobody else may\n"
+     "  --path PATH  serve it there as well, for tools that choose a ControlPath themselves; nobody else "
+     "may\n"
      "               be able to write to its directory, or to one above it, unless that is sticky\n",
      1, 1, kPath, serve_to_ssh, Takes::kHosts},
     {"completion", "bash|zsh|fish", "print what makes a shell complete jumpctl's command lines",
@@ -145,7 +164,8 @@ constexpr const char* kGlobalOptions =
     "  --version          print the version\n";
 
 constexpr const char* kExitCodes =
-    "exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no agent is running; exec and shell: the remote\n"
+    "exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 no agent is running; exec and shell: the "
+    "remote\n"
     "command's, or 255 when SSH failed\n";
 
 }  // namespace

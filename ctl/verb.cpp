@@ -77,7 +77,8 @@ int fail_lines(const Options& options, const Error& error, int exit_code) {
   while (!rest.empty()) {
     const std::size_t end = std::min(rest.find('\n'), rest.size());
     const bool last = end == rest.size();
-    print_error(options, {rpc_error.code, std::string(rest.substr(0, end)), rpc_error.kind, last ? error.hint : ""},
+    print_error(options,
+                {rpc_error.code, std::string(rest.substr(0, end)), rpc_error.kind, last ? error.hint : ""},
                 {});
     rest.remove_prefix(last ? end : end + 1);
   }

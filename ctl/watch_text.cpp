@@ -34,7 +34,8 @@ std::string name_of(const ForwardStatus& forward) {
 }
 // "session s1 (command on prod: uname -a)"
 std::string name_of(const SessionStatus& session) {
-  const std::string what = session.what.empty() ? std::string() : ": " + shortened(sanitized(session.what), kLongestCommand);
+  const std::string what =
+      session.what.empty() ? std::string() : ": " + shortened(sanitized(session.what), kLongestCommand);
   return fmt::format("session {} ({} on {}{})", session.id, session.kind, session.host, what);
 }
 std::string name_of(const InteractionStatus& question) {
@@ -149,7 +150,8 @@ std::string WatchText::tell(const proto::Event& event, std::string_view at) {
 std::string WatchText::tell(const proto::EventsLagged& lagged, std::string_view at) {
   return line(at, fmt::format("{} changes were missed; what is different now:", lagged.missed)) +
          replace(hosts_, lagged.snapshot.hosts, at) + replace(forwards_, lagged.snapshot.forwards, at) +
-         replace(sessions_, lagged.snapshot.sessions, at) + replace(interactions_, lagged.snapshot.interactions, at);
+         replace(sessions_, lagged.snapshot.sessions, at) +
+         replace(interactions_, lagged.snapshot.interactions, at);
 }
 
 }  // namespace jump::ctl

@@ -543,6 +543,7 @@ void fields(V& v, typename V::template Of<AgentHandoverResult>& m) {
   v.optional("mux", m.mux);
   v.optional("held", m.held);
   v.optional("attended", m.attended);
+  v.optional("unattended", m.unattended);
 }
 
 template <class V>

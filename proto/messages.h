@@ -442,7 +442,8 @@ struct AgentHandoverResult {
   std::vector<HandedForward> forwards;
   std::vector<HandedMux> mux;  // their descriptors come last
   std::uint64_t held = 0;  // forwards that end with the clients of this agent
-  std::vector<std::string> attended = {};  // hosts whose last login took a person
+  std::vector<std::string> attended = {};    // hosts whose last login took a person
+  std::vector<std::string> unattended = {};  // and those where it took none
 };
 struct AgentRetireResult {
   std::uint64_t connections = 0;  // that this agent goes on carrying

@@ -335,7 +335,7 @@ std::optional<TimePoint> Hop::asked_since() const {
 
 void Hop::question() {
   if (state_ != State::kReady) return;
-  questioned_ = true;
+  questioned_since_ = std::min(questioned_since_, io_.now());
   mux_->probe(io_.now());
   drive_soon_->schedule();
 }
@@ -362,9 +362,9 @@ void Hop::suspect() {
 
 std::size_t Hop::on_data(ByteView data) {
   if (state_ == State::kClosed) return data.size();
-  const bool news = in_doubt() || questioned_;
+  const bool news = in_doubt() || questioned();
   liveness_.heard(io_.now());
-  questioned_ = false;
+  questioned_since_ = TimePoint::max();
   if (news) changed_soon_->schedule();
   transport_->advance(data);
   drive();

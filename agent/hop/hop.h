@@ -73,10 +73,13 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   // For how long the server has owed us a sign of life; zero: it owes none.
   Duration owed() const { return state_ == State::kReady ? liveness_.owed(io_.now()) : Duration::zero(); }
   // `changed` is called when it ends.
-  bool in_doubt() const { return owed() >= kDoubt || (state_ == State::kReady && liveness_.suspected()); }
+  bool in_doubt() const {
+    return owed() >= kDoubt || (state_ == State::kReady && liveness_.suspected()) ||
+           (questioned() && io_.now() - questioned_since_ >= kDoubt);
+  }
   // Somebody wants to be sure: it is asked, and questioned() until anything comes; `changed` is called then.
   void question();
-  bool questioned() const { return state_ == State::kReady && questioned_; }
+  bool questioned() const { return state_ == State::kReady && questioned_since_ != TimePoint::max(); }
   // Since when the server owes the answer to a question of ours; none: it owes none.
   std::optional<TimePoint> asked_since() const;
   // In doubt: asks, unless it was asked. How much longer the answer may take; zero: it should be here.
@@ -191,7 +194,7 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   std::unique_ptr<Timer> channel_timer_;
   std::unique_ptr<Timer> alive_timer_;
   TimePoint alive_due_;  // when alive_timer_ fires
-  bool questioned_ = false;
+  TimePoint questioned_since_ = TimePoint::max();
   Liveness liveness_;
 };
 

@@ -68,7 +68,7 @@ StreamSocket::~StreamSocket() {
   drop(held_, wipe_input_);
   coalescer_.reset();
   handle_->owner = nullptr;
-  if (state_ == State::kLingering && queued() == 0) {
+  if (state_ == State::kLingering && queued() == 0 && handle_->resets) {
     reset_if_killed(false);
     handle_->close();  // all is with the kernel, which delivers it
   } else {

@@ -296,6 +296,7 @@ void MuxServer::serve_by_tokens(const std::string& host) {
 void MuxServer::on_way(const std::string& host, const std::string& name, const Result<Route>& way) {
   Door& its_door = *doors_.at(host);
   if (!way) {
+    mend_timer_->start(kMendGap);
     if (its_door.look_failed())
       log::warn("{}: what ssh_config says of it cannot be told: {}; ssh finds it where it did before", host,
                 way.error().message);
@@ -381,7 +382,13 @@ void MuxServer::set_configured(const std::vector<std::string>& hosts) {
   for (const auto& [host, each] : doors_) {
     if (each->listens_at(directory_ + "/" + host)) serve_by_tokens(host);
   }
-  configured_.empty() ? mend_timer_->stop() : mend_timer_->start(kMendGap);
+  plan_mending();
+}
+
+void MuxServer::plan_mending() {
+  const bool stale =
+      std::any_of(doors_.begin(), doors_.end(), [](const auto& each) { return each.second->is_stale(); });
+  configured_.empty() && !stale ? mend_timer_->stop() : mend_timer_->start(kMendGap);
 }
 
 void MuxServer::mend() {
@@ -396,7 +403,7 @@ void MuxServer::mend() {
     log::info("{}: served to ssh again", host);
     serve_by_tokens(host);
   }
-  mend_timer_->start(kMendGap);
+  plan_mending();
 }
 
 void MuxServer::resize_all() {

@@ -95,6 +95,7 @@ class MuxServer {
   void on_way(const std::string& host, const std::string& name, const Result<Route>& way);
   void settle_hashes();
   void mend();
+  void plan_mending();
   Status make_directory();
 
   const MuxServices services_;

@@ -268,9 +268,10 @@ void Host::answer_pending() {
   }
 }
 
-void Host::expect_person() {
+void Host::expect_person(bool takes) {
   if (state_ != State::kIdle || last_error_) return;
-  took_person_ = true;
+  took_person_ = takes;
+  if (!takes) return;
   error_time_ = io_.now();
   last_error_ = break_of_login(Error{Errc::kClosed, title_ + ": the agent has been replaced", {}});
   set_state(State::kDown);

@@ -125,8 +125,8 @@ class Host final : private SessionPool::Source {
   // on.
   using Acquired = std::function<void(Result<Mux*>)>;
   std::unique_ptr<Operation> acquire(Asker asker, Duration timeout, Acquired done);
-  // An agent before this one was logged in, and that took a person: nothing is begun before a user asks.
-  void expect_person();
+  // An agent before this one was logged in. If that took a person, nothing is begun before a user asks.
+  void expect_person(bool takes);
   // The user has changed something: the next to ask may log in again, whatever failed before.
   void forget_failure();
   // It could not be connected because `other` was not: what kept that from being connected is over.

@@ -46,11 +46,12 @@ void Host::question() {
 // A user is told of a connection that answers, not of one that did: it is alive or dead within what Liveness
 // allows, and where a further one is possible, that may be there before.
 bool Host::unsure() const {
-  if (leader_) return ready() && leader_->unsure();
+  if (leader_) return ready() && !(leader_->in_doubt() && stand_in()) && leader_->unsure();
   return in_doubt() || (ready() && hop_ && hop_->questioned() && !hop_->in_doubt());
 }
 
 void Host::on_doubt_timer() {
+  if (hop_ && hop_->questioned() && !hop_->in_doubt()) return doubt_timer_->start(Hop::kDoubtPatience);
   save_openings();
   // Channels that were asked for by a bastion's name; their owners know.
   if (const Host* other = leader_ && leader_->in_doubt() ? stand_in() : nullptr; other && leader_->hop_)

@@ -34,6 +34,8 @@ Result<Host*> Hosts::make(const std::string& name, const std::string& jump) {
   auto host = std::make_unique<Host>(io_, budget_, routes_, directory, name, jump, lanes_, prompter_);
   auto& slot = hosts_[host->name()];
   slot = std::move(host);
+  if (const auto known = expected_.find(slot->name()); known != expected_.end())
+    slot->expect_person(known->second);
   host_changed();
   return slot.get();
 }
@@ -104,9 +106,11 @@ Result<Host*> Hosts::member(const std::string& name) {
   return known ? known : make(name, {});
 }
 
-void Hosts::expect_person(const std::vector<std::string>& names) {
-  for (const std::string& name : names) {
-    if (Result<Host*> host = member(name)) (*host)->expect_person();
+void Hosts::expect(const std::vector<std::string>& attended, const std::vector<std::string>& unattended) {
+  for (const std::string& name : unattended) expected_[name] = false;
+  for (const std::string& name : attended) expected_[name] = true;
+  for (const auto& [name, host] : hosts_) {
+    if (const auto known = expected_.find(name); known != expected_.end()) host->expect_person(known->second);
   }
 }
 

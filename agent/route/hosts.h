@@ -61,8 +61,9 @@ class Hosts final : private HostDirectory {
   std::vector<std::string> connected() const;
 
   const std::map<std::string, std::unique_ptr<Host>>& all() const { return hosts_; }
-  // An agent before this one was logged in to those, which took a person.
-  void expect_person(const std::vector<std::string>& names);
+  // An agent before this one was logged in to those, which took a person, or took none. Names that it had for
+  // others than the user's (jump hosts in the middle of a list) count once there are such hosts.
+  void expect(const std::vector<std::string>& attended, const std::vector<std::string>& unattended);
   const WindowBudget& budget() const { return budget_; }
   // Hears, from within, that a host is new or may be in another state now.
   void on_changed(std::function<void()> changed) { changed_ = std::move(changed); }
@@ -86,7 +87,8 @@ class Hosts final : private HostDirectory {
   Prompter* const prompter_;
   std::function<void()> changed_;
   Bastions bastions_;
-  WindowBudget budget_;                                 // of all connections together
+  WindowBudget budget_;                   // of all connections together
+  std::map<std::string, bool> expected_;  // whether the login takes a person, by the hosts' names
   std::map<std::string, std::unique_ptr<Host>> hosts_;  // by Host::name()
   std::set<std::string> asked_for_;                     // by get(), so not jump hosts only
 };

@@ -359,6 +359,22 @@ TEST_F(AgentSim, ForHowLongAHostIsAwayDoesNotBeginAnewWithEachTry) {
   EXPECT_LT(back["age"].get<double>(), 40) << back;
 }
 
+// After an upgrade: what the agent before knew of hosts.
+TEST_F(AgentSim, AHostWhoseLoginTookAPersonIsLoggedInToForUsersOnly) {
+  hosts->expect({"prod", "b via a"}, {});
+  EXPECT_TRUE(hosts->all().empty()) << "a name is no reason to make one";
+  auto asked =
+      (*hosts->get("prod"))->acquire(Host::Asker::kConnection, seconds(10), [](const Result<Mux*>& mux) {
+        ASSERT_FALSE(mux);
+        EXPECT_EQ(mux.error().code, Errc::kNeedsPerson);
+      });
+  io.advance(seconds(60));
+  EXPECT_TRUE(sshds.empty());
+  EXPECT_EQ(call("status", json::object())["result"]["hosts"][0]["state"], "waiting_user");
+  EXPECT_TRUE(call("host.connect", {{"host", "prod"}}).contains("result"));
+  EXPECT_EQ(sshds.size(), 1U);
+}
+
 // --- channels that the server had not answered when it broke
 
 TEST_F(AgentSim, WhatAServerOwedAnAnswerToIsAskedOfTheNext) {

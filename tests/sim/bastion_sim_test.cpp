@@ -252,9 +252,13 @@ TEST_F(BastionSim, WhileTheServingOneDoesNotAnswerAnotherDoes) {
     (*channel)->write(as_bytes("k"));
     io.advance(Hop::kDoubt + milliseconds(1));
     const Outcome late = ask("prod", Asker::kConnection);
+    const Outcome user = ask("prod", Asker::kUser);
     EXPECT_FALSE(*late);
+    EXPECT_FALSE(*user);
     io.advance(Hop::kDoubtPatience);
     ASSERT_TRUE(*late);
+    ASSERT_TRUE(*user && **user);
+    EXPECT_EQ(**user, host("jump2").mux());
     EXPECT_EQ(**late, host("jump2").mux());
     EXPECT_EQ(serving(), "jump1") << "it is left alone";
     const Outcome own = ask("jump1", Asker::kConnection);
