@@ -134,7 +134,8 @@ TEST_F(JumpHostQuestions, WhoWaitsForAnUnrelatedHostIsNeverAsked) {
   auto other = connect("other");
   ASSERT_TRUE(other->shows(kTrust)) << other->shown();
   db->kill();
-  EXPECT_TRUE(eventually([&] { return state_of("db") == "down"; }));
+  const auto error = [&] { return agent().host_status("db").at("error").get<std::string>(); };
+  EXPECT_TRUE(eventually([&] { return error().find("nobody is there") != std::string::npos; })) << error();
   EXPECT_THAT(other->shown(), Not(HasSubstr("door")));
   EXPECT_EQ(other->count(kTrust), 1) << other->shown();
   log_in(*other);
