@@ -379,6 +379,7 @@ TEST_F(RoutedOutage, AnotherAddressOfOursHealsAloneForAllHops) {
 // is there again: what tells it of the end is repeated by the kernel.
 TEST_F(RoutedOutage, AServerHearsOfTheEndOfAConnectionThatACutHasCost) {
   start();
+  settle();
   const std::vector<pid_t> sessions = process_descendants(network_->sshd(0).pid());
   network_->cut(0);
   network_->link_down();  // for the agent to look, and find no answer
