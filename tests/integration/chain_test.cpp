@@ -16,9 +16,11 @@
 #include "support/eventually.h"
 #include "support/key_pair.h"
 #include "support/lab.h"
+#include "support/network_lock.h"
 #include "support/proc_info.h"
 #include "support/setup_error.h"
 #include "support/socket.h"
+#include "support/sshd.h"
 #include "support/tcp_service.h"
 
 namespace jump::test {
@@ -59,10 +61,8 @@ class NamespaceSshd {
     KeyPair user = generate_key(KeyKind::kEd25519, directory.file("key_" + tag));
     std::string keys = directory.write("authorized_" + tag, user.public_line + "\n");
     std::string config = directory.write(
-        "sshd_" + tag, "Port " + tag + "\nHostKey " + host_key_.private_path + "\nAuthorizedKeysFile " +
-                           keys +
-                           "\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nUseDNS no\n"
-                           "PasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxStartups 200\n");
+        "sshd_" + tag, "Port " + tag + "\nHostKey " + host_key_.private_path + "\n" +
+                           common_sshd_config(keys, directory.make_dir("home_" + tag)));
     process_ = std::make_unique<Process>(std::vector<std::string>{
         "ip", "netns", "exec", where.name(), "/usr/sbin/sshd", "-f", config, "-D", "-e"});
     if (!eventually([this] { return process_->err().find("Server listening") != std::string::npos; })) {
@@ -106,7 +106,7 @@ class Chain : public testing::Test {
         "10." + std::to_string(64 + (serial >> 14) % 64) + "." + std::to_string((serial >> 6) % 256) + ".";
     int first = serial % 64 * 4;
     address1_ = net + std::to_string(first + 2);
-    std::string here = "jch" + tag;
+    const std::string here = link_ = "jch" + tag;
     must({"ip", "link", "add", here, "type", "veth", "peer", "name", "eth0", "netns", one_->name()});
     must({"ip", "addr", "add", net + std::to_string(first + 1) + "/30", "dev", here});
     must({"ip", "link", "set", here, "up"});
@@ -123,6 +123,11 @@ class Chain : public testing::Test {
     write_config();
     agent_ = std::make_unique<AgentProcess>(directory_.file("config"));
     agent_->run();
+  }
+
+  // The kernel takes its time over a namespace, and this machine's end of the cable would go with it, some day.
+  void TearDown() override {
+    if (!link_.empty()) run_process({"ip", "link", "del", link_}, seconds(20));
   }
 
   static void cable(const Namespace& from, const Namespace& to, const std::string& near,
@@ -187,8 +192,9 @@ class Chain : public testing::Test {
     EXPECT_THAT(result.err, HasSubstr(what));
   }
 
+  NetworkLock lock_;
   TempDir directory_;
-  std::string address1_;
+  std::string address1_, link_;
   std::unique_ptr<Namespace> one_, two_, three_;
   std::unique_ptr<NamespaceSshd> sshd1_, sshd2_, sshd3_;
   std::unique_ptr<AgentProcess> agent_;

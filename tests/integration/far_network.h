@@ -12,10 +12,12 @@
 
 #include "support/eventually.h"
 #include "support/key_pair.h"
+#include "support/network_lock.h"
 #include "support/proc_info.h"
 #include "support/process.h"
 #include "support/setup_error.h"
 #include "support/ssh_config.h"
+#include "support/sshd.h"
 #include "support/temp_dir.h"
 
 namespace jump::test {
@@ -68,6 +70,8 @@ class FarNetwork {
       each->reset();
     }
     route("del");
+    // The kernel takes its time over a namespace, and this machine's end of the cable would go with it, some day.
+    run_process({"ip", "link", "del", link_}, seconds(20));
     run_process({"ip", "netns", "del", name_}, seconds(20));
     std::error_code ignored;
     std::filesystem::remove_all("/etc/netns/" + name_, ignored);
@@ -140,10 +144,8 @@ class FarNetwork {
     const std::string port = std::to_string(kSshPort);
     const std::string keys = directory_.write("authorized", user.public_line + "\n");
     const std::string file = directory_.write(
-        "sshd", config + "Port " + port + "\nHostKey " + host_key.private_path + "\nAuthorizedKeysFile " +
-                    keys +
-                    "\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nUseDNS no\n"
-                    "PasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxStartups 200\n");
+        "sshd", config + "Port " + port + "\nHostKey " + host_key.private_path + "\n" +
+                    common_sshd_config(keys, directory_.make_dir("home")));
     sshd_ = std::make_unique<Process>(
         std::vector<std::string>{"ip", "netns", "exec", name_, "/usr/sbin/sshd", "-f", file, "-D", "-e"});
     if (!eventually([this] { return sshd_->err().find("Server listening") != std::string::npos; }))
@@ -157,6 +159,7 @@ class FarNetwork {
     ssh_config_ = directory_.write("ssh_config", ssh_config_text({host}));
   }
 
+  NetworkLock lock_;
   TempDir directory_;
   std::string name_, bastion_, ssh_config_, link_, here_;
   std::vector<std::string> unreachable_;

@@ -411,6 +411,10 @@ TEST_F(RoutedOutage, AMachineThatWasSuspendedHealsWithoutAnybodyAsking) {
   const std::string later = directory.write("later", "0\n");
   const auto tests = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   start({{"LD_PRELOAD", tests.parent_path() / "lib" / "later_clock.so"}, {"JUMPTEST_LATER", later}});
+  // Any change of the network is reason enough to look, and the last one may be a moment ago.
+  network_->be_alone();
+  const auto quiet = [&] { return agent_->host_status("bastion").value("heard_age", 0.0) > 1; };
+  ASSERT_TRUE(eventually(quiet)) << agent_->log();
   settle();
   lose_server();
   network_->mend(0);

@@ -18,10 +18,12 @@
 
 #include "support/eventually.h"
 #include "support/key_pair.h"
+#include "support/network_lock.h"
 #include "support/proc_info.h"
 #include "support/process.h"
 #include "support/setup_error.h"
 #include "support/ssh_config.h"
+#include "support/sshd.h"
 #include "support/temp_dir.h"
 
 namespace jump::test {
@@ -72,11 +74,16 @@ class RoutedNetwork {
   ~RoutedNetwork() {
     for (int hop : {0, 1}) kill_sshd(hop);
     run_process({"ip", "route", "del", "unreachable", at_[0] + "/27", "metric", "9999"}, seconds(20));
+    // The kernel takes its time over a namespace, and this machine's end of the cable would go with it, some day.
+    run_process({"ip", "link", "del", link_}, seconds(20));
     for (const char* node : {"r0", "b", "r1", "i"})
       run_process({"ip", "netns", "del", space(node)}, seconds(20));
   }
   RoutedNetwork(const RoutedNetwork&) = delete;
   RoutedNetwork& operator=(const RoutedNetwork&) = delete;
+
+  // No other test changes the network that this machine sees, until we are gone.
+  void be_alone() { lock_.be_alone(); }
 
   const std::string& ssh_config() const { return ssh_config_; }
   const TempDir& directory() const { return directory_; }
@@ -187,10 +194,8 @@ class RoutedNetwork {
       const std::string port = std::to_string(kSshPort);
       const KeyPair key = generate_key(KeyKind::kEd25519, directory_.file("host_" + name));
       directory_.write("sshd_" + name,
-                       "Port " + port + "\nHostKey " + key.private_path + "\nAuthorizedKeysFile " + keys +
-                           "\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nUseDNS no\n"
-                           "PasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxStartups 200\n"
-                           "LogLevel VERBOSE\n");
+                       "Port " + port + "\nHostKey " + key.private_path + "\n" +
+                           common_sshd_config(keys, directory_.make_dir("home_" + name)));
       known += "[" + address + "]:" + port + " " + key.public_line + "\n";
       SshConfigHost host{name, kSshPort};
       host.user = "root";
@@ -205,6 +210,7 @@ class RoutedNetwork {
     ssh_config_ = directory_.write("ssh_config", ssh_config_text(hosts));
   }
 
+  NetworkLock lock_;
   TempDir directory_;
   std::string tag_, link_, ssh_config_;
   std::array<std::string, 32> at_;  // addresses of ours

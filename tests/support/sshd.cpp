@@ -25,6 +25,12 @@ std::vector<std::string> hardened_config() {
           "PermitTunnel no"};
 }
 
+std::string common_sshd_config(const std::string& authorized_keys, const std::string& home) {
+  return "AuthorizedKeysFile " + authorized_keys + "\nSetEnv HOME=" + home +
+         "\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\n"
+         "KbdInteractiveAuthentication no\nMaxStartups 200\nUseDNS no\nLogLevel VERBOSE\n";
+}
+
 Sshd::Sshd(SshdOptions options) : program_(options.program) {
   if (options.without_rights && ::getuid() == 0) user_ = kUserWithoutRights;
   if (::getuid() == 0) ::mkdir(kPrivilegeSeparationDirectory, 0755);
@@ -44,13 +50,12 @@ Sshd::Sshd(SshdOptions options) : program_(options.program) {
     config += "HostKey " + host_keys_.back().private_path + "\n";
   }
   authorized_keys_ = directory_.write("authorized_keys", "");
-  config += "AuthorizedKeysFile " + authorized_keys_ + "\n";
-  config +=
-      "PidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\n"
-      "KbdInteractiveAuthentication no\nMaxStartups 200\nUseDNS no\nPrintMotd no\nLogLevel VERBOSE\n";
+  const std::string home = directory_.make_dir("home");
+  config += common_sshd_config(authorized_keys_, home) + "PrintMotd no\n";
   config_path_ = directory_.write("sshd_config", config);
   hand_over(config_path_);
   hand_over(authorized_keys_);
+  hand_over(home);
   hand_over(directory_.path());
   start();
 }

@@ -29,6 +29,11 @@ struct SshdOptions {
 // What a bastion that only forwards looks like: no terminals, no commands.
 std::vector<std::string> hardened_config();
 
+// The lines of sshd_config that all our servers end with: they let in by these keys alone. `home`, an empty
+// directory, is the sessions': the machine's own start-up files for shells print, take time, and disturb each
+// other where many run at once.
+std::string common_sshd_config(const std::string& authorized_keys, const std::string& home);
+
 class Sshd {
  public:
   explicit Sshd(SshdOptions options = {});

@@ -190,6 +190,9 @@ async function generateKey(path: string, passphrase: string): Promise<void> {
 async function startSshd(t: TestContext, directory: string, lines: string[]): Promise<{ port: number; log: () => string }> {
   // It wants this directory; where its service never ran, nobody has made it yet.
   if (process.getuid?.() === 0) mkdirSync("/run/sshd", { recursive: true, mode: 0o755 });
+  // The machine's own start-up files for shells have things to say, and take time.
+  const home = join(directory, "sshd-home");
+  await mkdir(home, { mode: 0o700 });
   for (let tries = 1; ; ++tries) {
     const port = await freePort();
     const config = join(directory, "sshd_config");
@@ -201,6 +204,7 @@ PidFile none
 UsePAM no
 StrictModes no
 PermitRootLogin yes
+SetEnv HOME=${home}
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 MaxStartups 200
