@@ -259,8 +259,7 @@ void Agent::on_config(const AgentConfig& config) {
   log::set_level(config.log_level);
   hosts_.set_bastions(config.bastions);
   forwards_.set_limits(config.forward_limits, config.max_forwards);
-  // Each is a descriptor, and there must be some for what they ask.
-  server_.set_max_clients(std::min<std::size_t>(config.max_clients, descriptor_limit() / 4));
+  server_.set_max_clients(config.max_clients, descriptor_limit());
   serve_ssh(config.mux);
   safekeeping_.on_changed();
 }

@@ -161,7 +161,7 @@ std::string state_directory_file(const std::string& name) {
   std::string directory = base + "/jumpagent";
   for (std::size_t slash = directory.find('/', 1);; slash = directory.find('/', slash + 1)) {
     std::string part = directory.substr(0, slash);
-    if (mkdir(part.c_str(), 0700) != 0 && errno != EEXIST) return {};
+    mkdir(part.c_str(), 0700);  // where it cannot be made, whoever opens the file learns why
     if (slash == std::string::npos) return directory + "/" + name;
   }
 }

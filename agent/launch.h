@@ -33,8 +33,8 @@ int take_report_descriptor();
 // Reports and closes: ready, or why not.
 void report(int descriptor, const Result<Launched>& outcome);
 
-// FILE in ${XDG_STATE_HOME:-~/.local/state}/jumpagent, a directory that is made (0700). Empty when there is
-// no place.
+// FILE in ${XDG_STATE_HOME:-~/.local/state}/jumpagent, a directory that is made (0700) if it can be. Empty
+// when there is no home.
 std::string state_directory_file(const std::string& name);
 
 }  // namespace jump

@@ -451,9 +451,15 @@ void ControlServer::make_room() {
   (*mute)->turn_away(too_many());
 }
 
+void ControlServer::set_max_clients(std::size_t wanted, std::uint64_t descriptors) {
+  descriptors_are_few_ = descriptors / 4 < wanted;
+  max_clients_ = descriptors_are_few_ ? static_cast<std::size_t>(descriptors / 4) : wanted;
+}
+
 Error ControlServer::too_many() const {
   return Error{Errc::kLimit, "the agent has " + std::to_string(max_clients_) + " clients already",
-               "close some of them, or raise clients in [limits] of the config file"};
+               descriptors_are_few_ ? "close some of them, or start the agent with a higher ulimit -n"
+                                    : "close some of them, or raise clients in [limits] of the config file"};
 }
 
 void ControlServer::on_accepted(std::unique_ptr<ByteStream> stream) {

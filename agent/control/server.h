@@ -56,8 +56,9 @@ class ControlServer {
   void stop_accepting() { listener_.reset(); }
   // Errors: those of Io::listen.
   Status listen(const std::string& path);
-  // Those that are there stay.
-  void set_max_clients(std::size_t most) { max_clients_ = most; }
+  // `wanted`, and no more than a quarter of the process's `descriptors`: each client is one, and there must
+  // be some for what they ask. Those that are there stay.
+  void set_max_clients(std::size_t wanted, std::uint64_t descriptors);
   // No new clients and no new requests; what is being answered still gets out.
   void stop();
 
@@ -86,6 +87,7 @@ class ControlServer {
   std::list<std::shared_ptr<Client>> clients_;
   ControlCounters counters_;
   std::size_t max_clients_ = kMaxClients;
+  bool descriptors_are_few_ = false;  // they are the limit
   std::uint64_t next_id_ = 1;
   bool stopped_ = false;
 };

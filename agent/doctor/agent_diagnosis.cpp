@@ -134,6 +134,14 @@ void AgentDiagnosis::note_health() {
   } else {
     findings_.ok("descriptors", used);
   }
+  if (agent.state_file.empty()) {
+    findings_.skip("state", "no file: forwards with --persist are refused");
+  } else if (!agent.state_problem.empty()) {
+    findings_.fail("state", agent.state_problem,
+                   "mend that, or name another file: jumpagent up --state FILE");
+  } else {
+    findings_.ok("state", agent.state_file);
+  }
 }
 
 void AgentDiagnosis::note_hosts() {

@@ -76,7 +76,7 @@ void Persistence::take(Reading& reading) {
     if (!unavailable_) log::warn("no persistent forwards: {}", reading.error->message);
     unavailable_ = *reading.error;
     problem_ = reading.error->message;
-    retry_timer_->start(reading.error->code == Errc::kInUse ? retry_gap_ : kSaveRetryGap);
+    retry_timer_->start(retry_gap_);
     retry_gap_ = std::min(2 * retry_gap_, kRetryGapMax);
     return tell_readers();
   }

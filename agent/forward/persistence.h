@@ -22,7 +22,8 @@ namespace jump {
 
 class Persistence {
  public:
-  // Another agent that has the file may be on its way out, or stay: it is asked ever more rarely.
+  // Another agent that has the file may be on its way out, or stay; a directory may be mended: it is tried
+  // ever more rarely.
   static constexpr Duration kRetryGap = milliseconds(100);
   static constexpr Duration kRetryGapMax = seconds(5);
   // After a failed write: a full disk may have room again.

@@ -221,6 +221,7 @@ TEST_F(ConfigFileTest, PrewarmedForwardsAreConnectedBeforeAnybodyAsks) {
   const ReservedPort port;
   start(forward(port, "via = \"bastion\"\nprewarm = 3\n"));
   EXPECT_TRUE(eventually([&] { return find(port).value("prewarmed", 0) == 3; })) << find(port).dump(2);
+  EXPECT_TRUE(eventually([&] { return echo_.accepted() >= 3; }));
   EXPECT_EQ(echo_.accepted(), 3u);
   EXPECT_EQ(host_state("bastion"), "ready");
   EXPECT_TRUE(carries(port));

@@ -59,12 +59,52 @@ class SmallDisk {
 
 // --- descriptors ---
 
+// An agent that may have 64 descriptors.
+Process run_with_few(const Lab& lab, const AgentProcess& agent) {
+  return Process({"sh", "-c", "ulimit -n 64; exec " + agent_program() + " run -F " + lab.ssh_config()},
+                 agent.environment());
+}
+
+// A quarter of them is for control clients; who says nothing keeps nobody out.
+TEST(Environment, WithFewDescriptorsThereIsRoomForClientsWhoSpeakAndForWhatTheyAsk) {
+  Lab lab;
+  AgentProcess& agent = lab.cold_agent();
+  Process process = run_with_few(lab, agent);
+  ASSERT_TRUE(eventually([&] { return agent.serving(); }, seconds(20)));
+  std::vector<Socket> clients;
+  const auto add = [&] {
+    std::optional<Socket> client = Socket::connect_unix(agent.socket_path());
+    if (client) clients.push_back(std::move(*client));
+    return client.has_value();
+  };
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(add()) << i;
+  EXPECT_TRUE(eventually([&] { return agent.ctl({"connect", Lab::kBastion}).ok(); }, seconds(30)));
+  EXPECT_LT(agent.status().at("agent").at("descriptors").get<int>(), 64);
+
+  clients.clear();
+  const std::string hello =
+      R"({"jsonrpc":"2.0","id":1,"method":"hello","params":{"client":"t","protocol":[1,1]}})";
+  EXPECT_TRUE(eventually([&] {
+    if (!add() || !clients.back().send_all(hello + "\n")) return false;
+    if (contains(clients.back().receive_line(seconds(10)).value_or(""), "result"))
+      return clients.size() == 16;
+    clients.pop_back();  // those who said nothing have not left yet
+    return false;
+  }));
+  const ProcessResult refused = agent.ctl({"status"});
+  EXPECT_EQ(refused.exit_status, 1);
+  EXPECT_TRUE(contains(refused.err, "16 clients already")) << refused.err;
+  EXPECT_TRUE(contains(refused.err, "ulimit -n")) << refused.err;
+  clients.clear();
+  EXPECT_TRUE(eventually([&] { return agent.jumpagent({"down", "--now"}).ok(); }));
+  EXPECT_EQ(process.wait(seconds(20)), 0);
+}
+
 TEST(Environment, WithFewDescriptorsClientsWaitAndStatusAnswers) {
   Lab lab;
   TcpService echo(TcpService::echo());
   AgentProcess& agent = lab.cold_agent();
-  Process process({"sh", "-c", "ulimit -n 64; exec " + agent_program() + " run -F " + lab.ssh_config()},
-                  agent.environment());
+  Process process = run_with_few(lab, agent);
   ASSERT_TRUE(eventually([&] { return agent.serving(); }, seconds(20)));
   EXPECT_EQ(agent.status().at("agent").at("descriptor_limit").get<int>(), 64);
   const std::uint16_t port = agent.forward_port(Lab::kBastion, echo.port());
@@ -174,7 +214,7 @@ TEST(Environment, ARuntimeDirectoryThatIsRemovedComesBackWithTheSocket) {
   const std::uint16_t port = agent.forward_port(Lab::kBastion, echo.port());
   fs::remove_all(agent.socket_dir());
   EXPECT_TRUE(eventually([&] { return agent.serving(); }, seconds(20)));
-  EXPECT_TRUE(contains(agent.log(), "was gone; it is there again"));
+  EXPECT_TRUE(eventually([&] { return contains(agent.log(), "was gone; it is there again"); }));
   EXPECT_TRUE(echoes(port));
   EXPECT_EQ(agent.status().at("forwards").size(), 1u);
 }
@@ -188,6 +228,36 @@ TEST(Environment, ADirectoryThatOthersCanWriteIsWaitedFor) {
   EXPECT_FALSE(fs::exists(agent.socket_path()));
   ASSERT_EQ(::chmod(agent.socket_dir().c_str(), 0700), 0);
   EXPECT_TRUE(eventually([&] { return agent.serving(); }, seconds(20)));
+}
+
+// Everything but what is kept there works; the user hears of it at once, wherever he looks.
+TEST(Environment, AStateDirectoryThatCannotBeUsedCostsTheLogAndPersistenceOnly) {
+  Lab lab;
+  TcpService echo(TcpService::echo());
+  AgentProcess& agent = lab.cold_agent();
+  const std::string place = agent.environment().at("XDG_STATE_HOME") + "/jumpagent";
+  std::ofstream(place) << "a file\n";
+  const std::string what = place + "/forwards.lock: Not a directory";
+  const ProcessResult up = agent.up();
+  EXPECT_EQ(up.exit_status, 0);
+  EXPECT_TRUE(contains(up.err, "no log is kept: " + place + "/agent.log: Not a directory")) << up.describe();
+  EXPECT_TRUE(contains(up.err, "persistent forwards: " + what)) << up.describe();
+  EXPECT_TRUE(contains(agent.ctl({"status"}).out, "state file: " + what));
+  const ProcessResult doctor = agent.ctl({"doctor"});
+  EXPECT_EQ(doctor.exit_status, 1);
+  EXPECT_TRUE(contains(doctor.out, what)) << doctor.describe();
+
+  const std::string spec = "127.0.0.1:0:127.0.0.1:" + std::to_string(echo.port());
+  const auto persist = [&] { return agent.ctl({"forward", "--via", Lab::kBastion, "--persist", spec}); };
+  const ProcessResult refused = persist();
+  EXPECT_EQ(refused.exit_status, 1);
+  EXPECT_TRUE(contains(refused.err, what)) << refused.describe();
+  EXPECT_TRUE(echoes(agent.forward_port(Lab::kBastion, echo.port())));
+
+  fs::remove(place);
+  EXPECT_TRUE(eventually([&] { return persist().ok(); }, seconds(30)));
+  EXPECT_EQ(agent.status().at("agent").at("state_problem"), "");
+  EXPECT_TRUE(agent.down().ok());
 }
 
 // `up` fails with a message that names the directory and what is wrong with it, and works when that is

@@ -220,7 +220,7 @@ TEST_F(PersistenceTest, ADamagedFileIsMadeUpForByItsCopyAndThatIsSaid) {
   EXPECT_TRUE(eventually([&] { return forwards().size() == 1; }));
   EXPECT_TRUE(says(state_problem(), file + ": it is cut short")) << state_problem();
   EXPECT_TRUE(says(state_problem(), "the last good list, of 1 forward")) << state_problem();
-  EXPECT_TRUE(says(agent().log(), "it is cut short"));
+  EXPECT_TRUE(eventually([&] { return says(agent().log(), "it is cut short"); }));
   EXPECT_TRUE(eventually([&] { return read_file(file).size() == good.size(); })) << "whole again";
   agent().kill9();
   up();

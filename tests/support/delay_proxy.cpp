@@ -352,6 +352,7 @@ class DelayProxy::Engine {
     const linger now{1, 0};
     for (UniqueFd* fd : {&connection.client, &connection.target}) {
       ::setsockopt(fd->get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
+      unwatch(*fd);
       fd->reset();
     }
     for (Flow& flow : connection.flows) flow.arrived.clear();
@@ -360,9 +361,18 @@ class DelayProxy::Engine {
   // Once nothing in the paths refers to them.
   void remove_done() {
     if (done_ == 0) return;
-    done_ -= connections_.remove_if([](const Connection& c) {
-      return c.done() && c.pieces() == 0 && !c.flows[0].queued && !c.flows[1].queued;
-    });
+    for (auto each = connections_.begin(); each != connections_.end();) {
+      Connection& c = *each++;
+      if (!c.done() || c.pieces() > 0 || c.flows[0].queued || c.flows[1].queued) continue;
+      for (UniqueFd* fd : {&c.client, &c.target}) unwatch(*fd);
+      connections_.erase(std::prev(each));
+      --done_;
+    }
+  }
+
+  // A child that has not become its program yet holds the socket, and so its place here, beyond our close.
+  void unwatch(const UniqueFd& fd) {
+    if (fd) ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd.get(), nullptr);
   }
 
   DelayProxy& proxy_;

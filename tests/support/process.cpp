@@ -5,6 +5,7 @@
 #include <pwd.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -108,12 +109,29 @@ struct Process::Output {
 
   bool read_some(std::size_t i) {
     char buffer[16384];
+    std::lock_guard lock(
+        mutex);  // also over the read, which does not block: what is in neither pipe is in `text`
     const ssize_t count = ::read(fds[i].get(), buffer, sizeof buffer);
     if (count < 0 && errno == EINTR) return true;
     if (count <= 0) return false;
-    std::lock_guard lock(mutex);
     text[i].append(buffer, static_cast<std::size_t>(count));
     return true;
+  }
+
+  // What was written to it before this call.
+  std::string read(std::size_t i) {
+    std::unique_lock lock(mutex);
+    const std::size_t size = text[i].size() + left(i);
+    while (text[i].size() < size && !ended) {
+      lock.unlock();
+      std::this_thread::yield();
+      lock.lock();
+    }
+    return text[i];
+  }
+  std::size_t left(std::size_t i) const {
+    int bytes = 0;
+    return ::ioctl(fds[i].get(), FIONREAD, &bytes) == 0 ? static_cast<std::size_t>(bytes) : 0;
   }
 
   UniqueFd fds[2];
@@ -170,15 +188,9 @@ void Process::kill() {
   if (!wait(seconds(10))) setup_error("process " + std::to_string(pid_) + " survives SIGKILL");
 }
 
-std::string Process::out() const {
-  std::lock_guard lock(output_->mutex);
-  return output_->text[0];
-}
+std::string Process::out() const { return output_->read(0); }
 
-std::string Process::err() const {
-  std::lock_guard lock(output_->mutex);
-  return output_->text[1];
-}
+std::string Process::err() const { return output_->read(1); }
 
 bool Process::wait_output_end(Duration deadline) {
   std::unique_lock lock(output_->mutex);

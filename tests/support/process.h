@@ -48,7 +48,7 @@ class Process {
   // SIGKILL, then reaped.
   void kill();
 
-  // What it wrote so far.
+  // All that it has written so far.
   std::string out() const;
   std::string err() const;
   // True once stdout and stderr are closed by all who had them.
