@@ -1,7 +1,9 @@
 #include "agent.h"
 
 #include <fnmatch.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -34,6 +36,17 @@ std::string random_name() {
 bool is_socket(const std::string& path) {
   struct stat info {};
   return lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode);
+}
+
+// By a connection that ends at once.
+bool is_listened_at(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return false;
+  path.copy(address.sun_path, path.size());
+  const Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const int connected = connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  return connected == 0 || errno == EAGAIN;  // its queue is full
 }
 
 bool is_pattern(const std::string& name) { return name.find_first_of("*?") != std::string::npos; }
@@ -121,13 +134,16 @@ Agent::Agent(AgentOptions options, const ServiceManager& service)
                    });
   handover_.bind(dispatcher_);
   hosts_.set_bastions(options_.config.bastions);  // before forwards are taken over
-  hosts_.on_changed([this] { events_.hint(); });
+  hosts_.on_changed([this] {
+    events_.hint();
+    safekeeping_.on_changed();
+  });
   interactions_.on_changed([this] { events_.hint(); });
   sessions_.on_changed([this] { events_.hint(); });
   sessions_.on_listing([this](const std::string& host) { return channel_info(sessions_, forwards_, host); });
 }
 
-Agent::~Agent() = default;
+Agent::~Agent() { hosts_.on_changed(nullptr); }
 
 Status Agent::start(Inheritance inheritance) {
   if (Status directory = prepare_socket_directory(options_.socket_path); !directory) return directory;
@@ -135,10 +151,12 @@ Status Agent::start(Inheritance inheritance) {
       Signals::watch(loop_, {SIGTERM, SIGINT, SIGHUP, SIGWINCH}, [this](int number) { on_signal(number); });
   if (!signals) return signals.error();
   signals_ = *std::move(signals);
+  leave_nameless(inheritance);
   const bool control_elsewhere = !inheritance.from_agent && !inheritance.control.empty();
   inherit(inheritance);
   if (Status listening = server_.listen(options_.socket_path); !listening) return listening;
-  socket_watch_ = std::make_unique<SocketWatch>(io_, server_, options_.socket_path);
+  socket_watch_ = std::make_unique<SocketWatch>(io_, server_, options_.socket_path,
+                                                [this] { safekeeping_.control_is_ours(); });
   log::info("agent {} listens on {}", getpid(), options_.socket_path);
   forwards_.on_changed([this] {
     persistence_.on_changed();
@@ -162,6 +180,20 @@ Status Agent::start(Inheritance inheritance) {
   return {};
 }
 
+// Of what the service manager had meanwhile: nobody finds a Unix socket whose name has gone, or is another's.
+// A control socket that the agent before made itself is newer than its unit's.
+void Agent::leave_nameless(Inheritance& inheritance) {
+  if (inheritance.from_agent) return;
+  const std::string& control = options_.socket_path;
+  const bool reached = is_listened_at(control);
+  std::erase_if(inheritance.kept, [&](const Inheritance::Kept& each) {
+    return each.at.path == control ? !reached : each.at.is_unix() && !is_socket(each.at.path);
+  });
+  const bool newer = std::any_of(inheritance.kept.begin(), inheritance.kept.end(),
+                                 [&](const Inheritance::Kept& each) { return each.at.path == control; });
+  if (newer || !reached) inheritance.control.clear();
+}
+
 // What is asked for next at these places is there already.
 void Agent::inherit(Inheritance& inheritance) {
   if (!inheritance.control.empty()) {
@@ -176,10 +208,7 @@ void Agent::inherit(Inheritance& inheritance) {
   for (Inheritance::Mux& each : inheritance.mux) {
     if (!each.sockets.empty()) io_.inherit(Endpoint{{}, 0, each.path}, std::move(each.sockets), true);
   }
-  for (Inheritance::Kept& each : inheritance.kept) {
-    // Nobody finds a Unix socket whose name has gone meanwhile.
-    if (!each.at.is_unix() || is_socket(each.at.path)) io_.inherit(each.at, std::move(each.sockets), true);
-  }
+  for (Inheritance::Kept& each : inheritance.kept) io_.inherit(each.at, std::move(each.sockets), true);
 }
 
 void Agent::adopt(const Inheritance& inheritance) {
@@ -344,6 +373,9 @@ std::uint64_t Agent::retire() {
   stop_taking("a new agent has taken over");
   set_state(State::kRetired);
   server_.stop_accepting();
+  network_watch_.reset();
+  sleep_watch_.reset();
+  hosts_.let_go();
   last_words_ = io_.timer([this] {
     server_.stop();  // they find the new agent
     heard_out_ = true;
@@ -429,6 +461,7 @@ proto::AgentStatus Agent::status() const {
   status.config = config_.current().file;
   status.state_file = persistence_.path();
   status.state_problem = persistence_.problem();
+  status.state_usable = persistence_.usable();
   status.clients = server_.clients();
   const ControlCounters& control = server_.counters();
   const ListenerStats listener = server_.listener_stats();

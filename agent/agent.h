@@ -91,6 +91,7 @@ class Agent {
  private:
   enum class State { kRunning, kRetired, kDraining, kClosing };
 
+  void leave_nameless(Inheritance& inheritance);
   void inherit(Inheritance& inheritance);
   void adopt(const Inheritance& inheritance);
   proto::AgentShutdownResult shut_down(const proto::AgentShutdownParams& params);

@@ -135,6 +135,8 @@ Inheritance Safekeeping::sort(std::vector<ServiceManager::Passed> passed) {
   }
   for (proto::HandedForward& each : list->forwards) sorted.forwards.push_back({std::move(each), {}});
   for (proto::HandedMux& each : list->mux) sorted.mux.push_back({each.host, each.path, {}});
+  sorted.attended = std::move(list->attended);
+  sorted.unattended = std::move(list->unattended);
   return sorted;
 }
 
@@ -159,6 +161,11 @@ void Safekeeping::begin(const Inheritance::KeptNames& before, std::uint64_t gene
   control_elsewhere_ = control_elsewhere;
   begun_ = true;
   sync();
+}
+
+void Safekeeping::control_is_ours() {
+  control_elsewhere_ = false;
+  on_changed();
 }
 
 void Safekeeping::on_changed() {
@@ -200,7 +207,8 @@ Safekeeping::Wanted Safekeeping::wanted() const {
   for (const proto::HandedMux& each : list.mux) take(Endpoint{{}, 0, each.path}, each.sockets, false);
   // The config file asks for the others again.
   std::erase_if(list.forwards, [](const proto::HandedForward& each) { return !each.client; });
-  if (!list.forwards.empty() || !list.mux.empty()) all.wishes = proto::encode(list).dump();
+  if (!list.forwards.empty() || !list.mux.empty() || !list.attended.empty())
+    all.wishes = proto::encode(list).dump();
   return all;
 }
 

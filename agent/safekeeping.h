@@ -41,8 +41,10 @@ class Safekeeping {
   // `before`: what is kept already, with the wishes' generation. `control_elsewhere`: that one is a socket
   // unit's. Without a service manager it does nothing, here and below.
   void begin(const Inheritance::KeptNames& before, std::uint64_t generation, bool control_elsewhere);
-  // What the agent listens on may be another now.
+  // What the agent listens on, or is logged in to, may be another now.
   void on_changed();
+  // The agent has made its own socket anew: a socket unit's, if it was that, is found by nobody any more.
+  void control_is_ours();
   // The next agent will be here for it.
   bool holds() const { return begun_ && !stored_.empty(); }
   // From now on it stands still.

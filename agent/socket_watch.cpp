@@ -9,10 +9,11 @@
 
 namespace jump {
 
-SocketWatch::SocketWatch(Io& io, ControlServer& server, std::string path)
+SocketWatch::SocketWatch(Io& io, ControlServer& server, std::string path, std::function<void()> anew)
     : io_(io),
       server_(server),
       path_(std::move(path)),
+      anew_(std::move(anew)),
       ours_(file_at(path_)),
       timer_(io.timer([this] { look(); })) {
   timer_->start(kGap);
@@ -40,6 +41,7 @@ void SocketWatch::restore() {
   if (restored) {
     ours_ = file_at(path_);
     said_.clear();
+    anew_();
     return log::warn("the control socket {} was gone; it is there again", path_);
   }
   const std::string message = restored.error().message;

@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -17,8 +18,8 @@ class SocketWatch {
  public:
   static constexpr Duration kGap = seconds(2);
 
-  // `server` listens there already.
-  SocketWatch(Io& io, ControlServer& server, std::string path);
+  // `server` listens there already. `anew` hears that it listens on another socket than before.
+  SocketWatch(Io& io, ControlServer& server, std::string path, std::function<void()> anew);
 
  private:
   struct File {
@@ -34,6 +35,7 @@ class SocketWatch {
   Io& io_;
   ControlServer& server_;
   const std::string path_;
+  const std::function<void()> anew_;
   File ours_;
   std::string said_;  // the last failure, so that it is said once
   std::unique_ptr<Operation> looking_;

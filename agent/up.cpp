@@ -4,11 +4,15 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <iterator>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "base/fd.h"
 #include "ctl/client.h"
@@ -20,6 +24,8 @@
 
 namespace jump {
 namespace {
+
+constexpr Duration kAnswer = seconds(5);  // an agent that does not answer for so long hangs
 
 int say_up(const CommandLine& line, const proto::UpResult& result) {
   if (line.client.json) {
@@ -38,12 +44,11 @@ int say_up(const CommandLine& line, const proto::UpResult& result) {
 
 // The agent that runs, if one does. One that is ending is waited for, and is none then.
 std::optional<proto::AgentStatus> running_agent(const std::string& socket) {
-  constexpr Duration kMost = seconds(5);
   constexpr int kBuildTries = 100;  // it reads its own program file after its start
   for (int i = 0;; ++i) {
-    auto client = ctl::Client::connect({socket, std::string("jumpagent ") + JUMPAGENT_VERSION, kMost});
+    auto client = ctl::Client::connect({socket, std::string("jumpagent ") + JUMPAGENT_VERSION, kAnswer});
     if (!client) return std::nullopt;
-    auto status = client->call(proto::method::kStatus, {}, kMost);
+    auto status = client->call(proto::method::kStatus, {}, kAnswer);
     if (!status) {
       proto::AgentStatus unknown;
       unknown.pid = client->agent().pid;
@@ -51,7 +56,7 @@ std::optional<proto::AgentStatus> running_agent(const std::string& socket) {
     }
     if (status->agent.state == "ending") {
       const std::chrono::duration<double> left(status->agent.drain_left.value_or(0));
-      (void)client->wait_closed(std::chrono::duration_cast<Duration>(left) + kMost);
+      (void)client->wait_closed(std::chrono::duration_cast<Duration>(left) + kAnswer);
       continue;
     }
     if (!status->agent.build.empty() || status->agent.version != JUMPAGENT_VERSION || i >= kBuildTries)
@@ -63,17 +68,27 @@ std::optional<proto::AgentStatus> running_agent(const std::string& socket) {
 // The user is told where the agent that runs stays, with other settings than were asked for.
 void say_differences(const CommandLine& line, const proto::AgentStatus& running,
                      const std::string& ssh_config) {
-  if (!line.ssh_config.empty() && running.ssh_config != ssh_config) {
-    const std::string& other = running.ssh_config;
+  const auto say = [](const std::string& option, const std::string& what) {
     ctl::write_err(fmt::format(
-        "jumpagent: -F is not used: the agent that runs reads {}; to change that: jumpagent up --replace\n",
-        other.empty() ? "your own ssh_config" : other));
-  }
-  if (line.config && running.config != config_file_of(line).path) {
-    const std::string& other = running.config;
-    ctl::write_err(fmt::format(
-        "jumpagent: -c is not used: the agent that runs reads {}; to change that: jumpagent up --replace\n",
-        other.empty() ? "no config file" : other));
+        "jumpagent: {} is not used: the agent that runs {}; to change that: jumpagent up --replace\n", option,
+        what));
+  };
+  if (!line.ssh_config.empty() && running.ssh_config != ssh_config)
+    say("-F", "reads " + (running.ssh_config.empty() ? "your own ssh_config" : running.ssh_config));
+  if (line.config && running.config != config_file_of(line).path)
+    say("-c", "reads " + (running.config.empty() ? "no config file" : running.config));
+  const std::vector<std::string> wanted = run_options(line, {}), &has = running.options;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    const std::string& name = wanted[i];
+    const bool takes_value = name != "--no-lanes";
+    i += takes_value ? 1 : 0;
+    if (name == "-c") continue;
+    const auto there = std::find(has.begin(), has.end(), name);
+    if (there == has.end()) {
+      say(name, "was started without it");
+    } else if (takes_value && std::next(there) != has.end() && *std::next(there) != wanted[i]) {
+      say(name, "has " + *std::next(there));
+    }
   }
 }
 
@@ -95,17 +110,26 @@ std::string default_log_file() {
   if (path.empty()) return {};
   const Fd made(open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0600));
   if (made) return path;
-  ctl::write_err(
-      fmt::format("jumpagent: no log is kept: {}: {}; name another file: jumpagent up --log-file FILE\n",
-                  path, std::strerror(errno)));
+  ctl::write_err(fmt::format(
+      "jumpagent: no log is kept: {}: {}; name another file: jumpagent up --replace --log-file FILE\n", path,
+      std::strerror(errno)));
   return {};
 }
 
-// What the new agent could not read or write of its state is said where the user is.
-void say_state_problem(const std::string& socket) {
-  const std::optional<proto::AgentStatus> started = running_agent(socket);
-  if (started && !started->state_problem.empty())
-    ctl::write_err("jumpagent: persistent forwards: " + started->state_problem + "\n");
+// What the new agent cannot read or write of its state is said where the user is. The agent before may have
+// the file for a moment longer.
+void say_state_problem(const std::string& socket, bool replaces) {
+  constexpr int kTries = 10;
+  constexpr useconds_t kGap = 100'000;
+  auto client = ctl::Client::connect({socket, std::string("jumpagent ") + JUMPAGENT_VERSION, kAnswer});
+  if (!client) return;
+  for (int i = 1;; ++i) {
+    const auto status = client->call(proto::method::kStatus, {}, kAnswer);
+    if (!status || status->agent.state_usable) return;
+    if (!replaces || i == kTries)
+      return ctl::write_err("jumpagent: persistent forwards: " + status->agent.state_problem + "\n");
+    usleep(kGap);
+  }
 }
 
 int start_detached(const CommandLine& line, const std::string& socket, std::optional<int> replaces) {
@@ -125,7 +149,7 @@ int start_detached(const CommandLine& line, const std::string& socket, std::opti
     if (launched->left_forwards > 0 && !line.client.json)
       ctl::write_err(fmt::format("jumpagent: {} forwards that are held by a client have ended\n",
                                  launched->left_forwards));
-    say_state_problem(socket);
+    say_state_problem(socket, replaces.has_value());
     return say_up(line, {launched->pid, socket, false, replaces, launched->left_connections});
   }
   // Two that start at once: the other one was faster.

@@ -1,6 +1,6 @@
-// `jumpagent up`: sees to it that an agent runs, of this build and as the line asks for it, and tells the
-// user what became of that. One that runs is left alone, or replaced by a new one that takes over its sockets
-// (takeover.h).
+// `jumpagent up`: sees to it that an agent runs, and tells the user what became of that. One that runs is
+// left alone, and the user told what of the line it does not do; or, of another build or with --replace, it
+// is replaced by a new one that takes over its sockets (takeover.h).
 #pragma once
 
 #include "command_line.h"

@@ -470,6 +470,7 @@ void fields(V& v, typename V::template Of<AgentStatus>& m) {
   v.optional("window_held", m.window_held);
   v.optional("state_file", m.state_file);
   v.optional("state_problem", m.state_problem);
+  v.optional("state_usable", m.state_usable);
   v.optional("state", m.state);
   v.optional("drain_left", m.drain_left);
   v.optional("build", m.build);

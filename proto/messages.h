@@ -371,7 +371,8 @@ struct AgentStatus {
   std::string ssh_config;             // what -F named; empty: the user's own
   std::string config;                 // the agent's own config file; empty: none was read
   std::string state_file;             // where persistent forwards are kept; empty: nowhere
-  std::string state_problem;          // what is wrong with it, for a person; empty: nothing
+  std::string state_problem;          // what is wrong with it, or was, for a person; empty: nothing
+  bool state_usable = true;           // it is read, and what is to be kept is in it
   std::uint64_t clients = 0;          // control connections now
   std::uint64_t clients_total = 0;    // and ever
   std::uint64_t watchers = 0;         // clients that have subscribed to events

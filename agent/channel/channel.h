@@ -71,6 +71,8 @@ class Channel final : public ByteStream {
   // No handler and no events any more: the channel is about to have another owner, who calls set_handler().
   void forget_owner();
   std::string describe() const override { return describe_; }
+  // Nothing comes of it any more, as who has set no handler is not told.
+  bool ended() const { return mux_ == nullptr; }
 
  private:
   friend class Mux;

@@ -1,8 +1,11 @@
-// Mux, channels that we open: their numbers and slots, the request, and where it goes when the connection
-// that it was sent on ends before the answer.
+// Mux, channels that we open: the request, and where it goes when no answer is to be hoped for on the
+// connection that it was sent on. Also how any channel, the peer's as well, comes by its number and slot.
+#include <algorithm>
+#include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
-#include "base/log.h"
 #include "base/wire.h"
 #include "channel/messages.h"
 #include "channel/mux_slot.h"

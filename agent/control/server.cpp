@@ -458,7 +458,7 @@ void ControlServer::set_max_clients(std::size_t wanted, std::uint64_t descriptor
 
 Error ControlServer::too_many() const {
   return Error{Errc::kLimit, "the agent has " + std::to_string(max_clients_) + " clients already",
-               descriptors_are_few_ ? "close some of them, or start the agent with a higher ulimit -n"
+               descriptors_are_few_ ? "close some of them, or start the agent where ulimit -Hn is higher"
                                     : "close some of them, or raise clients in [limits] of the config file"};
 }
 

@@ -136,9 +136,12 @@ void AgentDiagnosis::note_health() {
   }
   if (agent.state_file.empty()) {
     findings_.skip("state", "no file: forwards with --persist are refused");
-  } else if (!agent.state_problem.empty()) {
+  } else if (!agent.state_usable) {
     findings_.fail("state", agent.state_problem,
-                   "mend that, or name another file: jumpagent up --state FILE");
+                   "mend that, or name another file: jumpagent up --replace --state FILE");
+  } else if (!agent.state_problem.empty()) {
+    findings_.note("state", agent.state_problem,
+                   "the file is whole again; look what is missing: jumpctl list");
   } else {
     findings_.ok("state", agent.state_file);
   }

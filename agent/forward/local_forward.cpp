@@ -21,7 +21,7 @@ class LocalForward::Carried final : public Connection, private ChannelEvents {
     waiting_.reset();
     if (!mux) return refuse(mux.error());
     if (forward_.spares_) {
-      if (std::unique_ptr<Channel> spare = forward_.spares_->take()) {
+      if (std::unique_ptr<Channel> spare = forward_.spares_->take(**mux)) {
         on_opened();
         return carry_over(std::move(spare));
       }

@@ -50,6 +50,8 @@ class Persistence {
   void when_read(std::function<void(const Status&)> done);
   // What went wrong with the file, for a person; empty: nothing.
   std::string problem() const;
+  // What is persistent is on the disk, or on its way there.
+  bool usable() const { return !unavailable_ && save_problem_.empty(); }
 
  private:
   struct Reading;

@@ -16,10 +16,12 @@ class SpareChannels::Spare final : private ChannelEvents, private StreamHandler 
     if (!channel) return channel.error();
     channel_ = *std::move(channel);
     channel_->set_handler(this);
+    mux_ = &mux;
     return {};
   }
 
   bool ready() const { return ready_; }
+  bool is_on(const Mux& mux) const { return mux_ == &mux; }
   std::unique_ptr<Channel> release() {
     channel_->forget_owner();
     return std::move(channel_);
@@ -44,6 +46,7 @@ class SpareChannels::Spare final : private ChannelEvents, private StreamHandler 
 
   SpareChannels& owner_;
   std::unique_ptr<Channel> channel_;
+  const Mux* mux_ = nullptr;  // it has the channel as long as this is here
   bool ready_ = false;
 };
 
@@ -67,14 +70,19 @@ void SpareChannels::refill() {
   while (spares_.size() < wanted_) {
     Mux* mux = host_.mux();
     if (!mux) return;
+    // Not on one that is there for as long as the first is in doubt.
+    if (host_.lasting_mux() != host_.first_mux()) return refill_timer_->start(kRetryGap);
     auto spare = std::make_shared<Spare>(*this);
     if (!spare->open(*mux)) return;
     spare->place = spares_.insert(spares_.end(), spare);
   }
 }
 
-std::unique_ptr<Channel> SpareChannels::take() {
-  auto found = std::find_if(spares_.begin(), spares_.end(), [](const auto& spare) { return spare->ready(); });
+std::unique_ptr<Channel> SpareChannels::take(const Mux& serving) {
+  const bool any = host_.lasting_mux() == host_.first_mux();
+  auto found = std::find_if(spares_.begin(), spares_.end(), [&](const auto& spare) {
+    return spare->ready() && (any || spare->is_on(serving));
+  });
   if (found == spares_.end()) {
     refill();
     return nullptr;

@@ -38,8 +38,9 @@ class SpareChannels {
 
   // Opens what is missing, if the host is connected. Harmless to call often.
   void refill();
-  // An open channel without a handler, or null. What was taken is replaced.
-  std::unique_ptr<Channel> take();
+  // An open channel without a handler, or null. `serving` carries what is new now: while the first connection
+  // is in doubt, what waits there is of no use. What was taken is replaced.
+  std::unique_ptr<Channel> take(const Mux& serving);
 
   std::size_t ready() const;
   std::size_t wanted() const { return wanted_; }

@@ -77,6 +77,7 @@ void MuxPassenger::begin_session(const MuxNewSession& wanted, std::vector<Fd> de
 
 void MuxPassenger::start_session(SessionRequest request, std::vector<Fd> descriptors) {
   const bool wants_terminal = request.terminal.has_value();
+  replace_unusable(services_.io, descriptors);
   Result<SessionStreams> streams = adopt_standard(services_.io, std::move(descriptors));
   if (!streams) return fail_session(streams.error());
   session_ = std::make_unique<Session>(services_.io, host_, membership_->id(), std::move(request),
@@ -86,7 +87,7 @@ void MuxPassenger::start_session(SessionRequest request, std::vector<Fd> descrip
       Host::Asker::kUser, services_.login_wait(),
       [this, wants_terminal](const Result<Session::Started>& started) {
         if (!started) return fail_session(started.error());
-        complaints_.reset();
+        close_elsewhere(services_.io, std::move(complaints_));
         services_.book.changed();
         events_.opened({});
         if (wants_terminal && !started->terminal) events_.no_terminal();

@@ -59,7 +59,8 @@ std::unique_ptr<Operation> Host::acquire(Asker asker, Duration timeout, Acquired
   auto waiter = std::make_unique<Waiter>(*this, asker, timeout, std::move(done));
   wanted_ |= !by_hop(asker);
   bool away = state_ == State::kIdle || state_ == State::kDown;
-  if (hop_ && hop_->state() == Hop::State::kClosed) {
+  const std::shared_ptr<Hop>& hop = leader_ ? leader_->hop_ : hop_;
+  if (hop && hop->state() == Hop::State::kClosed) {
     waiter->comes_after_break();
     answer_soon_->schedule();  // not now: others would hear of the break from inside of this call
   } else if (state_ == State::kReady) {
@@ -107,7 +108,8 @@ std::unique_ptr<Operation> Host::watch(std::function<void()> connected) {
 
 // Answers those whose answer is known already.
 void Host::answer_pending() {
-  if (hop_ && hop_->state() == Hop::State::kClosed) on_hop_changed();
+  Host& own = leader_ ? *leader_ : *this;
+  if (own.hop_ && own.hop_->state() == Hop::State::kClosed) own.on_hop_changed();
   if (state_ == State::kReady && !waiters_.empty() && question_doubt()) return;
   if (state_ == State::kReady) return answer_all(nullptr);
   if ((state_ == State::kDown || state_ == State::kIdle) && needs_person()) {

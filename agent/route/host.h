@@ -138,6 +138,8 @@ class Host final : private SessionPool::Source {
   // The network has changed, or the machine has slept: a connection is asked whether it still is one, and
   // what is away is dialled now.
   void nudge();
+  // It does not come back by itself any more.
+  void let_go() { wanted_ = kept_ = false; }
   // Somebody doubts that the connection still is one: it is asked, and is alive or dead within
   // Liveness::kSuspectPatience.
   void suspect();

@@ -4,7 +4,6 @@
 
 #include "base/log.h"
 #include "route/carried_dial.h"
-#include "route/failure.h"
 #include "route/host_waiters.h"
 
 namespace jump {

@@ -10,6 +10,18 @@
 
 namespace jump {
 
+std::optional<TimePoint> Host::last_heard() const {
+  if (leader_) return ready() ? leader_->last_heard() : std::nullopt;
+  const bool up = ready() && hop_ && hop_->state() == Hop::State::kReady;
+  return up ? std::optional(hop_->last_heard()) : std::nullopt;
+}
+
+bool Host::silent() const {
+  if (leader_) return leader_->silent();
+  if (!last_error_ || !hop_ || hop_->asks_about_host_key()) return false;
+  return hop_->state() == Hop::State::kConnecting || hop_->state() == Hop::State::kExchanging;
+}
+
 // Nothing that is connected has answered lately.
 bool Host::in_doubt() const {
   if (leader_) return ready() && leader_->in_doubt() && !stand_in();

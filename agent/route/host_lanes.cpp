@@ -55,18 +55,6 @@ void Host::open_lane() {
   lane_.open(*spec(), title_ + "#" + std::to_string(++attempts_), carried(Asker::kHop));
 }
 
-std::optional<TimePoint> Host::last_heard() const {
-  if (leader_) return ready() ? leader_->last_heard() : std::nullopt;
-  const bool up = ready() && hop_ && hop_->state() == Hop::State::kReady;
-  return up ? std::optional(hop_->last_heard()) : std::nullopt;
-}
-
-bool Host::silent() const {
-  if (leader_) return leader_->silent();
-  if (!last_error_ || !hop_ || hop_->asks_about_host_key()) return false;
-  return hop_->state() == Hop::State::kConnecting || hop_->state() == Hop::State::kExchanging;
-}
-
 std::optional<Error> Host::no_further() const {
   if (!ready() || !hop_ || hop_->state() != Hop::State::kReady)
     return Error{Errc::kClosed, "the connection to " + title_ + " has ended", {}};
@@ -86,6 +74,7 @@ bool Host::promote_lane(const Error& error) {
   Hop* lane = lane_.ready();
   Hop* rescue = rescue_.ready();
   hop_ = rescue && (!lane || lane->in_doubt()) ? rescue_.take() : lane_.take();
+  if (!hop_) hop_ = rescue_.take();  // in doubt as it is: what it carries goes on if it lives
   if (!hop_) return false;
   log::info("{}: {}; its second connection takes over", title_, error.message);
   hop_->on_ending([this](Mux& mux) { on_ending(mux); });

@@ -2,12 +2,14 @@
 // alone.
 #pragma once
 
+#include <functional>
 #include <list>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "auth/prompter.h"
 #include "route/host.h"
 
 namespace jump {

@@ -50,11 +50,16 @@ Host* Hosts::same_connection(const Host& asking, const Route& route) {
   return nullptr;
 }
 
+// The one that is connected, by whatever name. Else one whose login takes a person: by another name it would
+// be begun without one. Else the one of that name.
 Result<Host*> Hosts::carrier(const Route& route) {
+  Host* attended = nullptr;
   for (const auto& [name, host] : hosts_) {
-    bool live = host->state() == Host::State::kConnecting || host->state() == Host::State::kReady;
-    if (live && !host->leader() && host->route() && host->route()->same_connections(route)) return host.get();
+    if (host->leader() || !host->route() || !host->route()->same_connections(route)) continue;
+    if (host->state() == Host::State::kConnecting || host->state() == Host::State::kReady) return host.get();
+    if (host->took_person().value_or(false)) attended = host.get();
   }
+  if (attended) return attended;
   const Route::Step& last = route.steps.back();
   if (Host* known = find(last.title())) return known;
   return make(last.name, last.jump);
@@ -179,6 +184,10 @@ Status Hosts::disconnect(const std::string& name, const Error& reason) {
 
 void Hosts::nudge() {
   for (const auto& [name, host] : hosts_) host->nudge();
+}
+
+void Hosts::let_go() {
+  for (const auto& [name, host] : hosts_) host->let_go();
 }
 
 Host* Hosts::find(const std::string& name) {

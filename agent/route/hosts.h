@@ -56,6 +56,8 @@ class Hosts final : private HostDirectory {
   Status disconnect(const std::string& name, const Error& reason);
   // The network has changed, or the machine has slept.
   void nudge();
+  // What breaks from now on comes back for those alone who wait for it.
+  void let_go();
   // The names of those that are connected and that somebody asked for, in alphabetical order: no mere jump
   // hosts, and one name for each connection.
   std::vector<std::string> connected() const;

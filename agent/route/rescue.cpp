@@ -91,6 +91,9 @@ Hop* Rescue::ready() const {
 
 std::shared_ptr<Hop> Rescue::take() {
   const Hop* best = ready();
+  for (const std::shared_ptr<Hop>& hop : hops_) {
+    if (!ready() && hop->state() == Hop::State::kReady) best = hop.get();
+  }
   const auto place = std::find_if(hops_.begin(), hops_.end(),
                                   [best](const std::shared_ptr<Hop>& hop) { return hop.get() == best; });
   if (place == hops_.end()) return nullptr;

@@ -140,14 +140,14 @@ bool SessionPool::dial() {
     if (lane->state() == Lane::State::kDialling) return true;
   }
   if (std::optional<Error> why = source_.no_further()) {
-    refuse_all(too_many(*why));
+    why->code == Errc::kLimit ? wait_for_room(too_many(*why)) : refuse_all(*why);
     return false;
   }
   Lane* idle = nullptr;
   for (const auto& lane : further_) {
     if (lane->state() != Lane::State::kNone) continue;
     if (!lane->may_open()) {  // it failed a moment ago
-      refuse_all(too_many(*lane->last_error()));
+      wait_for_room(too_many(*lane->last_error()));
       return false;
     }
     idle = lane.get();

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "base/terminal.h"
@@ -15,6 +16,19 @@ Fd copy_of_terminal(const std::vector<Fd>& descriptors) {
     if (is_terminal(each.get())) return Fd(fcntl(each.get(), F_DUPFD_CLOEXEC, 0));
   }
   return {};
+}
+
+void replace_unusable(Io& io, std::vector<Fd>& descriptors) {
+  for (std::size_t i = 0; i < descriptors.size(); ++i) {
+    const int wanted = i == 0 ? O_RDONLY : O_WRONLY;
+    const int flags = fcntl(descriptors[i].get(), F_GETFL);
+    if (flags < 0 || (flags & O_ACCMODE) == O_RDWR || (flags & O_ACCMODE) == wanted) continue;
+    close_elsewhere(io, std::exchange(descriptors[i], Fd(open("/dev/null", wanted | O_CLOEXEC))));
+  }
+}
+
+void close_elsewhere(Io& io, Fd fd) {
+  (void)io.in_pool([last = std::make_shared<Fd>(std::move(fd))] { *last = Fd(); }, [] {});
 }
 
 // All are adopted even where one cannot be used: a stream knows how to close a file whose server hangs.

@@ -102,6 +102,7 @@ struct Session::Output final : StreamHandler {
 // The channel's stream.
 struct Session::Remote final : StreamHandler {
   Session& session;
+  bool ended = false;  // all that the server sent was delivered
   explicit Remote(Session& owner) : session(owner) {}
   std::size_t on_data(ByteView data) override {
     const std::size_t taken = session.out_->write(data);
@@ -109,6 +110,7 @@ struct Session::Remote final : StreamHandler {
     return taken;
   }
   void on_eof() override {
+    ended = true;
     for (Output* each : {session.out_.get(), session.err_.get()}) {
       if (each->state == Output::State::kOpen) each->stream->shutdown_write();
     }
@@ -357,8 +359,12 @@ void Session::on_channel_closed(const Error* error) {
                       : Error{Errc::kRefused, where + " was closed by the server before it had begun", {}});
   }
   if (state_ != State::kRunning) return;
-  if (error && !end_.error && !end_.exit_status && end_.exit_signal.empty())
-    end_.error = error->context(host_.name());
+  if (error && !remote_->ended) {
+    // Output may be missing, whatever the command said of itself.
+    if (!end_.error) end_.error = error->context(host_.name());
+    end_.exit_status.reset();
+    end_.exit_signal.clear();
+  }
   set_state(State::kFlushing);
   claim_.reset();
   if (in_->stream) in_->stream->abort();

@@ -62,6 +62,9 @@ void StreamRelay::tell(Status outcome) {
 
 void StreamRelay::carry(std::unique_ptr<ByteStream> client, Ended ended) {
   ended_ = std::move(ended);
+  if (!broken_ && channel_->ended())  // while nobody listened to it
+    broken_ =
+        Error{Errc::kClosed, target_.to_string() + ": the connection to " + host_.name() + " has ended", {}};
   if (broken_) {
     client->abort();
     io_.dispose(std::shared_ptr<ByteStream>(std::move(client)));

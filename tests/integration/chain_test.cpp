@@ -127,6 +127,7 @@ class Chain : public testing::Test {
 
   // The kernel takes its time over a namespace, and this machine's end of the cable would go with it, some day.
   void TearDown() override {
+    agent_.reset();  // it need not hear of that
     if (!link_.empty()) run_process({"ip", "link", "del", link_}, seconds(20));
   }
 

@@ -79,14 +79,15 @@ TEST(Environment, WithFewDescriptorsThereIsRoomForClientsWhoSpeakAndForWhatTheyA
   };
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(add()) << i;
   EXPECT_TRUE(eventually([&] { return agent.ctl({"connect", Lab::kBastion}).ok(); }, seconds(30)));
-  EXPECT_LT(agent.status().at("agent").at("descriptors").get<int>(), 64);
+  EXPECT_LE(agent.status().at("agent").at("clients").get<int>(), 16);
 
   clients.clear();
   const std::string hello =
       R"({"jsonrpc":"2.0","id":1,"method":"hello","params":{"client":"t","protocol":[1,1]}})";
   EXPECT_TRUE(eventually([&] {
-    if (!add() || !clients.back().send_all(hello + "\n")) return false;
-    if (contains(clients.back().receive_line(seconds(10)).value_or(""), "result"))
+    if (!add()) return false;
+    if (clients.back().send_all(hello + "\n") &&
+        contains(clients.back().receive_line(seconds(10)).value_or(""), "result"))
       return clients.size() == 16;
     clients.pop_back();  // those who said nothing have not left yet
     return false;

@@ -66,6 +66,35 @@ TEST(Lifecycle, UpTwiceIsHarmlessAndSaysSo) {
   EXPECT_EQ(scene.agent.pid(), first);
 }
 
+TEST(Lifecycle, UpSaysWhichOfItsOptionsTheAgentThatRunsDoesNotHave) {
+  Hostless scene;
+  const std::string config = scene.directory.file("ssh_config"), log = scene.directory.file("log");
+  const auto up = [&](std::vector<std::string> options) {
+    options.insert(options.begin(), {"up", "-F", config});
+    return scene.agent.jumpagent(options);
+  };
+  const std::vector<std::string> first = {"--log-file", log, "--drain", "3", "--state", "none", "-c", "none"};
+  ASSERT_TRUE(up(first).ok());
+  for (const auto& same : {first, std::vector<std::string>{}}) {
+    const ProcessResult again = up(same);
+    EXPECT_EQ(again.exit_status, 0);
+    EXPECT_EQ(again.err, "");
+  }
+  const std::pair<std::vector<std::string>, std::string> others[] = {
+      {{"--log-file", log + "2"}, "--log-file is not used: the agent that runs has " + log + ";"},
+      {{"--drain", "4"}, "--drain is not used: the agent that runs has 3;"},
+      {{"--state", log + "3"}, "--state is not used: the agent that runs has none;"},
+      {{"--log-level", "debug"}, "--log-level is not used: the agent that runs was started without it;"},
+      {{"--no-lanes"}, "--no-lanes is not used: the agent that runs was started without it;"},
+  };
+  for (const auto& [options, said] : others) {
+    const ProcessResult again = up(options);
+    EXPECT_EQ(again.exit_status, 0);
+    EXPECT_TRUE(contains(again.err, said + " to change that: jumpagent up --replace\n")) << again.describe();
+  }
+  EXPECT_TRUE(scene.agent.down().ok());
+}
+
 TEST(Lifecycle, ManyUpsAtOnceMakeOneAgent) {
   Hostless scene;
   std::vector<std::unique_ptr<Process>> starters;
@@ -483,10 +512,9 @@ TEST(Log, EachConnectionOfAForwardHasANumber) {
   ASSERT_TRUE(proxied && proxied->send_all(std::string_view("CONNECT " + target + " HTTP/1.1\r\n\r\n")));
   ASSERT_TRUE(proxied->receive_line().has_value());
   proxied->reset();
-  for (const char* line :
-       {"f1.1: a connection has come", "f1.2: a connection has come", "f1.1: over: 5 bytes out, 5 in",
-        "f2.1: a connection was refused (1 so far): ", "f3.1: a connection has come", "f3.1: over: ",
-        "bastion#1: "}) {
+  for (const char* line : {"f1.1: a connection has come", "f1.2: a connection has come",
+                           "f1.1: over: 5 bytes out, 5 in", "f2.1: a connection was refused (1 so far): ",
+                           "f3.1: a connection has come", "f3.1: over: ", "bastion#1: "}) {
     EXPECT_TRUE(eventually([&] { return agent.log().find(line) != std::string::npos; })) << line;
   }
   EXPECT_EQ(agent.log().find(" mux: "), std::string::npos);

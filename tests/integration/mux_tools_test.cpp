@@ -226,6 +226,7 @@ TEST_F(MuxStalled, EachCheckEndsWithinTheBound) {
     const ProcessResult check = mux_.through_agent("m -O check bastion; s");
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
     EXPECT_TRUE(says(check.out, "status 255")) << check.describe();
+    // The latter of a login that was tried meanwhile, and is over.
     EXPECT_TRUE(says(check.err, "answer") || says(check.err, "no SSH connection within")) << check.describe();
     EXPECT_LT(took.count(), 5.0) << "check " << round;
   }

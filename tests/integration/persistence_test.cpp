@@ -221,6 +221,8 @@ TEST_F(PersistenceTest, ADamagedFileIsMadeUpForByItsCopyAndThatIsSaid) {
   EXPECT_TRUE(says(state_problem(), file + ": it is cut short")) << state_problem();
   EXPECT_TRUE(says(state_problem(), "the last good list, of 1 forward")) << state_problem();
   EXPECT_TRUE(eventually([&] { return says(agent().log(), "it is cut short"); }));
+  const ProcessResult doctor = agent().ctl({"doctor"});
+  EXPECT_TRUE(doctor.ok() && says(doctor.out, "it is cut short")) << doctor.describe();
   EXPECT_TRUE(eventually([&] { return read_file(file).size() == good.size(); })) << "whole again";
   agent().kill9();
   up();

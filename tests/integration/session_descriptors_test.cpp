@@ -221,6 +221,34 @@ TEST_F(SessionDescriptors, AReaderThatStopsDisturbsNobody) {
   }
 }
 
+// The command has ended well, and the server has sent all; but part of it did not get to where it should.
+TEST(SessionCutShort, IsNoSuccessWhateverTheCommandSaid) {
+  constexpr std::size_t kSize = 1'000'000;
+  Lab lab;
+  ASSERT_TRUE(lab.agent().ctl({"connect", Lab::kBastion}).ok());
+  TestPipe out = make_pipe();
+  Process exec({"bash", "-c",
+                "exec " + ctl_program() + " exec bastion 'head -c " + std::to_string(kSize) +
+                    " /dev/zero' </dev/null >/proc/" + std::to_string(getpid()) + "/fd/" +
+                    std::to_string(out.write.get())},
+               lab.agent().environment());
+  ASSERT_TRUE(eventually([&] {
+    const json host = lab.agent().host_status(Lab::kBastion);
+    return host.value("held_in", std::size_t{0}) > kSize / 2 &&
+           host.value("bytes_in", std::size_t{0}) >= kSize;
+  })) << lab.agent().status().dump(2);
+  EXPECT_TRUE(eventually([&] { return lab.sshd().log().find("Close session") != std::string::npos; }))
+      << lab.sshd().log();
+  lab.sshd().kill_all();
+  out.write.reset();
+  std::size_t got = 0;
+  char buffer[65536];
+  for (ssize_t count; (count = ::read(out.read.get(), buffer, sizeof buffer)) > 0;)
+    got += static_cast<std::size_t>(count);
+  EXPECT_EQ(exec.wait(seconds(20)), got == kSize ? 0 : 255) << exec.err();
+  EXPECT_EQ(exec.err().find(Lab::kBastion) != std::string::npos, got < kSize) << exec.err();
+}
+
 TEST_F(SessionDescriptors, CarryBulkOverSockets) {
   const std::size_t size = bulk_size();
   SocketPair in = make_socket_pair(), out = make_socket_pair();

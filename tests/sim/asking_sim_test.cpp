@@ -177,6 +177,29 @@ TEST_F(AskingSim, WhatLiesBehindALoginThatTakesAPersonComesBackWithIt) {
   EXPECT_EQ(sshds.size(), 2U);
 }
 
+// ProxyJump may have another name for it than the user.
+TEST_F(AskingSim, ALoginThatTookAPersonIsNotBegunByTheNameThatOthersHaveForIt) {
+  want_password = true;
+  person.answers = {"yes", "code", "yes"};
+  EXPECT_EQ(settled(acquire("door2", Asker::kUser)), "ready");
+  EXPECT_EQ(settled(acquire("db", Asker::kConnection)), "ready");
+  for (int outage = 0; outage < 2; ++outage) {
+    const std::size_t asked = person.asked.size(), logins = sshds.size();
+    sshds.back()->die();
+    io.settle();
+    const Outcome refused = acquire("db", Asker::kConnection);
+    io.advance(seconds(600));
+    EXPECT_EQ(*refused, "needs_person");
+    EXPECT_EQ(person.asked.size(), asked);
+    EXPECT_EQ(sshds.size(), logins);
+    std::remove(known_hosts.c_str());  // each of these servers has a key of its own
+    person.answers = {"yes", "code", "yes"};
+    EXPECT_EQ(settled(acquire("door2", Asker::kUser)), "ready");
+    io.advance(seconds(1));
+    EXPECT_EQ(settled(acquire("db", Asker::kConnection)), "ready");
+  }
+}
+
 TEST_F(AskingSim, AUserWhoCameTooLateToBeAskedGetsALoginOfTheirOwn) {
   person.answers = {"", "yes"};
   Outcome late;

@@ -153,18 +153,25 @@ class LaneSim : public testing::Test {
   SessionLine open_session() {
     SessionLine session;
     for (int tries = 0; tries < 3 && !session.error; ++tries) {
-      auto waiting = host().sessions().ask({}, {}, [this, &session](Result<SessionPool::Place> place) {
-        if (!place) {
-          session.error = place.error();
-          return;
-        }
-        session.line.mux = place->mux;
-        auto channel = place->mux->open(ChannelOpen::session(), io.now() + seconds(20), nullptr);
-        ASSERT_TRUE(channel);
-        session.line.channel = *std::move(channel);
-        session.line.got = std::make_unique<Collector>(*session.line.channel);
-      });
+      bool answered = false;
+      auto waiting =
+          host().sessions().ask({}, {}, [this, &session, &answered](Result<SessionPool::Place> place) {
+            answered = true;
+            if (!place) {
+              session.error = place.error();
+              return;
+            }
+            session.line.mux = place->mux;
+            auto channel = place->mux->open(ChannelOpen::session(), io.now() + seconds(20), nullptr);
+            ASSERT_TRUE(channel);
+            session.line.channel = *std::move(channel);
+            session.line.got = std::make_unique<Collector>(*session.line.channel);
+          });
       io.advance(signing_takes * 3);
+      if (!answered) {  // it waits for room
+        io.advance(SessionPool::kRoomTime + seconds(1));
+        io.advance(signing_takes * 3);
+      }
       if (session.error || !session.line.got || !session.line.got->closed) return session;
       if (Status possible = host().sessions().refused(*session.line.mux); !possible)
         session.error = possible.error();
@@ -819,6 +826,28 @@ TEST_F(LaneSim, ALoginThatTookAPersonIsNotRepeatedForASession) {
   SessionLine second = open_session();
   ASSERT_TRUE(second.error);
   EXPECT_NE(second.error->message.find("would take a person"), std::string::npos) << second.error->message;
+  EXPECT_EQ(dials, 1);
+}
+
+// A server counts one a moment longer than its user does.
+TEST_F(LaneSim, WhereNoFurtherLoginMayBeASessionWaitsForRoom) {
+  max_sessions = 1;
+  signs_with = "sk-ssh-ed25519@openssh.com";
+  signing_takes = milliseconds(200);
+  prepare_sshd();
+  Line line = open();
+  SessionLine first = open_session();
+  ASSERT_FALSE(first.error) << first.error->message;
+  ASSERT_TRUE(host().sessions().refused(*first.line.mux));
+  std::optional<Result<SessionPool::Place>> next;
+  auto waiting =
+      host().sessions().ask({}, {}, [&next](Result<SessionPool::Place> place) { next = std::move(place); });
+  io.advance(seconds(1));
+  EXPECT_FALSE(next);
+  first.line.channel.reset();
+  io.advance(SessionPool::kFullTime + seconds(1));
+  ASSERT_TRUE(next);
+  EXPECT_TRUE(*next) << next->error().message;
   EXPECT_EQ(dials, 1);
 }
 

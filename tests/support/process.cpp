@@ -91,38 +91,35 @@ struct Process::Output {
   }
 
   void read_until_end() {
-    bool open[2] = {true, true};
     while (open[0] || open[1]) {
       pollfd polled[3] = {{open[0] ? fds[0].get() : -1, POLLIN, 0},
                           {open[1] ? fds[1].get() : -1, POLLIN, 0},
                           {stop.get(), POLLIN, 0}};
       if (::poll(polled, 3, -1) < 0 && errno != EINTR) break;
       for (std::size_t i = 0; i < 2; ++i) {
-        if (polled[i].revents && !read_some(i)) open[i] = false;
+        if (polled[i].revents) read_some(i);
       }
       if (polled[2].revents && !polled[0].revents && !polled[1].revents) return;
     }
     std::lock_guard lock(mutex);
-    ended = true;
+    open[0] = open[1] = false;
     changed.notify_all();
   }
 
-  bool read_some(std::size_t i) {
+  // The lock is held over the read, which does not block: what is in neither pipe is in `text`.
+  void read_some(std::size_t i) {
     char buffer[16384];
-    std::lock_guard lock(
-        mutex);  // also over the read, which does not block: what is in neither pipe is in `text`
+    std::lock_guard lock(mutex);
     const ssize_t count = ::read(fds[i].get(), buffer, sizeof buffer);
-    if (count < 0 && errno == EINTR) return true;
-    if (count <= 0) return false;
-    text[i].append(buffer, static_cast<std::size_t>(count));
-    return true;
+    if (count > 0) text[i].append(buffer, static_cast<std::size_t>(count));
+    open[i] = count > 0 || (count < 0 && errno == EINTR);
   }
 
   // What was written to it before this call.
   std::string read(std::size_t i) {
     std::unique_lock lock(mutex);
     const std::size_t size = text[i].size() + left(i);
-    while (text[i].size() < size && !ended) {
+    while (text[i].size() < size && open[i]) {
       lock.unlock();
       std::this_thread::yield();
       lock.lock();
@@ -139,7 +136,7 @@ struct Process::Output {
   std::mutex mutex;
   std::condition_variable changed;
   std::string text[2];
-  bool ended = false;
+  bool open[2] = {true, true};
   std::thread reader;
 };
 
@@ -194,7 +191,7 @@ std::string Process::err() const { return output_->read(1); }
 
 bool Process::wait_output_end(Duration deadline) {
   std::unique_lock lock(output_->mutex);
-  return output_->changed.wait_for(lock, deadline, [this] { return output_->ended; });
+  return output_->changed.wait_for(lock, deadline, [this] { return !output_->open[0] && !output_->open[1]; });
 }
 
 ProcessResult run_process(std::vector<std::string> argv, Duration deadline, Environment env) {

@@ -118,6 +118,7 @@ AgentStatus full_agent() {
   m.mux_clients_total = 23;
   m.state_file = "/st";
   m.state_problem = "bad";
+  m.state_usable = false;
   return m;
 }
 
@@ -144,7 +145,7 @@ TEST(Codec, WritesEveryField) {
             R"("instance":"i","log_lost":0,"loop_lag_max":0.5,"loop_lag_mean":0.25,"memory":6,"mux_clients":21,"mux_clients_refused":22,)"
             R"("mux_clients_total":23,"options":[],"peers_turned_away":11,"pid":1,)"
             R"("protocol_errors":5,"requests_paused":12,"sessions_refused":19,"sessions_total":20,"socket":"/s","ssh_config":"",)"
-            R"("state":"running","state_file":"/st","state_problem":"bad","supervised":false,"uptime":2.0,)"
+            R"("state":"running","state_file":"/st","state_problem":"bad","state_usable":false,"supervised":false,"uptime":2.0,)"
             R"("version":"0.1.0","watchers":0,"watchers_lagged":0,"window_budget":15,"window_held":16})");
   EXPECT_EQ(encode(HelloParams{"me 1", 1, 3}).dump(), R"({"capabilities":[],"client":"me 1","protocol":[1,3]})");
   EXPECT_EQ(encode(HelloResult{1, "0.1.0", {"a", "b"}, "i", 42}).dump(),
