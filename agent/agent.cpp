@@ -38,6 +38,12 @@ bool is_socket(const std::string& path) {
   return lstat(path.c_str(), &info) == 0 && S_ISSOCK(info.st_mode);
 }
 
+bool listens(const Fd& fd) {
+  int is = 0;
+  socklen_t size = sizeof is;
+  return getsockopt(fd.get(), SOL_SOCKET, SO_ACCEPTCONN, &is, &size) == 0 && is != 0;
+}
+
 // By a connection that ends at once.
 bool is_listened_at(const std::string& path) {
   sockaddr_un address{};
@@ -191,7 +197,7 @@ void Agent::leave_nameless(Inheritance& inheritance) {
   });
   const bool newer = std::any_of(inheritance.kept.begin(), inheritance.kept.end(),
                                  [&](const Inheritance::Kept& each) { return each.at.path == control; });
-  if (newer || !reached) inheritance.control.clear();
+  if (newer || !reached) std::erase_if(inheritance.control, listens);  // what is none is refused
 }
 
 // What is asked for next at these places is there already.

@@ -23,7 +23,10 @@ class CarriedDial::Attempt final : private StreamHandler, private ChannelEvents 
     return {};
   }
   bool confirmed() const { return confirmed_; }
-  const std::optional<Error>& error() const { return error_; }
+  std::optional<Error> error() const {
+    if (confirmed_ && channel_->ended()) return Error{Errc::kClosed, "the connection has ended", {}};
+    return error_;
+  }
   std::unique_ptr<ByteStream> take() {
     channel_->forget_owner();
     return std::move(channel_);
@@ -32,9 +35,10 @@ class CarriedDial::Attempt final : private StreamHandler, private ChannelEvents 
  private:
   void on_opened() override {
     confirmed_ = true;
+    channel_->set_handler(nullptr);  // its bytes, and its end, are the next owner's
     dial_.look_soon_->schedule();
   }
-  std::size_t on_data(ByteView) override { return 0; }  // it is the next owner's
+  std::size_t on_data(ByteView) override { return 0; }
   void on_eof() override {}
   void on_writable() override {}
   void on_closed(const Error* error) override {

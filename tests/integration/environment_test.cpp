@@ -95,7 +95,7 @@ TEST(Environment, WithFewDescriptorsThereIsRoomForClientsWhoSpeakAndForWhatTheyA
   const ProcessResult refused = agent.ctl({"status"});
   EXPECT_EQ(refused.exit_status, 1);
   EXPECT_TRUE(contains(refused.err, "16 clients already")) << refused.err;
-  EXPECT_TRUE(contains(refused.err, "ulimit -n")) << refused.err;
+  EXPECT_TRUE(contains(refused.err, "ulimit -Hn")) << refused.err;
   clients.clear();
   EXPECT_TRUE(eventually([&] { return agent.jumpagent({"down", "--now"}).ok(); }));
   EXPECT_EQ(process.wait(seconds(20)), 0);

@@ -63,6 +63,9 @@ class Keeper {
   }
   void forget_words() { said_.clear(); }
   void close_all() { kept_.clear(); }
+  // A socket unit's, which is passed to each agent, and which none gives up.
+  void add(const std::string& unit, UniqueFd socket) { kept_.emplace(unit, std::move(socket)); }
+  void remove(const std::string& unit) { kept_.erase(unit); }
 
   // The agent, with what is kept. `more` goes into the program's environment.
   std::unique_ptr<Process> start(const std::string& ssh_config, Environment environment,
@@ -254,6 +257,40 @@ TEST_F(ServiceRestart, APersistentForwardIsNotThereTwiceAndOneThatIsHeldEnds) {
   EXPECT_TRUE(answers(early));
   EXPECT_EQ(jump.status().at("forwards").size(), 1u);
   EXPECT_TRUE(jump.status().at("forwards")[0].at("persist").get<bool>());
+}
+
+// Its name was removed, and is that of another socket since: the next agent has to have that one.
+TEST_F(ServiceRestart, AControlSocketThatWasMadeAnewIsFoundAfterARestart) {
+  for (const int signal : {SIGTERM, SIGKILL}) {
+    std::filesystem::remove(jump.socket_path());
+    ASSERT_TRUE(eventually([&] { return jump.serving(); }, seconds(20))) << agent->err();
+    end(signal);
+    begin();
+    EXPECT_TRUE(jump.serving()) << agent->err();
+  }
+}
+
+TEST_F(ServiceRestart, AUnitsSocketWhoseNameHasGoneIsNotTheNextOnes) {
+  end(SIGTERM);
+  keeper.close_all();
+  std::filesystem::remove(jump.socket_path());
+  UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, jump.socket_path().data(), jump.socket_path().size());
+  ASSERT_EQ(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  ASSERT_EQ(::listen(socket.get(), 8), 0);
+  keeper.add("jumpagent.socket", std::move(socket));
+  begin();
+  EXPECT_TRUE(jump.serving()) << agent->err();
+  std::filesystem::remove(jump.socket_path());
+  ASSERT_TRUE(eventually([&] { return jump.serving(); }, seconds(20))) << agent->err();
+  for (const int signal : {SIGKILL, SIGTERM}) {
+    end(signal);
+    begin();
+    EXPECT_TRUE(jump.serving()) << agent->err();
+  }
+  keeper.remove("jumpagent.socket");
 }
 
 TEST_F(ServiceRestart, WhatIsNoWishIsLeftAlone) {
