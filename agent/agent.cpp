@@ -44,15 +44,23 @@ bool listens(const Fd& fd) {
   return getsockopt(fd.get(), SOL_SOCKET, SO_ACCEPTCONN, &is, &size) == 0 && is != 0;
 }
 
-// By a connection that ends at once.
-bool is_listened_at(const std::string& path) {
+// Who made it one that listens; of a connected one: its peer.
+pid_t listener_of(int fd) {
+  ucred who{};
+  socklen_t size = sizeof who;
+  return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 ? who.pid : 0;
+}
+
+// By a connection that ends at once. 0: nobody; none: its queue is full.
+std::optional<pid_t> listener_at(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return false;
+  if (path.size() >= sizeof address.sun_path) return 0;
   path.copy(address.sun_path, path.size());
   const Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const int connected = connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
-  return connected == 0 || errno == EAGAIN;  // its queue is full
+  if (connected != 0 && errno == EAGAIN) return std::nullopt;
+  return connected == 0 ? listener_of(probe.get()) : 0;
 }
 
 bool is_pattern(const std::string& name) { return name.find_first_of("*?") != std::string::npos; }
@@ -187,17 +195,22 @@ Status Agent::start(Inheritance inheritance) {
 }
 
 // Of what the service manager had meanwhile: nobody finds a Unix socket whose name has gone, or is another's.
-// A control socket that the agent before made itself is newer than its unit's.
+// The control socket may be a unit's, or one that the agent before made itself: that which its name leads to
+// counts.
 void Agent::leave_nameless(Inheritance& inheritance) {
   if (inheritance.from_agent) return;
   const std::string& control = options_.socket_path;
-  const bool reached = is_listened_at(control);
-  std::erase_if(inheritance.kept, [&](const Inheritance::Kept& each) {
-    return each.at.path == control ? !reached : each.at.is_unix() && !is_socket(each.at.path);
+  const std::optional<pid_t> there = listener_at(control);
+  const auto is_not_it = [there](const Fd& fd) {  // what does not listen is refused later
+    return there && listens(fd) && listener_of(fd.get()) != *there;
+  };
+  std::erase_if(inheritance.control, is_not_it);
+  for (Inheritance::Kept& each : inheritance.kept) {
+    if (each.at.path == control) std::erase_if(each.sockets, is_not_it);
+  }
+  std::erase_if(inheritance.kept, [](const Inheritance::Kept& each) {
+    return each.sockets.empty() || (each.at.is_unix() && !is_socket(each.at.path));
   });
-  const bool newer = std::any_of(inheritance.kept.begin(), inheritance.kept.end(),
-                                 [&](const Inheritance::Kept& each) { return each.at.path == control; });
-  if (newer || !reached) std::erase_if(inheritance.control, listens);  // what is none is refused
 }
 
 // What is asked for next at these places is there already.

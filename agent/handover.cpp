@@ -144,14 +144,19 @@ proto::AgentHandoverResult Handover::list(std::vector<int>* sockets) const {
     result.mux.push_back({each.host, each.path, each.sockets.size()});
     sockets->insert(sockets->end(), each.sockets.begin(), each.sockets.end());
   }
-  // Each by all of its names: those that share its connection, and that by which others go through it.
-  const auto note = [&result](const std::string& name, const Host& host) {
+  // Each by all of its names: those that share its connection, and that by which others go through it. A
+  // bastion of the config file stands for several.
+  const auto note = [this, &result](const std::string& name, const Host& host) {
+    if (!hosts_.members(name).empty()) return;
     const std::optional<bool> took = (host.leader() ? *host.leader() : host).took_person();
     if (took) (*took ? result.attended : result.unattended).push_back(name);
   };
   for (const auto& [name, host] : hosts_.all()) {
     note(name, *host);
     if (host->via()) note(host->route()->to_jump_host().steps.back().title(), *host->via());
+  }
+  for (const auto& [name, takes] : hosts_.expected()) {
+    if (!hosts_.all().contains(name)) (takes ? result.attended : result.unattended).push_back(name);
   }
   return result;
 }

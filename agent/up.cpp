@@ -68,6 +68,7 @@ std::optional<proto::AgentStatus> running_agent(const std::string& socket) {
 // The user is told where the agent that runs stays, with other settings than were asked for.
 void say_differences(const CommandLine& line, const proto::AgentStatus& running,
                      const std::string& ssh_config) {
+  if (running.version.empty()) return;  // it did not answer
   const auto say = [](const std::string& option, const std::string& what) {
     ctl::write_err(fmt::format(
         "jumpagent: {} is not used: the agent that runs {}; to change that: jumpagent up --replace\n", option,
@@ -125,10 +126,14 @@ void say_state_problem(const std::string& socket, bool replaces) {
   if (!client) return;
   for (int i = 1;; ++i) {
     const auto status = client->call(proto::method::kStatus, {}, kAnswer);
-    if (!status || status->agent.state_usable) return;
-    if (!replaces || i == kTries)
-      return ctl::write_err("jumpagent: persistent forwards: " + status->agent.state_problem + "\n");
-    usleep(kGap);
+    if (!status) return;
+    if (!status->agent.state_usable && replaces && i < kTries) {
+      usleep(kGap);
+      continue;
+    }
+    if (!status->agent.state_problem.empty())
+      ctl::write_err("jumpagent: persistent forwards: " + status->agent.state_problem + "\n");
+    return;
   }
 }
 

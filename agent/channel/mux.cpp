@@ -431,6 +431,9 @@ void Mux::fail(const Error& error) {
     Slot* slot = find(number);
     if (slot && slot->raw) lose_raw(number, error);
     if (!slot || slot->phase == Phase::kEnded || slot->raw) continue;
+    // All had been delivered, and the owner would have heard so next.
+    if (slot->handler && slot->held() == 0 && std::exchange(slot->tell_eof, false)) slot->handler->on_eof();
+    if (slot = find(number); !slot || slot->phase == Phase::kEnded) continue;
     // What had ended in good order before the connection did stays a good end.
     bool orderly = slot->tell_end && !slot->end_error && slot->held() == 0;
     std::unique_ptr<Error> own = std::move(slot->end_error);

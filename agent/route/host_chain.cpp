@@ -75,6 +75,7 @@ void Host::follow(Host& leader) {
 void Host::on_leader_answer(const Result<Mux*>& result) {
   if (!result) return lose_leader(result.error(), State::kDown);
   last_error_.reset();
+  took_person_.reset();  // the leader knows
   kept_ = wanted_;
   set_state(State::kReady);
   answer_all(nullptr);

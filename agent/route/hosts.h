@@ -66,6 +66,8 @@ class Hosts final : private HostDirectory {
   // An agent before this one was logged in to those, which took a person, or took none. Names that it had for
   // others than the user's (jump hosts in the middle of a list) count once there are such hosts.
   void expect(const std::vector<std::string>& attended, const std::vector<std::string>& unattended);
+  // As it was told of, also for hosts that are not there yet.
+  const std::map<std::string, bool>& expected() const { return expected_; }
   const WindowBudget& budget() const { return budget_; }
   // Hears, from within, that a host is new or may be in another state now.
   void on_changed(std::function<void()> changed) { changed_ = std::move(changed); }

@@ -364,6 +364,8 @@ void Session::on_channel_closed(const Error* error) {
     if (!end_.error) end_.error = error->context(host_.name());
     end_.exit_status.reset();
     end_.exit_signal.clear();
+  } else if (error && !end_.error && !end_.exit_status && end_.exit_signal.empty()) {
+    end_.error = error->context(host_.name());
   }
   set_state(State::kFlushing);
   claim_.reset();

@@ -249,6 +249,16 @@ TEST(SessionCutShort, IsNoSuccessWhateverTheCommandSaid) {
   EXPECT_EQ(exec.err().find(Lab::kBastion) != std::string::npos, got < kSize) << exec.err();
 }
 
+TEST(SessionCutShort, NamesTheBreakAlsoWhereTheOutputHadEnded) {
+  Lab lab;
+  Process exec({ctl_program(), "exec", Lab::kBastion, "exec >&- 2>&-; sleep 100"}, lab.agent().environment());
+  ASSERT_TRUE(eventually([&] { return lab.agent().status().at("sessions").size() == 1; }));
+  EXPECT_TRUE(always([&] { return exec.running(); }, milliseconds(300)));  // the end of its output is heard
+  lab.sshd().kill_all();
+  EXPECT_EQ(exec.wait(seconds(20)), 255);
+  EXPECT_NE(exec.err().find("connection closed by the server"), std::string::npos) << exec.err();
+}
+
 TEST_F(SessionDescriptors, CarryBulkOverSockets) {
   const std::size_t size = bulk_size();
   SocketPair in = make_socket_pair(), out = make_socket_pair();
