@@ -69,7 +69,7 @@ const Case kCases[] = {
      "o1\ne1\no2\ne2\no3\ne3"},
     {"LongCommand", "m bastion \"echo $(head -c 100000 /dev/zero | tr '\\0' x)\" | md5sum; s", "status 0"},
     {"StdinThatIsOpenForWritingOnly", "m bastion 'cat; echo end' 0>/dev/null; s", "end"},
-    {"StdoutThatIsOpenForReadingOnly", "m bastion 'echo lost; echo end >&2' 2>&1 >&- 1</dev/null; s", "status 0"},
+    {"StdoutThatIsOpenForReadingOnly", "m bastion 'echo lost' 1</dev/null; s", "status 0"},
     {"BackgroundChildRedirected", "m bastion 'sleep 30 >/dev/null 2>&1 </dev/null & echo started'; s", "started"},
     {"BackgroundChildWithTheOutput", "m bastion '(sleep 0.5; echo late) & echo started'; s", "late"},
     {"EightAtOnce", "for i in 1 2 3 4 5 6 7 8; do m bastion \"sleep 0.2; echo $i\" > $dir/o$i & done; wait; cat $dir/o?", "8"},
