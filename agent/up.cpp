@@ -42,17 +42,23 @@ int say_up(const CommandLine& line, const proto::UpResult& result) {
   return ctl::finish_output(line.client, ctl::kExitDone);
 }
 
-// The agent that runs, if one does. One that is ending is waited for, and is none then.
-std::optional<proto::AgentStatus> running_agent(const std::string& socket) {
+// The agent that runs, if one does; kTimeout: one does, and does not answer. One that is ending is waited
+// for, and is none then.
+Result<std::optional<proto::AgentStatus>> running_agent(const std::string& socket) {
   constexpr int kBuildTries = 100;  // it reads its own program file after its start
   for (int i = 0;; ++i) {
     auto client = ctl::Client::connect({socket, std::string("jumpagent ") + JUMPAGENT_VERSION, kAnswer});
-    if (!client) return std::nullopt;
+    if (!client && client.error().code == Errc::kTimeout) {
+      Error error = client.error();
+      error.hint = "try again where the machine is busy; if it hangs, end it with kill -9, and start it anew";
+      return error;
+    }
+    if (!client) return std::optional<proto::AgentStatus>();
     auto status = client->call(proto::method::kStatus, {}, kAnswer);
     if (!status) {
       proto::AgentStatus unknown;
       unknown.pid = client->agent().pid;
-      return unknown;
+      return std::optional(std::move(unknown));
     }
     if (status->agent.state == "ending") {
       const std::chrono::duration<double> left(status->agent.drain_left.value_or(0));
@@ -60,7 +66,7 @@ std::optional<proto::AgentStatus> running_agent(const std::string& socket) {
       continue;
     }
     if (!status->agent.build.empty() || status->agent.version != JUMPAGENT_VERSION || i >= kBuildTries)
-      return std::move(status->agent);
+      return std::optional(std::move(status->agent));
     usleep(20'000);
   }
 }
@@ -159,8 +165,8 @@ int start_detached(const CommandLine& line, const std::string& socket, std::opti
   }
   // Two that start at once: the other one was faster.
   if (launched.error().code == Errc::kInUse) {
-    if (auto other = running_agent(socket); other && other->pid != replaces)
-      return say_up(line, {other->pid, socket, true, std::nullopt, 0});
+    if (auto other = running_agent(socket); other && *other && (*other)->pid != replaces)
+      return say_up(line, {(*other)->pid, socket, true, std::nullopt, 0});
   }
   const char* what =
       replaces ? "the agent that runs was not replaced, and serves on" : "the agent did not start";
@@ -175,7 +181,9 @@ int up(const CommandLine& line) {
   auto config = ssh_config_of(line);
   if (!config) return ctl::fail(line.client, config.error(), ctl::kExitFailed);
   const std::string path = absolute_path(*socket);
-  const std::optional<proto::AgentStatus> running = running_agent(path);
+  const Result<std::optional<proto::AgentStatus>> found = running_agent(path);
+  if (!found) return ctl::fail(line.client, found.error(), ctl::kExitFailed);
+  const std::optional<proto::AgentStatus>& running = *found;
   if (!running) return start_detached(line, path, std::nullopt);
   const Choice choice = choose(line, *running);
   if (choice == Choice::kIsReplaced)

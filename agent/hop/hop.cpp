@@ -206,7 +206,10 @@ void Hop::drive() {
   } while (again_ && state_ != State::kClosed);
   driving_ = false;
   if (state_ == State::kClosed) return;
+  const bool was_full = !has_room();
   flush();
+  // What the mux could not send for want of room goes now; nobody else would ask it to.
+  if (was_full && has_room()) drive_soon_->schedule();
   arm_channel_timer();
 }
 
@@ -320,6 +323,8 @@ void Hop::check_alive() {
       mux_->probe(now);
       break;
     case Liveness::Verdict::kDead:
+      if (const std::string condition = stream_->condition(); !condition.empty())
+        log::info("{}: no answer; {}", id_, condition);
       return fail(Error{
           Errc::kTimeout,
           fmt::format("the server has not answered for {:.0f} s", to_seconds(now - liveness_.last_heard())),

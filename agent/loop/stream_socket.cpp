@@ -1,5 +1,6 @@
 #include "loop/stream_socket.h"
 
+#include <fmt/core.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -364,6 +365,20 @@ std::uint64_t StreamSocket::unsent() const {
   if (ioctl(fd(), SIOCOUTQ, &in_kernel) != 0 || in_kernel < 0) in_kernel = 0;
   return waiting_.size() + uv_stream_get_write_queue_size(handle_->stream()) +
          static_cast<std::uint64_t>(in_kernel);
+}
+
+std::string StreamSocket::condition() const {
+  tcp_info tcp{};
+  socklen_t length = sizeof(tcp);
+  if (!handle_->open() || getsockopt(fd(), IPPROTO_TCP, TCP_INFO, &tcp, &length) != 0) return {};
+  int unread = 0;
+  if (ioctl(fd(), SIOCINQ, &unread) != 0) unread = 0;
+  return fmt::format(
+      "TCP: heard {:.1f} s ago, {} bytes unread; {} bytes to send, {} packets of them unacknowledged, sent "
+      "{} "
+      "times again, {} tries at a window of none",
+      tcp.tcpi_last_ack_recv / 1000.0, unread, unsent(), tcp.tcpi_unacked, tcp.tcpi_retransmits,
+      tcp.tcpi_probes);
 }
 
 void StreamSocket::abort() {

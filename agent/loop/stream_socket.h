@@ -54,6 +54,7 @@ class StreamSocket final : public ByteStream {
   void close() override;
   void abort() override;
   std::string describe() const override { return description_; }
+  std::string condition() const override;
 
   // See DialOptions::quick_ack. The kernel forgets it again by itself, so it is said after each read.
   void acknowledge_quickly() { quick_ack_ = true; }

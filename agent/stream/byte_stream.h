@@ -108,6 +108,9 @@ class ByteStream {
 
   // For logs and status: "127.0.0.1:40112", "svc:80 via prod".
   virtual std::string describe() const = 0;
+  // Of a peer that is silent, for the log: whether the path or the peer is at fault, as far as this side
+  // knows. Empty: it knows nothing.
+  virtual std::string condition() const { return {}; }
 };
 
 }  // namespace jump

@@ -283,6 +283,7 @@ TEST_F(Outage, AHungServerIsGivenUpAndServesWhenItGoesOn) {
   EXPECT_LT(time.elapsed(), kGivenUp + machine_.allowance()) << "as ServerAliveInterval says";
   EXPECT_THAT(agent().host_status(Lab::kBastion).at("error").get<std::string>(),
               HasSubstr("has not answered"));
+  EXPECT_THAT(agent().log(), HasSubstr(" 0 packets of them unacknowledged")) << "the machine is there";
   EXPECT_TRUE(unlucky->wait_end(kNever));
   EXPECT_LT(time.elapsed(), ForwardLimits{}.host_wait + machine_.allowance())
       << "as it waits for a bastion that is away";

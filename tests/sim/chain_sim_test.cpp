@@ -143,6 +143,33 @@ TEST_F(ChainSim, ThreeHopsComeUpOneThroughTheOther) {
   EXPECT_TRUE(got.received == sent);
 }
 
+// The server says nothing meanwhile, which would set the connection going again.
+TEST_F(ChainSim, WhatWaitedForRoomGoesWhenAllThatWasBeforeItFindsSomeAtOnce) {
+  ASSERT_TRUE(ask("a").operation);
+  io.settle();
+  SimSshd& server = *sshds["a"][0];
+  Mux& mux = *host("a").mux();
+  std::vector<std::unique_ptr<Channel>> channels;
+  for (int i = 0; i < 12; ++i) {
+    auto channel = mux.open(ChannelOpen::direct_tcpip("svc", SimSshd::kHash, "127.0.0.1", 0),
+                            io.now() + seconds(5), nullptr);
+    ASSERT_TRUE(channel);
+    channels.push_back(*std::move(channel));
+  }
+  io.settle();
+  server.stop_reading();
+  const std::string piece(30000, 'x');  // within the window
+  for (const auto& channel : channels) ASSERT_EQ(channel->write(as_bytes(piece)), piece.size());
+  io.settle();
+  ASSERT_GT(mux.counters().queued_out, 0u) << "nothing waits";
+
+  io.set_pipe_size(1 << 20);
+  server.hang();
+  server.read_on();
+  io.settle();
+  EXPECT_EQ(mux.counters().queued_out, 0u);
+}
+
 TEST_F(ChainSim, AllWhoAskAtOnceShareTheDials) {
   Request* all[] = {&ask("c"), &ask("d"), &ask("e"), &ask("c"), &ask("b")};
   io.settle();

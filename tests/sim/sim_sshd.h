@@ -87,6 +87,12 @@ class SimSshd final : public StreamHandler {
   void die_after(std::size_t bytes) { left_to_live_ = bytes; }
   // As a server that hangs: bytes are taken and nothing is answered.
   void hang() { hanging_ = true; }
+  // As one whose receive buffer is full.
+  void stop_reading() { reads_ = false; }
+  void read_on() {
+    reads_ = true;
+    stream_->resume_reading();
+  }
   // It takes up what it was sent meanwhile.
   void go_on() {
     hanging_ = false;
@@ -96,6 +102,7 @@ class SimSshd final : public StreamHandler {
   bool ended() const { return ended_; }
 
   std::size_t on_data(ByteView data) override {
+    if (!reads_) return 0;
     if (hanging_) {
       unheard_.insert(unheard_.end(), data.begin(), data.end());
       return data.size();
@@ -381,6 +388,7 @@ class SimSshd final : public StreamHandler {
   bool drops_logins_ = false;
   std::size_t max_sessions_ = 10;
   bool hanging_ = false;
+  bool reads_ = true;
   Bytes unheard_;  // while it hangs
   bool ended_ = false;
 };

@@ -80,7 +80,7 @@ class SimStream final : public ByteStream {
   }
   std::size_t write(ByteView data) override {
     if (!peer_ || shut_ || ended_ || broken_) return 0;
-    std::size_t room = SimIo::kPipeSize - std::min(SimIo::kPipeSize, peer_->inbox_.size());
+    std::size_t room = io_.pipe_size_ - std::min(io_.pipe_size_, peer_->inbox_.size());
     std::size_t count = std::min(room, data.size());
     if (count < data.size()) wants_room_ = true;
     peer_->inbox_.append(data.first(count));
@@ -151,7 +151,7 @@ class SimStream final : public ByteStream {
     if (shut_ && (eof_told_ || discard_)) end(nullptr);
   }
   void tell_room() {
-    if (!wants_room_ || !peer_ || peer_->inbox_.size() > SimIo::kPipeSize / 2) return;
+    if (!wants_room_ || !peer_ || peer_->inbox_.size() > io_.pipe_size_ / 2) return;
     wants_room_ = false;
     io_.post([this, alive = alive_] {
       if (*alive && handler_ && !ended_) handler_->on_writable();

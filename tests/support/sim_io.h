@@ -38,6 +38,8 @@ class SimIo final : public Io {
   void advance(Duration by);
   // Two ends of one stream.
   std::pair<std::unique_ptr<ByteStream>, std::unique_ptr<ByteStream>> pipe();
+  // From now on all streams have room for so much, instead of kPipeSize.
+  void set_pipe_size(std::size_t size) { pipe_size_ = size; }
   // Connects to whatever listens at `endpoint` ("host:port" or a path); null when nobody does.
   std::unique_ptr<ByteStream> connect(const std::string& endpoint);
   // What dial() of `endpoint` meets: called with the far end of the new stream. Unknown endpoints refuse.
@@ -53,6 +55,7 @@ class SimIo final : public Io {
   friend class SimStream;
 
   TimePoint now_;
+  std::size_t pipe_size_ = kPipeSize;
   std::multimap<TimePoint, class SimTimer*> timers_;
   std::deque<std::function<void()>> events_;
   std::map<std::string, class SimListener*> listeners_;
