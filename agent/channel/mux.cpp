@@ -67,7 +67,7 @@ std::size_t Mux::write(std::uint32_t number, ByteView data) {
   data = data.subspan(sent);
   std::size_t room = kSendQueueMax - std::min(kSendQueueMax, slot->out.size());
   std::size_t count = std::min(room, data.size());
-  slot->wants_room = count < data.size();
+  slot->wants_room |= count < data.size();
   if (count > 0) {
     slot->out.append(data.first(count));
     counters_.queued_out += count;

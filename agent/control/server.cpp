@@ -161,6 +161,7 @@ class ControlServer::Client final : public Peer, private StreamHandler {
   void drain() {
     if (state_ != State::kServing) return;
     set_state(State::kDraining);
+    resume();                          // to see its end
     std::exchange(kept_, {}).clear();  // whoever is asked has to be able to answer
     auto pending = pending_;           // some may be answered now
     for (const auto& sink : pending) {

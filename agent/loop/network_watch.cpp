@@ -70,6 +70,7 @@ bool take_changes(int fd) {
 NetworkWatch::NetworkWatch(Loop& loop, std::function<void()> changed) : changed_(std::move(changed)) {
   settled_ = std::make_unique<UvTimer>(loop, [this] {
     in_burst_ = false;
+    told_ = Clock::now();
     changed_();
   });
   socket_ = open_socket();
@@ -81,17 +82,27 @@ NetworkWatch::NetworkWatch(Loop& loop, std::function<void()> changed) : changed_
   block->opened(block);
   block->owner = this;
   block_ = std::move(block);
-  uv_poll_start(&block_->uv, UV_READABLE, [](uv_poll_t* handle, int, int) {
-    auto* self = static_cast<Block*>(Block::of(handle));
-    if (self->owner) self->owner->on_readable();
-  });
+  watch();
   uv_unref(reinterpret_cast<uv_handle_t*>(&block_->uv));
+}
+
+void NetworkWatch::watch() {
+  uv_poll_start(&block_->uv, UV_READABLE, [](uv_poll_t* handle, int status, int) {
+    NetworkWatch* self = static_cast<Block*>(Block::of(handle))->owner;
+    if (!self) return;
+    // More came than the socket holds. libuv takes that for the end, and looks no more.
+    if (status < 0) self->watch();
+    self->on_readable();
+  });
 }
 
 void NetworkWatch::on_readable() {
   if (!take_changes(socket_.get())) return;
   settled_->start(kSettled);
-  if (!std::exchange(in_burst_, true)) changed_();
+  const TimePoint now = Clock::now();
+  if (std::exchange(in_burst_, true) && now - told_ < kToldAgain) return;
+  told_ = now;
+  changed_();
 }
 
 #else

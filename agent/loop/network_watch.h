@@ -1,6 +1,7 @@
 // NetworkWatch: says when the machine's addresses, routes or links have changed (Linux rtnetlink), so that
 // connections over them can be tried at once. A burst of changes, as when a laptop joins a network, is told
-// as it begins and once more when it has settled. Elsewhere, and where netlink is forbidden, it stays silent.
+// as it begins, now and then while it lasts, and once more when it has settled. Elsewhere, and where netlink
+// is forbidden, it stays silent.
 #pragma once
 
 #include <functional>
@@ -16,6 +17,8 @@ class NetworkWatch {
  public:
   // Without a further change for so long, a burst is over.
   static constexpr Duration kSettled = milliseconds(300);
+  // One that does not end (containers that come and go, a routing daemon) is told again after so long.
+  static constexpr Duration kToldAgain = seconds(3);
 
   NetworkWatch(Loop& loop, std::function<void()> changed);
   ~NetworkWatch();
@@ -25,6 +28,7 @@ class NetworkWatch {
  private:
   struct Block;
 
+  void watch();
   void on_readable();
 
   std::function<void()> changed_;
@@ -32,6 +36,7 @@ class NetworkWatch {
   std::shared_ptr<Block> block_;
   std::unique_ptr<Timer> settled_;
   bool in_burst_ = false;
+  TimePoint told_;
 };
 
 }  // namespace jump

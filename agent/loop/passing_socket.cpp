@@ -142,7 +142,8 @@ void PassingSocket::read_some() {
     if (!discards) offer({reinterpret_cast<const std::uint8_t*>(buffer.data()), buffer.size()});
     if (options_.wipe_input) explicit_bzero(buffer.data(), buffer.size());
   }
-  if (readable_ && input_ == Input::kFlowing && state_ < State::kEnding) work_soon_.schedule();
+  const bool goes_on = state_ == State::kLingering ? input_ != Input::kEnded : input_ == Input::kFlowing;
+  if (readable_ && goes_on && state_ < State::kEnding) work_soon_.schedule();
 }
 
 ssize_t PassingSocket::receive() {

@@ -75,6 +75,8 @@ class MuxClient {
   // --- requests out ---
   // Set once in State::kAsked; answer() is due then.
   std::optional<Asked> take_request();
+  // One waits to be taken.
+  bool has_request() const { return state_ == State::kAsked && request_.has_value(); }
 
   // --- commands ---
   // Answers the request that was taken; its id is filled in. MuxSessionOpened and MuxProxyStarted change what

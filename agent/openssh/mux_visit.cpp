@@ -102,6 +102,7 @@ void MuxVisit::work() {
   if (std::optional<MuxClient::Asked> asked = client_.take_request()) carry_out(std::move(*asked));
   if (proxy_) return work_soon_->schedule();
   flush();
+  if (client_.has_request()) work_soon_->schedule();  // it waited for room
   if (held_ && client_.wants_input()) stream_->resume_reading();
   arm();
 }

@@ -73,7 +73,7 @@ class MuxVisit final : private StreamHandler {
   // StreamHandler
   std::size_t on_data(ByteView data) override;
   void on_eof() override {}
-  void on_writable() override { flush(); }
+  void on_writable() override { work(); }
   void on_closed(const Error* error) override;
 
   void work();

@@ -40,7 +40,7 @@ std::vector<std::size_t> order_of_trial(const std::vector<BastionMember>& member
   std::vector<std::size_t> well, failed;
   for (std::size_t i = 0; i < members.size(); ++i) {
     const BastionMember& each = members[i];
-    if (attended == Attended::kNo && asks && each.takes != Takes::kNoPerson) continue;
+    if (attended == Attended::kNo && asks && each.takes != Takes::kNoPerson && !each.connected) continue;
     (each.failed_ago ? failed : well).push_back(i);
   }
   std::stable_sort(failed.begin(), failed.end(), [&members](std::size_t a, std::size_t b) {

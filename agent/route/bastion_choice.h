@@ -24,6 +24,7 @@ struct BastionMember {
   std::optional<Duration> failed_ago;  // none: it did not, lately
   std::optional<Duration> round_trip;  // smoothed, of now or of its last connection
   Takes takes = Takes::kUnknown;
+  bool connected = false;  // ready, or in doubt: it needs no login
 };
 
 // Somebody waits who could answer what a login asks.

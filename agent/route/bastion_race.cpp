@@ -68,6 +68,10 @@ void BastionRace::start(const std::vector<std::string>& members, const std::stri
   if (const auto ready = fastest_ready(known)) {
     order = {*ready};
   } else {
+    const auto takes_person = [](const BastionMember& each) {
+      return each.takes == BastionMember::Takes::kPerson;
+    };
+    left_out_ = asker_ != Host::Asker::kHopForUser && std::any_of(known.begin(), known.end(), takes_person);
     order = order_of_trial(known, asker_ == Host::Asker::kHopForUser ? Attended::kYes : Attended::kNo);
   }
   for (std::size_t place : order) contenders_.emplace_back(*hosts[place]);
@@ -82,7 +86,8 @@ void BastionRace::start(const std::vector<std::string>& members, const std::stri
 BastionMember BastionRace::describe(const Host& host, TimePoint now) {
   using Takes = BastionMember::Takes;
   BastionMember member;
-  member.ready = host.ready();
+  member.connected = host.ready();
+  member.ready = member.connected && !host.in_doubt();
   member.round_trip = host.round_trip();
   const std::optional<Error>& error = host.last_error();
   if (error && now - host.error_time() < kLately) member.failed_ago = now - host.error_time();
@@ -239,6 +244,13 @@ std::size_t BastionRace::waits_of_ours(const Host& host) const {
       std::count_if(contenders_.begin(), contenders_.end(), [&host](const Contender& each) {
         return each.state == State::kTrying && is_on_way(host, *each.host);
       }));
+}
+
+void BastionRace::hurry(Host::Asker asker) {
+  if (asker_ == Host::Asker::kHopForUpkeep) asker_ = asker;
+  for (Contender& each : contenders_) {
+    if (each.state == State::kTrying) each.host->be_hurried();
+  }
 }
 
 bool BastionRace::may_ask(const Host& host) {

@@ -58,6 +58,12 @@ class BastionRace {
   bool tries(const Host& host) const;
   // False: its question has to wait, as another login is under way. Whatever is not of this race may ask.
   bool may_ask(const Host& host);
+  // Somebody waits now who is worth more than what it was begun for: what is tried is dialled without a
+  // pause.
+  void hurry(Host::Asker asker);
+  // Members whose login takes a person are not tried, as it was not begun for a user; and no login is under
+  // way.
+  bool leaves_out_attended() const { return left_out_ && !login_under_way(); }
 
   // What the choice wants to know of a host.
   static BastionMember describe(const Host& host, TimePoint now);
@@ -91,7 +97,8 @@ class BastionRace {
   Io& io_;
   HostDirectory& directory_;
   const std::string title_;
-  const Host::Asker asker_;
+  Host::Asker asker_;
+  bool left_out_ = false;  // some members, whose login takes a person
   const std::function<void()> changed_;
   Done done_;                          // null once it was called, or stop()
   std::vector<Contender> contenders_;  // in the order of trial

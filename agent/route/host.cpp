@@ -82,13 +82,16 @@ std::unique_ptr<Operation> Host::acquire(Asker asker, Duration timeout, Acquired
 // only.
 void Host::hurry() {
   Host* other = leader_ ? leader_ : hop_ ? via_ : nullptr;
-  if (state_ != State::kConnecting || !other) return;
-  if (other->state_ == State::kDown && other->worth_a_retry()) {
-    other->hurried_ = true;
-    other->retry_at(std::min(other->next_dial_, other->error_time_ + kRetryGap));
-  } else {
-    other->hurry();
-  }
+  if (state_ != State::kConnecting) return;
+  if (race_) return hurry_race();
+  if (other) other->be_hurried();
+}
+
+void Host::be_hurried() {
+  if (state_ != State::kDown || !worth_a_retry()) return hurry();
+  hurried_ = true;
+  next_dial_ = std::min(next_dial_, error_time_ + kRetryGap);
+  retry_at(next_dial_);
 }
 
 // The next dial.
@@ -137,6 +140,7 @@ void Host::unblock() {
   last_error_->code = Errc::kClosed;
   last_error_->hint.clear();
   next_dial_ = io_.now();
+  kept_ |= wanted_;  // it would be connected, had the other one been
   if (worth_a_retry()) retry_at(next_dial_);
 }
 
@@ -167,7 +171,8 @@ void Host::nudge() {
   }
   if (state_ == State::kConnecting) return redial();
   if (io_.now() - error_time_ >= kFreshDial) return retry();
-  retry_at(std::min(next_dial_, error_time_ + kFreshDial));
+  next_dial_ = std::min(next_dial_, error_time_ + kFreshDial);
+  retry_at(next_dial_);
 }
 
 void Host::suspect() {

@@ -66,6 +66,8 @@ class HostDirectory {
   virtual const std::vector<std::string>& members(const std::string& name) const = 0;
   // One of them, made if need be. Errors: kInvalid, kLimit.
   virtual Result<Host*> member(const std::string& name) = 0;
+  // The bastions that `host` is a member of.
+  virtual std::vector<Host*> bastions_of(const Host& host) const = 0;
   // The bastions that are trying `host` as a member.
   virtual std::vector<Host*> suitors(const Host& host) const = 0;
   // False: a bastion is trying `host`, and another login of that bastion is under way.
@@ -131,7 +133,10 @@ class Host final : private SessionPool::Source {
   void forget_failure();
   // It could not be connected because `other` was not: what kept that from being connected is over.
   bool is_blocked_by(const Host& other) const { return blocked_by_ == &other; }
+  bool is_blocked() const { return blocked_by_ != nullptr; }
   void unblock();
+  // Somebody waits for one that goes through this one, or that this one may be.
+  void be_hurried();
   // `connected` is called from the loop each time that the host has become connected, until the operation is
   // destroyed.
   std::unique_ptr<Operation> watch(std::function<void()> connected);
@@ -196,6 +201,8 @@ class Host final : private SessionPool::Source {
   std::optional<TimePoint> last_heard() const;
   // It failed, and to the login that is tried now nobody has answered yet.
   bool silent() const;
+  // Nothing that is connected has answered lately.
+  bool in_doubt() const;
   std::uint64_t logins() const { return logins_; }
   // Of the connection that it uses.
   std::uint64_t connection_logins() const { return leader_ ? leader_->logins_ : logins_; }
@@ -227,7 +234,7 @@ class Host final : private SessionPool::Source {
   void find_member();
   void on_member(const Result<Host*>& result);
   bool is_circle();
-  const Host* fastest() const;
+  Host* fastest() const;
   bool has_alternative() const;
   Error lost_member(Error error) const;
   std::vector<BastionMember> known_members() const;
@@ -245,10 +252,9 @@ class Host final : private SessionPool::Source {
   void on_hop_changed();
   void answer_all(const Error* error);
   void answer_pending();
-  bool in_doubt() const;
   bool unsure() const;
   bool first_in_doubt() const { return ready() && hop_ && hop_->in_doubt(); }
-  const Host* stand_in() const;
+  Host* stand_in() const;
   bool call_stand_in();
   void dismiss_stand_in();
   void watch_openings();
@@ -270,6 +276,7 @@ class Host final : private SessionPool::Source {
   bool needs_person() const;
   const Host* blocking() const;
   void hurry();
+  void hurry_race();
   void on_contention();
   void on_open();
   void open_lane();

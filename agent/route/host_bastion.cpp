@@ -44,6 +44,12 @@ void Host::end_race() {
   io_.dispose(std::exchange(race_, nullptr));
 }
 
+// A race that was begun for less is begun anew for a user, whom logins may ask: the others were not among it.
+void Host::hurry_race() {
+  if (as_a_hop() == Asker::kHopForUser && race_->leaves_out_attended()) return look_again();
+  race_->hurry(as_a_hop());
+}
+
 void Host::look_again() {
   end_race();
   begin();
@@ -56,13 +62,13 @@ bool Host::is_circle() {
 }
 
 // The member that new channels go through: the one that is followed, or one that is ready and much faster.
-const Host* Host::fastest() const {
+Host* Host::fastest() const {
   if (serving_.empty()) return leader_;
-  if (const Host* other = leader_->in_doubt() ? stand_in() : nullptr) return other;
-  const Host* best = leader_;
+  if (Host* other = leader_->in_doubt() ? stand_in() : nullptr) return other;
+  Host* best = leader_;
   for (const std::string& name : members()) {
     const Result<Host*> member = directory_.member(name);
-    if (!member || !(*member)->mux()) continue;
+    if (!member || !(*member)->mux() || (*member)->in_doubt()) continue;
     const TimePoint now = io_.now();
     if (much_faster(BastionRace::describe(**member, now), BastionRace::describe(*best, now))) best = *member;
   }
@@ -70,7 +76,7 @@ const Host* Host::fastest() const {
 }
 
 // Another member that is connected, and answers; null: none.
-const Host* Host::stand_in() const {
+Host* Host::stand_in() const {
   if (serving_.empty()) return nullptr;
   for (const std::string& name : members()) {
     const Result<Host*> member = directory_.member(name);

@@ -73,7 +73,7 @@ void Host::on_doubt_timer() {
 
 // Channels are asked for: what the server owes an answer to for long is no worse off than who comes later.
 void Host::watch_openings() {
-  if (leader_) return leader_->watch_openings();
+  if (leader_) return ready() ? fastest()->watch_openings() : leader_->watch_openings();
   if (openings_look_ != TimePoint::max()) return;
   openings_look_ = io_.now() + Hop::kDoubt;
   openings_timer_->start(Hop::kDoubt);
@@ -93,6 +93,11 @@ void Host::save_openings() {
   if (!ready() || !hop_ || hop_->state() != Hop::State::kReady || !hop_->in_doubt()) return;
   if (hop_->mux().opening_channels() == 0) return;
   if (!save_openings_of(hop_->mux(), Mux::Move::kOnwards)) (void)question_doubt();
+  // Those that were asked for by the name of a bastion, which went through this one as it was faster.
+  for (Host* bastion : directory_.bastions_of(*this)) {
+    Mux* const other = bastion->leader_ && !bastion->in_doubt() ? bastion->mux() : nullptr;
+    if (other && other != &hop_->mux()) hop_->mux().move_openings(*other, Mux::Move::kOnwards);
+  }
   for (Host* follower : followers_) {
     if (follower->in_doubt()) (void)follower->question_doubt();
   }

@@ -138,9 +138,29 @@ std::vector<Host*> Hosts::suitors(const Host& host) const {
   return suitors;
 }
 
+std::vector<Host*> Hosts::bastions_of(const Host& host) const {
+  std::vector<Host*> all;
+  for (const auto& [name, list] : bastions_) {
+    const auto found = hosts_.find(name);
+    if (found != hosts_.end() && std::find(list.begin(), list.end(), host.name()) != list.end())
+      all.push_back(found->second.get());
+  }
+  return all;
+}
+
 bool Hosts::may_ask(const Host& host) {
   const std::vector<BastionRace*> all = races();
   return std::all_of(all.begin(), all.end(), [&host](BastionRace* race) { return race->may_ask(host); });
+}
+
+// Whether `host` is `other` by another name, waits for one that is, or is a bastion that it is a member of.
+bool Hosts::leads_through(const Host& host, const Host& other) const {
+  const std::vector<Host*> bastions = bastions_of(other);
+  if (std::find(bastions.begin(), bastions.end(), &host) != bastions.end()) return true;
+  if (!host.route() || !other.route()) return false;
+  return host.route()->same_connections(*other.route()) ||
+         (host.is_blocked() && host.route()->steps.size() > 1 &&
+          host.route()->to_jump_host().same_connections(*other.route()));
 }
 
 void Hosts::host_connected(const Host& host) {
@@ -150,9 +170,9 @@ void Hosts::host_connected(const Host& host) {
     const Host* mended = open.back();
     open.pop_back();
     for (const auto& [name, each] : hosts_) {
-      const bool other_name = mended == first && each->state() == Host::State::kDown && each->route() &&
-                              host.route() && each->route()->same_connections(*host.route());
-      if (!each->is_blocked_by(*mended) && !other_name) continue;
+      const bool other_way =
+          mended == first && each->state() == Host::State::kDown && leads_through(*each, host);
+      if (!each->is_blocked_by(*mended) && !other_way) continue;
       each->unblock();
       open.push_back(each.get());
     }

@@ -78,11 +78,13 @@ class Hosts final : private HostDirectory {
   Result<Host*> carrier(const Route& route) override;
   std::vector<Host*> carried_by(const Host& host) const override;
   Result<Host*> member(const std::string& name) override;
+  std::vector<Host*> bastions_of(const Host& host) const override;
   std::vector<Host*> suitors(const Host& host) const override;
   bool may_ask(const Host& host) override;
   void host_connected(const Host& host) override;
   void host_changed() override;
   std::vector<BastionRace*> races() const;
+  bool leads_through(const Host& host, const Host& other) const;
   Result<Host*> make(const std::string& name, const std::string& jump);
 
   Io& io_;

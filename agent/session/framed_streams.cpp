@@ -70,7 +70,7 @@ class FramedStreams::Out final : public ByteStream {
       frames_.put(type_, data.subspan(done, count));
       done += count;
     }
-    wants_room_ = done < data.size();
+    wants_room_ |= done < data.size();
     return done;
   }
   void resume_reading() override {}
@@ -129,6 +129,7 @@ void FramedStreams::finish(std::string_view end_json) {
   if (finishing_) return;
   put(Frame::kEnd, as_bytes(end_json));
   finishing_ = true;
+  if (connection_) connection_->resume_reading();  // stdin that nobody took is dropped
   flush();
 }
 

@@ -258,7 +258,9 @@ void Session::run() {
   } else {
     channel_->shutdown_write();
   }
-  if (out_->state == Output::State::kBroken) on_output_ended(*out_, true);  // before it had begun
+  for (Output* each : {out_.get(), err_.get()}) {
+    if (each->state == Output::State::kBroken) on_output_ended(*each, true);  // before it had begun
+  }
   if (auto started = std::exchange(started_, nullptr)) started(started_with_);
 }
 

@@ -6,10 +6,12 @@
 #include <string>
 
 #include "far_network.h"
+#include "loop/network_watch.h"
 #include "support/agent_process.h"
 #include "support/eventually.h"
 #include "support/machine_delay.h"
 #include "support/socket.h"
+#include "support/temp_dir.h"
 
 namespace jump::test {
 namespace {
@@ -103,6 +105,36 @@ TEST_F(Cut, AnotherAddressOfOursHealsAlone) {
   run_process({"ip", "addr", "del", far_->here() + "/30", "dev", far_->link()}, seconds(5));
   expect_noticed_within(kSuspectBound);
   run_process({"ip", "addr", "add", far_->here() + "/29", "dev", far_->link()}, seconds(5));
+  expect_served_within(kServesUnseen);
+}
+
+// As a VPN's routes, or a machine that slept: more at once than the socket holds that tells of them.
+TEST_F(Cut, ChangesAreSeenAlsoAfterMoreCameAtOnceThanCanBeTold) {
+  constexpr int kRoutes = 4000;
+  const std::string table = "4099";  // of nobody's
+  std::string lines;
+  for (int i = 0; i < kRoutes; ++i) {
+    lines += "route add 198.18." + std::to_string(i / 250) + "." + std::to_string(i % 250) +
+             "/32 dev lo table " + table + "\n";
+  }
+  TempDir directory;
+  const pid_t agent = agent_->pid();
+  ::kill(agent, SIGSTOP);
+  const ProcessResult added = run_process({"ip", "-batch", directory.write("routes", lines)}, seconds(60));
+  ::kill(agent, SIGCONT);
+  ASSERT_TRUE(added.ok()) << added.describe();
+  EXPECT_TRUE(run_process({"ip", "route", "flush", "table", table}, seconds(60)).ok());
+  // What was told of the flood is over.
+  const TimePoint flood = Clock::now();
+  eventually([&] { return Clock::now() - flood > 3 * NetworkWatch::kSettled; }, seconds(20));
+  EXPECT_TRUE(serves());
+  // Nothing but the change says that it may be dead.
+  far_->cut_silently();
+  const std::string address = "127.0.77.99/32";
+  run_process({"ip", "addr", "add", address, "dev", "lo"}, seconds(5));
+  expect_noticed_within(kSuspectBound);
+  run_process({"ip", "addr", "del", address, "dev", "lo"}, seconds(5));
+  far_->mend_silently();
   expect_served_within(kServesUnseen);
 }
 

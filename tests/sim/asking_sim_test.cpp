@@ -177,6 +177,25 @@ TEST_F(AskingSim, WhatLiesBehindALoginThatTakesAPersonComesBackWithIt) {
   EXPECT_EQ(sshds.size(), 2U);
 }
 
+// What is to be kept, and has not been connected yet.
+TEST_F(AskingSim, WhatIsWantedBehindALoginThatTakesAPersonComesWithIt) {
+  for (const char* by : {"door", "door2"}) {
+    SCOPED_TRACE(by);
+    hosts = std::make_unique<Hosts>(io, "", Host::Lanes::kNever, WindowBudget::kDefaultCap, &person);
+    hosts->expect({"door"}, {});  // of an agent before this one
+    want_password = true;
+    EXPECT_EQ(settled(acquire("db", Asker::kUpkeep)), "needs_person");
+    io.advance(seconds(600));
+    std::remove(known_hosts.c_str());  // each of these servers has a key of its own
+    person.answers = {"yes", "code", "yes"};
+    EXPECT_EQ(settled(acquire(by, Asker::kUser)), "ready");
+    io.advance(seconds(1));
+    EXPECT_EQ(settled(acquire("db", Asker::kUpkeep)), "ready");
+    EXPECT_TRUE((*hosts->get("db"))->ready());
+    kept.clear();
+  }
+}
+
 // ProxyJump may have another name for it than the user.
 TEST_F(AskingSim, ALoginThatTookAPersonIsNotBegunByTheNameThatOthersHaveForIt) {
   want_password = true;

@@ -278,6 +278,57 @@ TEST_F(BastionSim, WhileTheServingOneDoesNotAnswerAnotherDoes) {
   }
 }
 
+// What was begun to keep things as they are waits for long between its dials.
+TEST_F(BastionSim, AConnectionThatComesCutsShortThePauseOfTheMembers) {
+  for (int phase = 0; phase < 10; ++phase) {
+    for (const char* name : {"jump1", "jump2"}) server(name);
+    ASSERT_TRUE(*ask("prod"));
+    sshd(serving()).die();
+    for (const char* name : {"jump1", "jump2"})
+      io.on_dial(std::string(name) + ".example:22",
+                 [](std::unique_ptr<ByteStream> stream) { stream->abort(); });
+    io.advance(seconds(300) + phase * seconds(3));
+    ASSERT_EQ(serving(), "");
+    for (const char* name : {"jump1", "jump2"}) server(name);
+    const Outcome late = ask("prod", Asker::kConnection);
+    io.advance(2 * Host::kRetryGap);
+    EXPECT_TRUE(*late) << phase;
+    io.advance(Host::kStable);
+  }
+}
+
+TEST_F(BastionSim, AUserWhoComesToARaceThatWasBegunForNobodyIsAsked) {
+  server("jump1", [](SimSshd& sshd) { sshd.want_code(); });
+  server("jump2");
+  ask("jump2");
+  ASSERT_TRUE(hosts->disconnect("jump2", Error{Errc::kClosed, "by user", {}}));
+  silent_server("jump2");
+  person.answers = {"1234", "5678"};
+  ASSERT_TRUE(*ask("prod"));
+  ASSERT_EQ(serving(), "jump1");
+  sshd("jump1").die();
+  io.advance(seconds(2));
+  ASSERT_EQ(serving(), "") << "only jump2 is tried, which does not answer";
+  ASSERT_EQ(person.asked.size(), 1u);
+  const Outcome user = ask("prod");
+  io.advance(BastionRace::kStagger * 2);
+  EXPECT_TRUE(*user);
+  EXPECT_EQ(serving(), "jump1");
+  EXPECT_EQ(person.asked.size(), 2u);
+}
+
+TEST_F(BastionSim, AMemberThatAUserConnectsServesTheBastion) {
+  for (const char* name : {"jump1", "jump2"}) server(name, [](SimSshd& sshd) { sshd.want_code(); });
+  hosts->expect({"jump1", "jump2", "jump3"}, {});  // of an agent before this one
+  EXPECT_EQ(ask("prod", Asker::kUpkeep)->error().code, Errc::kNeedsPerson);
+  person.answers = {"1234"};
+  ASSERT_TRUE(*ask("jump1"));
+  io.advance(seconds(1));
+  EXPECT_EQ(serving(), "jump1");
+  EXPECT_TRUE(*ask("prod", Asker::kConnection));
+  EXPECT_EQ(person.asked.size(), 1u);
+}
+
 TEST_F(BastionSim, OneThatBreaksSoonAfterItsLoginIsReplacedWithoutAPause) {
   for (const char* name : {"jump1", "jump2", "jump3"}) server(name);
   ask("prod");
