@@ -91,6 +91,7 @@ void NetworkWatch::watch() {
     NetworkWatch* self = static_cast<Block*>(Block::of(handle))->owner;
     if (!self) return;
     // More came than the socket holds. libuv takes that for the end, and looks no more.
+    if (status < 0) log::info("network: more changes at once than can be told");
     if (status < 0) self->watch();
     self->on_readable();
   });

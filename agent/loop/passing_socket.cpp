@@ -142,7 +142,8 @@ void PassingSocket::read_some() {
     if (!discards) offer({reinterpret_cast<const std::uint8_t*>(buffer.data()), buffer.size()});
     if (options_.wipe_input) explicit_bzero(buffer.data(), buffer.size());
   }
-  const bool goes_on = state_ == State::kLingering ? input_ != Input::kEnded : input_ == Input::kFlowing;
+  const bool discards = state_ == State::kLingering && output_ == Output::kEnded && input_ != Input::kEnded;
+  const bool goes_on = discards || input_ == Input::kFlowing;
   if (readable_ && goes_on && state_ < State::kEnding) work_soon_.schedule();
 }
 

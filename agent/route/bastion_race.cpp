@@ -71,8 +71,11 @@ void BastionRace::start(const std::vector<std::string>& members, const std::stri
     const auto takes_person = [](const BastionMember& each) {
       return each.takes == BastionMember::Takes::kPerson;
     };
-    left_out_ = asker_ != Host::Asker::kHopForUser && std::any_of(known.begin(), known.end(), takes_person);
-    order = order_of_trial(known, asker_ == Host::Asker::kHopForUser ? Attended::kYes : Attended::kNo);
+    const auto connected = [](const BastionMember& each) { return each.connected; };
+    const bool may_ask =
+        asker_ == Host::Asker::kHopForUser && std::none_of(known.begin(), known.end(), connected);
+    left_out_ = !may_ask && std::any_of(known.begin(), known.end(), takes_person);
+    order = order_of_trial(known, may_ask ? Attended::kYes : Attended::kNo);
   }
   for (std::size_t place : order) contenders_.emplace_back(*hosts[place]);
   for (std::size_t i = 0; i < hosts.size() && order.empty(); ++i) {
@@ -146,6 +149,7 @@ void BastionRace::begin(Contender& contender) {
   const TimePoint now = io_.now();
   next_begin_ = now + kStagger;
   contender.state = State::kTrying;
+  contender.connected = contender.host->ready();
   contender.since = now;
   log::debug("{}: tries {}", title_, contender.host->name());
   contender.asked =
@@ -167,7 +171,7 @@ void BastionRace::withdraw(Contender& contender, State next, const Error& reason
   contender.asked.reset();
   contender.answer.reset();
   contender.state = next;
-  contender.host->leave_unused(reason, as);
+  if (!contender.connected) contender.host->leave_unused(reason, as);
 }
 
 // It had its time, and others were faster: it is no good first choice the next time.
@@ -246,8 +250,15 @@ std::size_t BastionRace::waits_of_ours(const Host& host) const {
       }));
 }
 
+bool BastionRace::is_decided() const {
+  const auto is_ready = [](const Contender& each) {
+    return each.state == State::kTrying && (each.answer || each.host->ready());
+  };
+  return login_under_way() || std::any_of(contenders_.begin(), contenders_.end(), is_ready);
+}
+
 void BastionRace::hurry(Host::Asker asker) {
-  if (asker_ == Host::Asker::kHopForUpkeep) asker_ = asker;
+  if (asker == Host::Asker::kHopForUser || asker_ == Host::Asker::kHopForUpkeep) asker_ = asker;
   for (Contender& each : contenders_) {
     if (each.state == State::kTrying) each.host->be_hurried();
   }

@@ -1,7 +1,7 @@
 // BastionRace: finds the member of a bastion (bastion_choice.h) that is to serve: one that is connected, or
 // the first to answer of those that it dials.
 //
-//   start() ─► one is ready: that one                                                        ─► done(member)
+//   start() ─► one is ready, and answers: that one                                         ─► done(member)
 //          └► the first member ─ no answer for kStagger, or failed ─► the next beside it …
 //                └► a server has answered, its login begins: the others are withdrawn ─ ready ─► done(member)
 //                     └► failed: on with the next                        all have failed ─► done(error)
@@ -10,6 +10,9 @@
 // hosts on the way to them, ask a person at the same time; nor is a second one begun because a person is
 // slow. A person who declines, or who was asked and did not answer, ends the race. A login that takes no
 // person and does not come to an end is given up for the next one after kLoginPatience.
+//
+// Begun for upkeep or for a connection, it leaves out members whose login takes a person; its owner begins it
+// anew when a user comes.
 //
 // Invariants: done() is called once, from the loop, unless stop() comes before; after either, what was
 // dialled for the race and is wanted by nobody else is withdrawn.
@@ -40,7 +43,8 @@ class BastionRace {
   static constexpr Duration kLately = seconds(300);
 
   using Done = std::function<void(Result<Host*>)>;
-  // `asker`: kHopForUser or kHop. `changed`: another member is waited for. Both are called from the loop.
+  // `asker`: kHopForUser, kHop or kHopForUpkeep. `changed`: another member is waited for. Both are called
+  // from the loop.
   BastionRace(Io& io, HostDirectory& directory, std::string title, Host::Asker asker,
               std::function<void()> changed, Done done);
   ~BastionRace();
@@ -61,9 +65,10 @@ class BastionRace {
   // Somebody waits now who is worth more than what it was begun for: what is tried is dialled without a
   // pause.
   void hurry(Host::Asker asker);
-  // Members whose login takes a person are not tried, as it was not begun for a user; and no login is under
-  // way.
-  bool leaves_out_attended() const { return left_out_ && !login_under_way(); }
+  // Members whose login takes a person are not tried, as it was not begun for a user.
+  bool left_out_attended() const { return left_out_; }
+  // A login is under way, or was successful just now.
+  bool is_decided() const;
 
   // What the choice wants to know of a host.
   static BastionMember describe(const Host& host, TimePoint now);
@@ -74,6 +79,7 @@ class BastionRace {
     explicit Contender(Host& member) : host(&member) {}
     Host* host;
     State state = State::kWaiting;
+    bool connected = false;            // before it was tried
     TimePoint since{};                 // of kTrying
     std::unique_ptr<Operation> asked;  // in kTrying
     std::optional<Status> answer;      // that look() has not seen

@@ -58,6 +58,7 @@ Host::~Host() {
 std::unique_ptr<Operation> Host::acquire(Asker asker, Duration timeout, Acquired done) {
   auto waiter = std::make_unique<Waiter>(*this, asker, timeout, std::move(done));
   wanted_ |= !by_hop(asker);
+  upkeep_ |= asker == Asker::kUpkeep;
   bool away = state_ == State::kIdle || state_ == State::kDown;
   const std::shared_ptr<Hop>& hop = leader_ ? leader_->hop_ : hop_;
   if (hop && hop->state() == Hop::State::kClosed) {
@@ -140,7 +141,7 @@ void Host::unblock() {
   last_error_->code = Errc::kClosed;
   last_error_->hint.clear();
   next_dial_ = io_.now();
-  kept_ |= wanted_;  // it would be connected, had the other one been
+  kept_ |= upkeep_;  // it would be connected, had the other one been
   if (worth_a_retry()) retry_at(next_dial_);
 }
 
@@ -298,7 +299,7 @@ void Host::disconnect(const Error& reason) {
   resolving_.reset();  // also of those who asked again as their channels ended
   retry_timer_->stop();
   backoff_.reset();
-  wanted_ = kept_ = false;
+  let_go();
   set_state(State::kIdle);
   release_followers(reason, State::kIdle);
   answer_all(&reason);

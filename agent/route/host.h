@@ -144,7 +144,7 @@ class Host final : private SessionPool::Source {
   // what is away is dialled now.
   void nudge();
   // It does not come back by itself any more.
-  void let_go() { wanted_ = kept_ = false; }
+  void let_go() { wanted_ = upkeep_ = kept_ = false; }
   // Somebody doubts that the connection still is one: it is asked, and is alive or dead within
   // Liveness::kSuspectPatience.
   void suspect();
@@ -302,6 +302,7 @@ class Host final : private SessionPool::Source {
   Duration redial_age_ = kFreshDial;
   bool hurried_ = false;  // somebody waits at a host that waits for this one, which was asked for upkeep only
   bool wanted_ = false;
+  bool upkeep_ = false;              // the agent itself wants it, for what is to be kept
   bool kept_ = false;                // it was connected for such a one: it comes back by itself
   int broken_logins_ = 0;            // in a row
   std::optional<bool> took_person_;  // its last successful login; none: there was none

@@ -23,7 +23,11 @@ void Host::find_member() {
 }
 
 void Host::on_member(const Result<Host*>& result) {
+  const bool for_less = race_ && race_->left_out_attended();
   io_.dispose(std::exchange(race_, nullptr));
+  // A user came meanwhile, whom the others may ask.
+  const bool declined = !result && result.error().code == Errc::kCancelled;
+  if (!result && !declined && for_less && as_a_hop() == Asker::kHopForUser) return begin();
   if (!result) return go_down(result.error());
   Host& member = **result;
   serving_ = member.name();
@@ -46,7 +50,8 @@ void Host::end_race() {
 
 // A race that was begun for less is begun anew for a user, whom logins may ask: the others were not among it.
 void Host::hurry_race() {
-  if (as_a_hop() == Asker::kHopForUser && race_->leaves_out_attended()) return look_again();
+  if (as_a_hop() == Asker::kHopForUser && race_->left_out_attended() && !race_->is_decided())
+    return look_again();
   race_->hurry(as_a_hop());
 }
 

@@ -88,7 +88,7 @@ void Host::lose_leader(const Error& error, State next) {
   std::erase(leader_->followers_, this);
   leader_ = nullptr;
   if (next == State::kDown) return go_down(lost_member(error).context(title_), culprit);
-  wanted_ = kept_ = false;  // a user has ended it: no change of the network brings it back
+  let_go();  // a user has ended it: no change of the network brings it back
   set_state(next);
   waiting_room_.refuse(error);
   answer_all(&error);

@@ -122,8 +122,9 @@ TEST_F(Cut, ChangesAreSeenAlsoAfterMoreCameAtOnceThanCanBeTold) {
   ::kill(agent, SIGSTOP);
   const ProcessResult added = run_process({"ip", "-batch", directory.write("routes", lines)}, seconds(60));
   ::kill(agent, SIGCONT);
-  ASSERT_TRUE(added.ok()) << added.describe();
   EXPECT_TRUE(run_process({"ip", "route", "flush", "table", table}, seconds(60)).ok());
+  ASSERT_TRUE(added.ok()) << added.describe();
+  ASSERT_TRUE(eventually([&] { return agent_->log().find("more changes at once") != std::string::npos; }));
   // What was told of the flood is over.
   const TimePoint flood = Clock::now();
   eventually([&] { return Clock::now() - flood > 3 * NetworkWatch::kSettled; }, seconds(20));

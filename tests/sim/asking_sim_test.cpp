@@ -190,10 +190,22 @@ TEST_F(AskingSim, WhatIsWantedBehindALoginThatTakesAPersonComesWithIt) {
     person.answers = {"yes", "code", "yes"};
     EXPECT_EQ(settled(acquire(by, Asker::kUser)), "ready");
     io.advance(seconds(1));
-    EXPECT_EQ(settled(acquire("db", Asker::kUpkeep)), "ready");
     EXPECT_TRUE((*hosts->get("db"))->ready());
+    EXPECT_EQ(settled(acquire("db", Asker::kUpkeep)), "ready");
     kept.clear();
   }
+}
+
+TEST_F(AskingSim, ARequestThatWasRefusedLongAgoBringsNothingUpBehindALogin) {
+  want_password = true;
+  person.answers = {"declined"};
+  EXPECT_EQ(settled(acquire("db", Asker::kUser)), "cancelled");
+  std::remove(known_hosts.c_str());
+  person.answers = {"yes", "code", "yes"};
+  EXPECT_EQ(settled(acquire("door", Asker::kUser)), "ready");
+  io.advance(seconds(60));
+  EXPECT_FALSE((*hosts->get("db"))->ready());
+  EXPECT_TRUE(inner.empty());
 }
 
 // ProxyJump may have another name for it than the user.
