@@ -66,6 +66,22 @@ TEST(Lifecycle, UpTwiceIsHarmlessAndSaysSo) {
   EXPECT_EQ(scene.agent.pid(), first);
 }
 
+TEST(Lifecycle, UpSaysThatTheAgentThatRunsDoesNotAnswer) {
+  Hostless scene;
+  const std::vector<std::string> up = {"up", "-F", scene.directory.file("ssh_config")};
+  ASSERT_TRUE(scene.agent.jumpagent(up).ok());
+  const pid_t pid = scene.agent.pid();
+  ASSERT_EQ(::kill(pid, SIGSTOP), 0);
+  const ProcessResult hung = scene.agent.jumpagent(up);
+  EXPECT_EQ(::kill(pid, SIGCONT), 0);
+  EXPECT_EQ(hung.exit_status, 1) << hung.describe();
+  EXPECT_TRUE(contains(hung.err, "(pid " + std::to_string(pid) + ", ")) << hung.describe();
+  EXPECT_TRUE(contains(hung.err, "has not answered 'hello' for 5 s")) << hung.describe();
+  const ProcessResult again = scene.agent.jumpagent(up);
+  EXPECT_TRUE(again.ok()) << again.describe();
+  EXPECT_TRUE(contains(again.out, "runs already (pid " + std::to_string(pid) + ")")) << again.describe();
+}
+
 TEST(Lifecycle, UpSaysWhichOfItsOptionsTheAgentThatRunsDoesNotHave) {
   Hostless scene;
   const std::string config = scene.directory.file("ssh_config"), log = scene.directory.file("log");
