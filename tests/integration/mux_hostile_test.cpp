@@ -2,10 +2,12 @@
 // else's answers as fast as before, every descriptor comes back, and the next client is served.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <functional>
+#include <future>
 
 #include "base/wire.h"
 #include "openssh/mux_messages.h"
@@ -243,6 +245,32 @@ TEST_F(MuxHostile, EachKindIsItsOwnMisfortune) {
   }
   EXPECT_TRUE(eventually([] { return status().at("agent").value("mux_clients", 0) <= 1; })) << status().at("agent");
   EXPECT_EQ(lab_->agent().pid(), pid);
+}
+
+// More answers than are kept for it wait, and behind them a request that has to be carried out.
+TEST_F(MuxHostile, WhoReadsLateIsAnsweredToTheLast) {
+  constexpr std::uint32_t kMany = 20000, kLast = kMany + 1;
+  std::string many;
+  for (std::uint32_t i = 1; i <= kMany; ++i) many += packet(WireWriter().u32(0x1000ffff).u32(i));
+  many += request(MuxAliveCheck{kLast});
+  MuxCaller late(path_);
+  const auto sent = std::async(std::launch::async, [&] { return late.socket().send_all(many, seconds(60)); });
+  // Nothing more of it is read, as nothing is taken.
+  const auto waiting = [&] {
+    int unread = 0;
+    return ::ioctl(late.socket().fd(), FIONREAD, &unread) == 0 ? unread : -1;
+  };
+  ASSERT_TRUE(eventually([&] {
+    const int now = waiting();
+    return now > 0 && always([&] { return waiting() == now; }, milliseconds(300));
+  }));
+  for (std::uint32_t i = 1; i <= kMany; ++i) {
+    const std::optional<MuxAnswer> answer = late.answer();
+    ASSERT_TRUE(answer && std::holds_alternative<MuxFailure>(*answer)) << i;
+  }
+  const std::optional<MuxAnswer> last = late.answer();
+  ASSERT_TRUE(last && std::holds_alternative<MuxAlive>(*last));
+  EXPECT_EQ(std::get<MuxAlive>(*last).request_id, kLast);
 }
 
 TEST_F(MuxHostile, AllAtOnceSlowNobodyDown) {
