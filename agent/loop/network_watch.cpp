@@ -69,7 +69,7 @@ bool take_changes(int fd) {
 
 NetworkWatch::NetworkWatch(Loop& loop, std::function<void()> changed) : changed_(std::move(changed)) {
   settled_ = std::make_unique<UvTimer>(loop, [this] {
-    in_burst_ = false;
+    in_burst_ = loss_logged_ = false;
     told_ = Clock::now();
     changed_();
   });
@@ -91,7 +91,8 @@ void NetworkWatch::watch() {
     NetworkWatch* self = static_cast<Block*>(Block::of(handle))->owner;
     if (!self) return;
     // More came than the socket holds. libuv takes that for the end, and looks no more.
-    if (status < 0) log::info("network: more changes at once than can be told");
+    if (status < 0 && !std::exchange(self->loss_logged_, true))
+      log::info("network: more changes at once than can be told");
     if (status < 0) self->watch();
     self->on_readable();
   });

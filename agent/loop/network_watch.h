@@ -18,7 +18,7 @@ class NetworkWatch {
   // Without a further change for so long, a burst is over.
   static constexpr Duration kSettled = milliseconds(300);
   // One that does not end (containers that come and go, a routing daemon) is told again after so long.
-  static constexpr Duration kToldAgain = seconds(3);
+  static constexpr Duration kToldAgain = milliseconds(500);
 
   NetworkWatch(Loop& loop, std::function<void()> changed);
   ~NetworkWatch();
@@ -36,6 +36,7 @@ class NetworkWatch {
   std::shared_ptr<Block> block_;
   std::unique_ptr<Timer> settled_;
   bool in_burst_ = false;
+  bool loss_logged_ = false;  // in this burst
   TimePoint told_;
 };
 

@@ -78,8 +78,8 @@ void BastionRace::start(const std::vector<std::string>& members, const std::stri
     order = order_of_trial(known, may_ask ? Attended::kYes : Attended::kNo);
   }
   for (std::size_t place : order) contenders_.emplace_back(*hosts[place]);
-  for (std::size_t i = 0; i < hosts.size() && order.empty(); ++i) {
-    if (known[i].takes == BastionMember::Takes::kPerson)
+  for (std::size_t i = 0; i < hosts.size() && left_out_; ++i) {
+    if (known[i].takes == BastionMember::Takes::kPerson && !known[i].connected)
       skipped_.push_back({Errc::kNeedsPerson, hosts[i]->name() + ": its login takes a person", {}});
   }
   next_begin_ = io_.now();
@@ -308,7 +308,8 @@ Error BastionRace::failure() const {
     error.code = all.front().code;
   }
   error.message = "no member could be connected to: " + error.message;
-  if (error.code == Errc::kNeedsPerson) error.hint = "log in: jumpctl connect " + shell_quoted(title_);
+  if (error.code == Errc::kNeedsPerson || left_out_)
+    error.hint = "log in: jumpctl connect " + shell_quoted(title_);
   return error.context(title_);
 }
 

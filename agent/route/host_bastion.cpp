@@ -105,7 +105,7 @@ bool Host::call_stand_in() {
     const std::string& name = members()[index];
     const Result<Host*> member = directory_.member(name);
     if (!member || name == serving_ || (*member)->leader_ == leader_ || (*member)->ready() ||
-        known[index].failed_ago)
+        (*member)->needs_person())
       continue;
     log::info("{}: {} does not answer, {} is tried", title_, serving_, name);
     called_ = name;

@@ -278,6 +278,47 @@ TEST_F(BastionSim, WhileTheServingOneDoesNotAnswerAnotherDoes) {
   }
 }
 
+TEST_F(BastionSim, OneThatFailedLatelyStandsInToo) {
+  for (const bool back : {true, false}) {
+    SCOPED_TRACE(back ? "it is back" : "it is not");
+    for (const char* name : {"jump1", "jump2"}) server(name);
+    ASSERT_TRUE(*ask("prod"));
+    const std::string failed = serving();
+    sshd(failed).die();
+    io.advance(seconds(25));
+    const std::string hangs = serving();
+    ASSERT_NE(hangs, failed);
+    std::size_t dials = 0;
+    if (!back) {
+      io.on_dial(failed + ".example:22", [&dials](std::unique_ptr<ByteStream> stream) {
+        ++dials;
+        stream->abort();
+      });
+    }
+    const Outcome first = ask("prod", Asker::kConnection);
+    auto channel = (**first)->open(ChannelOpen::direct_tcpip("svc", SimSshd::kEcho, "127.0.0.1", 1),
+                                   io.now() + seconds(20), nullptr);
+    ASSERT_TRUE(channel);
+    io.settle();
+    sshd(hangs).hang();
+    (*channel)->write(as_bytes("k"));
+    io.advance(Hop::kDoubt + milliseconds(1));
+    const Outcome late = ask("prod", Asker::kConnection);
+    io.advance(Hop::kDoubtPatience + 6 * Host::kRetryGap);
+    if (back) {
+      ASSERT_TRUE(*late);
+      EXPECT_EQ(**late, host(failed).mux());
+    } else {
+      EXPECT_GT(dials, 1u);
+      EXPECT_LT(dials, 10u);
+    }
+    sshd(hangs).die();
+    for (const char* name : {"jump1", "jump2"}) server(name);
+    io.advance(seconds(60));
+    kept.clear();
+  }
+}
+
 // What was begun to keep things as they are waits for long between its dials.
 TEST_F(BastionSim, AConnectionThatComesCutsShortThePauseOfTheMembers) {
   for (int phase = 0; phase < 10; ++phase) {
