@@ -374,9 +374,8 @@ std::string StreamSocket::condition() const {
   int unread = 0;
   if (ioctl(fd(), SIOCINQ, &unread) != 0) unread = 0;
   return fmt::format(
-      "TCP: heard {:.1f} s ago, {} bytes unread; {} bytes to send, {} packets of them unacknowledged, sent "
-      "{} "
-      "times again, {} tries at a window of none",
+      "TCP: heard {:.1f} s ago, {} bytes unread; {} bytes to send, {} packets of them unacknowledged, "
+      "sent {} times again, {} tries at a window of none",
       tcp.tcpi_last_ack_recv / 1000.0, unread, unsent(), tcp.tcpi_unacked, tcp.tcpi_retransmits,
       tcp.tcpi_probes);
 }

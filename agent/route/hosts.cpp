@@ -6,6 +6,19 @@
 #include "base/shell_quoted.h"
 
 namespace jump {
+namespace {
+
+// Whether `host` is `other` by another name, waits for one that is, or is a bastion that it is a member of.
+bool leads_through(const Host& host, const Host& other) {
+  const std::vector<std::string>& members = host.members();
+  if (std::find(members.begin(), members.end(), other.name()) != members.end()) return true;
+  if (!host.route() || !other.route()) return false;
+  return host.route()->same_connections(*other.route()) ||
+         (host.is_blocked() && host.route()->steps.size() > 1 &&
+          host.route()->to_jump_host().same_connections(*other.route()));
+}
+
+}  // namespace
 
 // What one host says of another's end must not reach those that are gone already.
 Hosts::~Hosts() {
@@ -151,16 +164,6 @@ std::vector<Host*> Hosts::bastions_of(const Host& host) const {
 bool Hosts::may_ask(const Host& host) {
   const std::vector<BastionRace*> all = races();
   return std::all_of(all.begin(), all.end(), [&host](BastionRace* race) { return race->may_ask(host); });
-}
-
-// Whether `host` is `other` by another name, waits for one that is, or is a bastion that it is a member of.
-bool Hosts::leads_through(const Host& host, const Host& other) const {
-  const std::vector<Host*> bastions = bastions_of(other);
-  if (std::find(bastions.begin(), bastions.end(), &host) != bastions.end()) return true;
-  if (!host.route() || !other.route()) return false;
-  return host.route()->same_connections(*other.route()) ||
-         (host.is_blocked() && host.route()->steps.size() > 1 &&
-          host.route()->to_jump_host().same_connections(*other.route()));
 }
 
 void Hosts::host_connected(const Host& host) {

@@ -84,7 +84,6 @@ class Hosts final : private HostDirectory {
   void host_connected(const Host& host) override;
   void host_changed() override;
   std::vector<BastionRace*> races() const;
-  bool leads_through(const Host& host, const Host& other) const;
   Result<Host*> make(const std::string& name, const std::string& jump);
 
   Io& io_;
