@@ -270,14 +270,19 @@ int give_passphrase(char* buffer, int size, int, void* passphrase) {
   return static_cast<int>(self->text.size());
 }
 
-// Why an encrypted key could not be read: "unsupported" is OpenSSL's word for ciphers that it has put away.
+// Why an encrypted key could not be read. "Unsupported" is OpenSSL's word for a cipher that it has put away,
+// but also for what it cannot decode; that there was something to decode, of which ASN.1 complains, shows
+// that the cipher is known. It is the one wrong passphrase in 256 whose padding happens to be right.
 Error encrypted_key_error(bool passphrase_given) {
   if (!passphrase_given) return passphrase_needed();
+  bool unsupported = false;
+  bool decrypted = false;
   for (unsigned long code = ERR_get_error(); code != 0; code = ERR_get_error()) {
-    if (ERR_GET_REASON(code) == ERR_R_UNSUPPORTED) {
-      return {Errc::kUnsupported, "encrypted with a cipher that OpenSSL does not support", ""};
-    }
+    unsupported |= ERR_GET_REASON(code) == ERR_R_UNSUPPORTED;
+    decrypted |= ERR_GET_LIB(code) == ERR_LIB_ASN1;
   }
+  if (unsupported && !decrypted)
+    return {Errc::kUnsupported, "encrypted with a cipher that OpenSSL does not support", ""};
   return wrong_passphrase();
 }
 

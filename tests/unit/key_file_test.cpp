@@ -12,6 +12,7 @@
 #include <cstdlib>
 
 #include "auth/base64.h"
+#include "auth/key_decryption.h"
 #include "base/wire.h"
 #include "support/process.h"
 #include "support/temp_dir.h"
@@ -285,6 +286,28 @@ TEST(KeyFile, ACipherThatOpensslHasPutAwayIsNotAWrongPassphrase) {
   Result<PrivateKey> key = unlock_key_file(dir.file("old"), Secret(std::string_view("secret")));
   ASSERT_FALSE(key.ok());
   EXPECT_EQ(key.error().code, Errc::kUnsupported) << key.error().message;
+}
+
+// One wrong passphrase in 256 decrypts to what is padded as it should be, and is no key all the same.
+TEST(KeyFile, NoneOfManyWrongPassphrasesIsTakenForSomethingElse) {
+  TempDir dir;
+  generate(kinds()[1], dir.file("plain"), "PKCS8");
+  for (const std::vector<std::string>& way :
+       {std::vector<std::string>{"pkcs8", "-topk8", "-iter", "1"}, {"ec", "-aes128"}, {"ec", "-des3"}}) {
+    const std::string path = dir.file("key");
+    std::vector<std::string> argv = {"openssl"};
+    argv.insert(argv.end(), way.begin(), way.end());
+    argv.insert(argv.end(), {"-in", dir.file("plain"), "-passout", "pass:secret", "-out", path});
+    const auto made = run_process(argv, seconds(30));
+    ASSERT_TRUE(made.ok()) << made.describe();
+    const std::string text = test::read_file(path);
+    const Bytes pem(text.begin(), text.end());
+    for (int i = 0; i < 2000; ++i) {
+      Result<PrivateKey> key = PrivateKey::from_pem(pem, Secret("wrong" + std::to_string(i)));
+      ASSERT_FALSE(key.ok());
+      ASSERT_EQ(key.error().message, wrong_passphrase().message) << argv[1] << " " << i;
+    }
+  }
 }
 
 TEST(KeyFile, MoreRoundsOfKeyDerivationThanAnybodyWaitsForAreRefused) {
