@@ -390,7 +390,11 @@ void Hop::on_eof() {
   drive();
 }
 
-void Hop::on_writable() { drive(); }
+void Hop::on_writable() {
+  if (state_ == State::kClosed) return;
+  if (transport_) flush();  // so that there is room when the mux is asked
+  drive();
+}
 
 void Hop::on_closed(const Error* error) {
   if (state_ == State::kClosed) return;

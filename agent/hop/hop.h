@@ -97,7 +97,7 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   const Mux& mux() const { return *mux_; }
   TimePoint since() const { return since_; }                       // when the state began
   std::optional<Duration> round_trip() const;                      // smoothed
-  TimePoint last_heard() const { return liveness_.last_heard(); }  // from kReady on
+  TimePoint last_heard() const { return liveness_.last_heard(); }  // long ago: nothing yet
   Transport::AgreedAlgorithms agreed_algorithms() const;           // the same, one by one
   std::string algorithms() const;                                  // empty before the key exchange
   bool needed_person() const { return needed_person_; }            // for its login; from kReady on

@@ -34,6 +34,7 @@ Host::Host(Io& io, WindowBudget& budget, RouteFinder& routes, HostDirectory& dir
       waiting_room_(io, budget) {
   answer_soon_ = io_.deferred([this] { answer_pending(); });
   retry_timer_ = io_.timer([this] { retry(); });
+  redial_timer_ = io_.timer([this] { look_at_young_dial(); });
   lane_timer_ = io_.timer([this] { open_lane(); });
   doubt_timer_ = io_.timer([this] { on_doubt_timer(); });
   openings_timer_ = io_.timer([this] { look_at_openings(); });
@@ -183,11 +184,31 @@ void Host::suspect() {
 
 // A dial over the network that was: its packets may be lost, and the next try of TCP far away. Each time it
 // is left alone for longer: where networks come and go all the time (containers), it has to get through, too.
+// One that is too young is looked at again when it is not: if the server said nothing since, it never may.
 void Host::redial() {
-  if (!hop_ || via_) return;  // the jump host is nudged, too
-  const bool dialing = hop_->state() == Hop::State::kConnecting || hop_->state() == Hop::State::kExchanging ||
-                       (hop_->state() == Hop::State::kAuthenticating && !hop_->attended());
-  if (!dialing || hop_->asks_about_host_key() || io_.now() - since_ < redial_age_) return;
+  if (!may_dial_anew()) return;
+  const TimePoint now = io_.now(), ripe = since_ + redial_age_;
+  if (now >= ripe) return dial_anew();
+  if (changed_dial_ == hop_.get()) return;
+  changed_dial_ = hop_.get();
+  changed_at_ = now;
+  redial_timer_->start(std::max(ripe, now + kFreshDial) - now);
+}
+
+// The jump host's dial is its own affair, as are a person's answers.
+bool Host::may_dial_anew() const {
+  if (!hop_ || via_ || hop_->asks_about_host_key()) return false;
+  const Hop::State state = hop_->state();
+  return state == Hop::State::kConnecting || state == Hop::State::kExchanging ||
+         (state == Hop::State::kAuthenticating && !hop_->attended());
+}
+
+void Host::look_at_young_dial() {
+  const Hop* dial = std::exchange(changed_dial_, nullptr);
+  if (dial == hop_.get() && may_dial_anew() && hop_->last_heard() <= changed_at_) dial_anew();
+}
+
+void Host::dial_anew() {
   redial_age_ *= 2;
   hop_->close(Error{Errc::kUnreachable, "the network has changed", {}});
   io_.dispose(std::move(hop_));
@@ -229,6 +250,8 @@ void Host::on_resolved(Result<Route> result) {
 
 void Host::connect() {
   set_state(State::kConnecting);
+  changed_dial_ = nullptr;
+  redial_timer_->stop();
   std::string id = title_ + "#" + std::to_string(++attempts_);
   hop_ = std::make_shared<Hop>(
       io_, budget_, contention_, *spec(), std::move(id), [this] { on_hop_changed(); }, prompter_.get(),

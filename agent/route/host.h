@@ -102,8 +102,8 @@ class Host final : private SessionPool::Source {
   // A connection that broke sooner than this after its login is dialled again with the pauses of a failed
   // one.
   static constexpr Duration kStable = seconds(10);
-  // A dial that is younger is not begun anew when the network changes; nor is one begun so soon after the
-  // last has failed.
+  // A dial that is younger is not begun anew at once when the network changes; nor is one begun so soon after
+  // the last has failed.
   static constexpr Duration kFreshDial = milliseconds(500);
   // Contention that ends sooner was over before another login could have helped.
   static constexpr Duration kLasting = seconds(2);
@@ -271,6 +271,9 @@ class Host final : private SessionPool::Source {
   TimePoint next_try() const;
   bool worth_a_retry() const;
   void redial();
+  bool may_dial_anew() const;
+  void look_at_young_dial();
+  void dial_anew();
   Error break_of_login(Error error);
   void set_state(State next);
   bool needs_person() const;
@@ -300,6 +303,8 @@ class Host final : private SessionPool::Source {
   Backoff backoff_;                   // between the dials of a host that is away
   TimePoint next_dial_;               // while it is away
   Duration redial_age_ = kFreshDial;
+  const Hop* changed_dial_ = nullptr;  // too young to be begun anew when the network changed; compared only
+  TimePoint changed_at_;
   bool hurried_ = false;  // somebody waits at a host that waits for this one, which was asked for upkeep only
   bool wanted_ = false;
   bool upkeep_ = false;              // the agent itself wants it, for what is to be kept
@@ -328,6 +333,7 @@ class Host final : private SessionPool::Source {
   std::list<Watcher*> watchers_;  // each belongs to whoever watches
   std::unique_ptr<Deferred> answer_soon_;
   std::unique_ptr<Timer> retry_timer_;
+  std::unique_ptr<Timer> redial_timer_;
   Rescue rescue_;
   WaitingRoom waiting_room_;
   std::unique_ptr<Timer> doubt_timer_;

@@ -405,6 +405,41 @@ TEST_F(LaneSim, AChangeOfTheNetworkDuringTheLoginBeginsItAnew) {
   EXPECT_TRUE(answer && *answer);
 }
 
+// A change that comes before the dial is old enough to be given up: the dial is looked at again.
+TEST_F(LaneSim, AChangeOfTheNetworkSoonAfterTheDialBeginsItAnewIfNothingIsHeard) {
+  signs_with = "ssh-ed25519";
+  use(Host::Lanes::kNever);
+  signing_takes = milliseconds(50);
+  std::optional<Result<Mux*>> answer;
+  auto waiting = host().acquire(Host::Asker::kConnection, seconds(10),
+                                [&](Result<Mux*> mux) { answer = std::move(mux); });
+  io.settle();
+  ASSERT_TRUE(host().hop() && host().hop()->state() == Hop::State::kAuthenticating);
+  sshds[0]->hang();
+  io.advance(milliseconds(100));
+  hosts->nudge();
+  io.advance(milliseconds(300));
+  hosts->nudge();
+  EXPECT_EQ(dials, 1);
+  io.advance(milliseconds(400));
+  EXPECT_EQ(dials, 2);
+  EXPECT_TRUE(answer && *answer);
+}
+
+TEST_F(LaneSim, ADialThatGetsOnInSpiteOfAChangeOfTheNetworkIsLeftAlone) {
+  signs_with = "ssh-ed25519";
+  use(Host::Lanes::kNever);
+  signing_takes = milliseconds(700);
+  std::optional<Result<Mux*>> answer;
+  auto waiting = host().acquire(Host::Asker::kConnection, seconds(10),
+                                [&](Result<Mux*> mux) { answer = std::move(mux); });
+  hosts->nudge();  // before the server says its first word
+  io.settle();
+  io.advance(seconds(1));
+  EXPECT_EQ(dials, 1);
+  EXPECT_TRUE(answer && *answer);
+}
+
 // --- a connection in doubt
 
 // One that has owed an answer for long enough.
