@@ -101,10 +101,10 @@ Agent::Agent(AgentOptions options, const ServiceManager& service)
              options_.config.window_memory, &interactions_),
       forwards_(io_, hosts_, options_.config.forward_limits),
       session_methods_(io_, sessions_),
-      mux_(
-          {io_, hosts_, forwards_, sessions_, [this] { return config_.current().login_wait; },
-           [this] { return config_.current().forward_limits.open_timeout; }, [this] { return may_change(); }},
-          options_.socket_path.substr(0, options_.socket_path.rfind('/') + 1) + "mux"),
+      mux_({io_, hosts_, forwards_, sessions_, [this] { return config_.current().login_wait; },
+            [this] { return config_.current().forward_limits.open_timeout; }, [this] { return may_serve(); },
+            [this] { return may_change(); }},
+           options_.socket_path.substr(0, options_.socket_path.rfind('/') + 1) + "mux"),
       persistence_(io_, forwards_, options_.state_file),
       config_(io_, hosts_, forwards_, options_.config_file, options_.config),
       doctor_(io_, options_.ssh_config_file, &interactions_),
@@ -135,7 +135,8 @@ Agent::Agent(AgentOptions options, const ServiceManager& service)
                               &doctor_,
                               &events_,
                               &sessions_,
-                              [this] { return may_change(); }};
+                              [this] { return may_change(); },
+                              [this] { return may_serve(); }};
   bind_methods(dispatcher_, context);
   session_methods_.bind(dispatcher_, context);
   dispatcher_.bind(proto::method::kMuxOpen,
@@ -166,6 +167,7 @@ Status Agent::start(Inheritance inheritance) {
   if (!signals) return signals.error();
   signals_ = *std::move(signals);
   leave_nameless(inheritance);
+  took_over_ = inheritance.from_agent;
   const bool control_elsewhere = !inheritance.from_agent && !inheritance.control.empty();
   inherit(inheritance);
   if (Status listening = server_.listen(options_.socket_path); !listening) return listening;
@@ -255,6 +257,11 @@ void Agent::leave_names() {
   }
 }
 
+// All that a client may look for is there. What was taken over was there before.
+void Agent::look_whether_ready() {
+  if (state_read_ && (took_over_ || (aliases_read_ && mux_.settled()))) be_ready();
+}
+
 void Agent::be_ready() {
   if (std::exchange(told_ready_, true)) return;
   ready_timer_->stop();
@@ -277,11 +284,11 @@ void Agent::sign_of_life() {
 void Agent::watch_the_way() {
   network_watch_ = std::make_unique<NetworkWatch>(loop_, [this] {
     log::debug("the network has changed");
-    hosts_.nudge();
+    hosts_.nudge(Host::Nudge::kNetwork);
   });
   sleep_watch_ = std::make_unique<SleepWatch>(loop_, [this](Duration slept) {
     log::info("awake again after {:.0f} s", to_seconds(slept));
-    hosts_.nudge();
+    hosts_.nudge(Host::Nudge::kAwake);
   });
 }
 
@@ -289,7 +296,7 @@ void Agent::on_signal(int number) {
   if (number == SIGWINCH) return mux_.resize_all();
   if (number == SIGHUP) {
     if (state_ != State::kRunning) return;
-    hosts_.nudge();
+    hosts_.nudge(Host::Nudge::kAwake);
     service_.reloading();
     return config_.reload([this](const Result<ReloadOutcome>&) {  // the log says what came of it
       service_.ready("listens on " + options_.socket_path);
@@ -316,10 +323,12 @@ void Agent::on_config(const AgentConfig& config) {
 void Agent::serve_ssh(const std::vector<std::string>& names) {
   const bool patterns = std::any_of(names.begin(), names.end(), is_pattern);
   if (!patterns) return mux_.set_configured(names);
+  aliases_read_ = false;
   auto served = std::make_shared<std::vector<std::string>>();
   reading_aliases_ = io_.in_pool(
       [served, names, file = options_.ssh_config_file] { *served = fitting_aliases(names, file); },
       [this, served] {
+        aliases_read_ = true;
         mux_.set_configured(*served);
         safekeeping_.on_changed();
       });
@@ -349,7 +358,11 @@ void Agent::run(std::function<void()> ready) {
   ready_ = std::move(ready);
   ready_timer_ = io_.timer([this] { be_ready(); });
   ready_timer_->start(kReadyMax);
-  persistence_.when_read([this](const Status&) { be_ready(); });
+  mux_.on_settled([this] { look_whether_ready(); });
+  persistence_.when_read([this](const Status&) {
+    state_read_ = true;
+    look_whether_ready();
+  });
   loop_.run();
   log::info("agent {} has ended", getpid());
 }
@@ -361,6 +374,11 @@ Status Agent::may_begin() const {
   return Error{Errc::kClosed, "the agent is ending", "when it has ended: jumpagent up"};
 }
 
+// What ends with its client is carried to its end also when another agent has taken over: whoever was
+// accepted here is served here.
+Status Agent::may_serve() const { return state_ == State::kRetired ? Status() : may_begin(); }
+
+// What another agent is told of at its takeover, or keeps from then on.
 Status Agent::may_change() const {
   if (Status may = may_begin(); !may) return may;
   if (handover_.under_way())
@@ -424,7 +442,7 @@ void Agent::drain(Drain::Idle idle, Duration limit) {
       io_,
       [this] {
         Drain::Load now = load();
-        now.connections += state_ == State::kRetired && !heard_out_ ? 1 : 0;
+        if (state_ == State::kRetired) now.connections += mux_.undecided() + (heard_out_ ? 0 : 1);
         return now;
       },
       idle, limit, [this] { close(); });

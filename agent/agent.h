@@ -27,6 +27,7 @@
 #include "forward/persistence.h"
 #include "handover.h"
 #include "loop/loop.h"
+#include "loop/memory_return.h"
 #include "loop/network_watch.h"
 #include "loop/signals.h"
 #include "loop/sleep_watch.h"
@@ -102,7 +103,9 @@ class Agent {
   void close();
   Drain::Load load() const;
   Status may_begin() const;
+  Status may_serve() const;
   Status may_change() const;
+  void look_whether_ready();
   void be_ready();
   void sign_of_life();
   void set_state(State next);
@@ -142,10 +145,13 @@ class Agent {
   std::unique_ptr<Signals> signals_;
   std::unique_ptr<Operation> hashing_;
   std::unique_ptr<Operation> reading_aliases_;
+  MemoryReturn memory_return_{io_};
   std::string build_;
   std::unique_ptr<Timer> watchdog_timer_;
   std::function<void()> ready_;
   std::unique_ptr<Timer> ready_timer_;
+  bool took_over_ = false;  // from an agent before
+  bool state_read_ = false, aliases_read_ = true;
   bool told_ready_ = false;
   std::unique_ptr<Drain> drain_;
   std::unique_ptr<Timer> last_words_;

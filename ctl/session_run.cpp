@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -54,8 +55,38 @@ bool wants_terminal(const Options& options, const SessionWish& wish, const proto
   return false;
 }
 
+// Of the environment; the rest of a request, the command above all, has to fit proto::kMaxLine beside it.
+constexpr std::size_t kMaxEnvironment = proto::kMaxLine / 2;
+
+// What the protocol cannot carry is left out, and told of: the command runs without it.
+void leave_out_unsendable(const Options& options, std::map<std::string, std::string>& env) {
+  std::size_t size = 0;
+  std::size_t left_out = 0;
+  std::erase_if(env, [&](const auto& variable) {
+    const auto& [name, value] = variable;
+    const bool text = is_utf8(name + value);
+    if (!text)
+      write_err(fmt::format("{}: {} is not sent: it is not UTF-8\n", options.program, sanitized(name)));
+    // JSON writes a control character as six.
+    const auto longer = std::count_if(value.begin(), value.end(), [](char c) {
+      return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\' || c == 0x7f;
+    });
+    const std::size_t needs = name.size() + value.size() + 5 * static_cast<std::size_t>(longer);
+    const bool fits = size + needs <= kMaxEnvironment;
+    if (text && fits) size += needs;
+    if (text && !fits) ++left_out;
+    return !text || !fits;
+  });
+  if (left_out > 0)
+    write_err(
+        fmt::format("{}: {} variables that SendEnv or SetEnv names are not sent: with them it is more than "
+                    "{} KiB\n",
+                    options.program, left_out, kMaxEnvironment / 1024));
+}
+
 // SendEnv of this program's environment, and SetEnv, which wins.
-std::map<std::string, std::string> environment_to_send(const proto::HostOptionsResult& config) {
+std::map<std::string, std::string> environment_to_send(const Options& options,
+                                                       const proto::HostOptionsResult& config) {
   std::map<std::string, std::string> env = config.set_env;
   for (char** each = environ; each != nullptr && *each != nullptr; ++each) {
     const std::string_view entry = *each;
@@ -66,6 +97,7 @@ std::map<std::string, std::string> environment_to_send(const proto::HostOptionsR
       if (::fnmatch(pattern.c_str(), name.c_str(), 0) == 0) env.try_emplace(name, entry.substr(equals + 1));
     }
   }
+  leave_out_unsendable(options, env);
   return env;
 }
 
@@ -116,7 +148,7 @@ proto::SessionOpenParams params_of(const Options& options, const SessionWish& wi
   if (!wish.subsystem && !wish.command.empty()) params.command = wish.command;
   if (wants_terminal(options, wish, config, no_stdin))
     params.tty = proto::SessionTty{environment("TERM"), {}, {}, {}, {}, config.escape_char, {}};
-  params.env = environment_to_send(config);
+  params.env = environment_to_send(options, config);
   params.agent_socket = agent_socket(options, config);
   params.timeout = to_seconds(options.timeout_or(kLoginTimeout));
   return params;
@@ -185,13 +217,19 @@ class Waiter {
       std::string_view line;
       const int descriptor = signals.descriptor();
       const bool away = terminal_ != nullptr && terminal_->away();
-      const bool looks = away || ending_;
+      const bool looks = away || ending_ || hint_at_;
       const std::optional<Duration> at_most = looks ? std::optional<Duration>(kLookAgain) : std::nullopt;
       if (!client_.next_line_or({&descriptor, descriptor >= 0 ? 1U : 0U}, &line, at_most).ok())
         return std::nullopt;
       if (line.empty()) {
         if (away) terminal_->look();
-        if (ending_ && std::chrono::steady_clock::now() >= *ending_) fatal_ = end_signal_;
+        const auto now = std::chrono::steady_clock::now();
+        if (ending_ && now >= *ending_) fatal_ = end_signal_;
+        if (hint_at_ && now >= *hint_at_) {
+          hint_at_.reset();
+          write_err(fmt::format("{}: the command was sent SIGINT, and runs on; once more ends {} alone\n",
+                                options_.program, options_.program));
+        }
         while (std::optional<int> number = signals.take()) on_signal(*number);
         if (fatal_) return std::nullopt;
         continue;
@@ -220,6 +258,7 @@ class Waiter {
       fatal_ = number;
     } else {
       client_.tell(proto::method::kSessionSignal, {session_.session, std::string(signal_name(number))});
+      if (number == SIGINT) hint_at_ = std::chrono::steady_clock::now() + kEndTime;
       if (number != SIGTERM && number != SIGHUP && number != SIGQUIT) return;
       ending_ = std::chrono::steady_clock::now() + kEndTime;
       end_signal_ = number;
@@ -232,7 +271,8 @@ class Waiter {
   SessionTerminal* const terminal_;
   std::set<int> sent_;
   std::optional<int> fatal_;
-  std::optional<std::chrono::steady_clock::time_point> ending_;  // it has been told to end, and does then
+  std::optional<std::chrono::steady_clock::time_point> ending_;   // it has been told to end, and does then
+  std::optional<std::chrono::steady_clock::time_point> hint_at_;  // it may not have heard of it
   int end_signal_ = 0;
 };
 
@@ -257,11 +297,6 @@ std::optional<proto::ErrorInfo> refusal(const SessionWish& wish, const proto::Ho
     return proto::ErrorInfo{
         "invalid", "the command is not UTF-8, and would be another one if it were sent",
         "let the remote shell make the bytes: $'\\xe4'; or use ssh with ControlPath (jumpctl mux)"};
-  for (const auto& [name, value] : environment_to_send(config)) {
-    if (!is_utf8(name + value))
-      return proto::ErrorInfo{"invalid", sanitized(name) + ", which SendEnv or SetEnv names, is not UTF-8",
-                              "unset it, or convert it"};
-  }
   return std::nullopt;
 }
 
@@ -293,6 +328,8 @@ int run_session(const Options& options, const SessionWish& wish) {
   auto session = client->call_passing(proto::method::kSessionOpen, params, descriptors, timeout);
   answerer.end();
   if (!session.ok()) return fail(options, session.error(), kExitSsh);
+  std::signal(SIGPIPE,
+              SIG_IGN);  // a reader of our messages that has gone changes nothing: see exit_status_of()
   if (params.tty && !session->tty)
     write_err(fmt::format("{}: {}: the server gives no terminal\n", options.program, sanitized(wish.host)));
 

@@ -9,6 +9,8 @@
 #include <cctype>
 #include <cerrno>
 #include <cstring>
+#include <optional>
+#include <utility>
 
 #include "base/fd.h"
 
@@ -32,35 +34,50 @@ Error system_error(int number) {
   }
 }
 
-}  // namespace
-
-Result<SmallFile> read_small_file(const std::string& path, std::size_t limit) {
-  // O_NONBLOCK: a forgotten named pipe must not hold a pool thread for ever.
-  Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  struct stat info {};
-  if (file.get() < 0 || fstat(file.get(), &info) != 0) return system_error(errno);
-  if (S_ISDIR(info.st_mode)) return system_error(EISDIR);
-  Error too_large{Errc::kLimit, fmt::format("larger than {} KiB", limit / 1024), ""};
-  std::size_t expected = S_ISREG(info.st_mode) ? static_cast<std::size_t>(info.st_size) : kSpecialFileLimit;
-  if (S_ISREG(info.st_mode) && expected > limit) return too_large;
-
-  // One byte more than expected, so that the end of the file is seen. One allocation: growing would leave
-  // copies.
-  Bytes buffer(std::min(expected, limit) + 1);
+// What is left of it, or nothing if that is more than `room` bytes. One allocation: growing would leave
+// copies.
+Result<std::optional<Secret>> read_up_to(int file, std::size_t room) {
+  Bytes buffer(room + 1);  // so that the end of the file is seen
   std::size_t used = 0;
   Status status;
   while (used < buffer.size()) {
-    ssize_t got = read(file.get(), buffer.data() + used, buffer.size() - used);
+    ssize_t got = read(file, buffer.data() + used, buffer.size() - used);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) status = system_error(errno);
     if (got <= 0) break;
     used += static_cast<std::size_t>(got);
   }
-  if (status.ok() && used == buffer.size()) status = too_large;
   buffer.resize(used);
-  SmallFile result{Secret(std::move(buffer)), info.st_uid, info.st_mode};
+  Secret content(std::move(buffer));
   if (!status) return status.error();
-  return result;
+  if (used > room) return std::optional<Secret>();
+  return std::optional(std::move(content));
+}
+
+}  // namespace
+
+Result<SmallFile> read_small_file(const std::string& path, std::size_t limit) {
+  // O_NONBLOCK: a forgotten named pipe must not hold a pool thread for ever.
+  Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (file.get() < 0) return system_error(errno);
+  // Somebody may add to it while it is read: then once more, with more room. Some, those of /proc, have no
+  // size.
+  std::size_t room = 0;
+  bool again = false;
+  do {
+    struct stat info {};
+    if (fstat(file.get(), &info) != 0) return system_error(errno);
+    if (S_ISDIR(info.st_mode)) return system_error(EISDIR);
+    const bool regular = S_ISREG(info.st_mode);
+    const std::size_t size = regular ? static_cast<std::size_t>(info.st_size) : kSpecialFileLimit;
+    if (regular && size > limit) break;
+    room = std::min(limit, again ? std::max({size, 2 * room, kSpecialFileLimit}) : size);
+    Result<std::optional<Secret>> content = read_up_to(file.get(), room);
+    if (!content) return content.error();
+    if (*content) return SmallFile{*std::move(*content), info.st_uid, info.st_mode};
+    again = regular && room < limit && lseek(file.get(), 0, SEEK_SET) == 0;
+  } while (again);
+  return Error{Errc::kLimit, fmt::format("larger than {} KiB", limit / 1024), ""};
 }
 
 }  // namespace jump

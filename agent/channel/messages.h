@@ -1,11 +1,12 @@
 // Message numbers of the SSH connection protocol (RFC 4254 section 9) and its open-failure codes
-// (section 5.1).
+// (section 5.1); and one that means nothing (RFC 4253 section 11.2).
 #pragma once
 
 #include <cstdint>
 
 namespace jump::ssh {
 
+inline constexpr std::uint8_t kIgnore = 2;
 inline constexpr std::uint8_t kGlobalRequest = 80;
 inline constexpr std::uint8_t kRequestSuccess = 81;
 inline constexpr std::uint8_t kRequestFailure = 82;

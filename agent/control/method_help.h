@@ -11,6 +11,9 @@
 
 namespace jump {
 
+inline Status may_serve(const MethodContext& context) {
+  return context.may_serve ? context.may_serve() : Status();
+}
 inline Status may_change(const MethodContext& context) {
   return context.may_change ? context.may_change() : Status();
 }

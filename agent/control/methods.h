@@ -33,7 +33,10 @@ struct MethodContext {
   Doctor* doctor = nullptr;                             // null: it makes no diagnoses
   EventFeed* events = nullptr;                          // null: it tells no events
   const Sessions* sessions = nullptr;                   // null: there are none
-  std::function<Status()> may_change{};  // why nothing can be begun now: the agent ends; null: it always can
+  // Why nothing can be begun now: the agent ends, or another takes over. Null: it always can.
+  std::function<Status()> may_change{};
+  // The same of sessions and streams, which a retired agent carries to their end.
+  std::function<Status()> may_serve{};
 };
 
 void bind_methods(Dispatcher& dispatcher, const MethodContext& context);

@@ -212,7 +212,7 @@ class SessionMethods::ServedSession final : public Served {
 void SessionMethods::open_session(const MethodContext& context, const SessionOpenParams& params,
                                   const Reply<SessionOpenResult>& reply) {
   std::vector<Fd> descriptors = reply.take_descriptors();
-  if (Status may = may_change(context); !may) return reply(may.error());
+  if (Status may = may_serve(context); !may) return reply(may.error());
   Result<SessionRequest> request = session_request(params, descriptors);
   if (!request) return reply(request.error());
   if (params.upgrade) {
@@ -334,7 +334,7 @@ class SessionMethods::ServedStream final : public Served {
 void SessionMethods::open_stream(const MethodContext& context, const StreamOpenParams& params,
                                  const Reply<StreamOpenResult>& reply) {
   auto descriptors = std::make_shared<std::vector<Fd>>(reply.take_descriptors());
-  if (Status may = may_change(context); !may) return reply(may.error());
+  if (Status may = may_serve(context); !may) return reply(may.error());
   Result<Endpoint> target = stream_target(params);
   if (!target) return reply(target.error());
   if (params.upgrade) {

@@ -50,8 +50,9 @@ class Forwards::Opening final : public Operation {
         done_(std::move(done)) {
     wanted.openers++;
   }
+  // The forward may end with it, which tells those who wait for it: nobody does any more.
   ~Opening() override {
-    if (done_) leave(forwards_, id_);
+    if (std::exchange(done_, nullptr)) leave(forwards_, id_);
   }
 
   void start(Host& host, Duration timeout) {
@@ -70,6 +71,7 @@ class Forwards::Opening final : public Operation {
 
   void finish(const Status& outcome) {
     OpenDone done = std::exchange(done_, nullptr);
+    if (!done) return;
     Forwards& forwards = forwards_;
     const std::string id = id_;  // `done` may be the end of this
     WantedForward* wanted = forwards.find_id(id);

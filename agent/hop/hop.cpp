@@ -7,6 +7,8 @@
 
 #include "auth/host_pattern.h"
 #include "base/log.h"
+#include "base/wire.h"
+#include "channel/messages.h"
 #include "hop/hop_plans.h"
 
 namespace jump {
@@ -320,9 +322,21 @@ void Hop::check_alive() {
     case Liveness::Verdict::kAsk:
       log::debug("{}: asked for a sign of life, {:.1f} s after the last", id_,
                  to_seconds(now - liveness_.last_heard()));
+      // Asked before, it shall still be seen whether what is sent now arrives.
+      if (liveness_.suspected() && mux_->asked_since() != TimePoint::max())
+        send_packet(WireWriter().u8(ssh::kIgnore).string("").take(), {});
       mux_->probe(now);
+      drive_soon_->schedule();
       break;
     case Liveness::Verdict::kDead:
+      // What it said may lie unread: timers are looked at before sockets.
+      if (!std::exchange(looked_again_, true)) return alive_timer_->start(milliseconds(1));
+      if (liveness_.suspected() && stream_->acknowledged_within(now - suspected_at_) &&
+          liveness_.path_lives(now)) {
+        log::info("{}: no answer yet, but its machine is there", id_);
+        looked_again_ = false;
+        break;
+      }
       if (const std::string condition = stream_->condition(); !condition.empty())
         log::info("{}: no answer; {}", id_, condition);
       return fail(Error{
@@ -358,6 +372,7 @@ Duration Hop::question_doubt() {
 
 void Hop::suspect() {
   if (state_ != State::kReady) return;
+  suspected_at_ = io_.now();
   liveness_.suspect(io_.now(), round_trip().value_or(Duration::zero()));
   check_alive();
 }
@@ -369,6 +384,7 @@ std::size_t Hop::on_data(ByteView data) {
   if (state_ == State::kClosed) return data.size();
   const bool news = in_doubt() || questioned();
   liveness_.heard(io_.now());
+  looked_again_ = false;
   questioned_since_ = TimePoint::max();
   if (news) changed_soon_->schedule();
   transport_->advance(data);

@@ -196,6 +196,8 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   TimePoint alive_due_;  // when alive_timer_ fires
   TimePoint questioned_since_ = TimePoint::max();
   Liveness liveness_;
+  TimePoint suspected_at_{};
+  bool looked_again_ = false;  // for what a server that seems dead may have said
 };
 
 std::string_view hop_state_name(Hop::State state);

@@ -4,6 +4,7 @@
 //   heard() ─► quiet for an interval ─► tick(): kAsk ─► heard(): all is well
 //                                                   └─► nothing for the patience: tick(): kDead
 //   suspect(): the network changed, or the machine slept: asks at once, and has little patience
+//   path_lives(): the other machine has taken the question: the server has the usual time after all
 //
 // Invariants: nobody is dead who was not asked, or who answered; after the last byte that was heard, kDead
 // comes within interval + patience, after suspect() within kSuspectPatience. When tick() itself comes late
@@ -57,6 +58,13 @@ class Liveness {
     ask_at_ = now;
     suspected_ = true;
     suspect_until_ = now + std::max(kSuspectPatience, kSuspectRoundTrips * round_trip);
+  }
+
+  // Of a suspect that is dead by tick(): what was asked has arrived. False: it has had its time.
+  bool path_lives(TimePoint now) {
+    if (now >= last_heard_ + bound()) return false;
+    dead_at_ = last_heard_ + bound();
+    return true;
   }
 
   // To be called at next_tick(). kAsk: send the question now.

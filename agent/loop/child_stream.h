@@ -42,6 +42,7 @@ class ChildStream final : public ByteStream, private StreamHandler {
   std::size_t write(ByteView data) override { return socket_->write(data); }
   void resume_reading() override {
     paused_ = false;
+    if (exit_status_ && handler_) last_bytes_timer_.start(kLastBytesMax);  // they are not read yet
     socket_->resume_reading();
   }
   void shutdown_write() override;

@@ -55,6 +55,7 @@ class StreamSocket final : public ByteStream {
   void abort() override;
   std::string describe() const override { return description_; }
   std::string condition() const override;
+  bool acknowledged_within(Duration age) const override;
 
   // See DialOptions::quick_ack. The kernel forgets it again by itself, so it is said after each read.
   void acknowledge_quickly() { quick_ack_ = true; }

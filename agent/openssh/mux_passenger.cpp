@@ -66,7 +66,7 @@ void MuxPassenger::begin_session(const MuxNewSession& wanted, std::vector<Fd> de
                                  std::string agent_socket) {
   raw_terminal_ = wanted.want_tty;
   complaints_ = Fd(fcntl(descriptors[2].get(), F_DUPFD_CLOEXEC, 0));
-  if (Status may = services_.may_change(); !may) return fail_session(may.error());
+  if (Status may = services_.may_serve(); !may) return fail_session(may.error());
   auto joined = services_.book.join(*this);
   if (!joined) return fail_session(joined.error());
   membership_ = *std::move(joined);
@@ -139,7 +139,7 @@ void MuxPassenger::resize() {
 
 void MuxPassenger::begin_stdio_forward(const MuxEnd& target, std::vector<Fd> descriptors) {
   const auto refuse = [this](const Error& error) { later([this, error] { events_.opened(error); }); };
-  if (Status may = services_.may_change(); !may) return refuse(may.error());
+  if (Status may = services_.may_serve(); !may) return refuse(may.error());
   auto joined = services_.book.join(*this);
   if (!joined) return refuse(joined.error());
   membership_ = *std::move(joined);

@@ -136,6 +136,10 @@ class MuxServer::Door final : public MuxDoor {
     for (const auto& visit : all) visit->end(reason);
   }
   std::size_t visits() const { return visits_.size(); }
+  std::size_t undecided() const {
+    return static_cast<std::size_t>(std::count_if(visits_.begin(), visits_.end(),
+                                                  [](const auto& visit) { return visit->may_ask_more(); }));
+  }
   std::size_t proxies() const {
     return static_cast<std::size_t>(
         std::count_if(visits_.begin(), visits_.end(), [](const auto& visit) { return visit->has_proxy(); }));
@@ -301,7 +305,7 @@ void MuxServer::on_way(const std::string& host, const std::string& name, const R
       log::warn("{}: what ssh_config says of it cannot be told: {}; ssh finds it where it did before", host,
                 way.error().message);
     if (!its_door.token_paths().empty()) (void)serve_at(host, its_door.token_paths().front());
-    return settle_hashes();
+    return settle();
   }
   const HopSpec& spec = way->target();
   const std::string tokens = spec.user + "@" + name + ":" + std::to_string(spec.port);
@@ -310,14 +314,23 @@ void MuxServer::on_way(const std::string& host, const std::string& name, const R
   Status served = check_name(tokens, path);
   if (served) served = serve_at(host, path);
   if (!served) log::info("{}: not served to ssh at %r@%n:%p: {}", host, served.error().message);
+  settle();
+}
+
+bool MuxServer::settled() const {
+  return std::none_of(doors_.begin(), doors_.end(), [](const auto& each) { return each.second->resolves(); });
+}
+
+void MuxServer::settle() {
+  if (!settled()) return;
   settle_hashes();
+  if (on_settled_) on_settled_();
 }
 
 // When it is known of all what %C is for them: until then nobody is served where somebody else may be meant.
 void MuxServer::settle_hashes() {
   std::map<std::string, std::vector<std::pair<std::string, Door*>>> meant;  // by path
   for (const auto& [host, each] : doors_) {
-    if (each->resolves()) return;
     if (!each->way()) continue;
     const std::string& hash = each->way()->target().connection_hash;
     if (!hash.empty() && hash.find('/') == std::string::npos)
@@ -383,6 +396,7 @@ void MuxServer::set_configured(const std::vector<std::string>& hosts) {
     if (each->listens_at(directory_ + "/" + host)) serve_by_tokens(host);
   }
   plan_mending();
+  if (settled() && on_settled_) on_settled_();
 }
 
 void MuxServer::plan_mending() {
@@ -426,6 +440,12 @@ void MuxServer::end_all(const Error& reason) {
 std::size_t MuxServer::clients() const {
   std::size_t sum = 0;
   for (const auto& [host, each] : doors_) sum += each->visits();
+  return sum;
+}
+
+std::size_t MuxServer::undecided() const {
+  std::size_t sum = 0;
+  for (const auto& [host, each] : doors_) sum += each->undecided();
   return sum;
 }
 

@@ -86,6 +86,12 @@ class MuxServer {
   std::size_t clients() const;
   // Those of the proxy mode: their channels are in no other book.
   std::size_t proxy_clients() const;
+  // Those that are likely to ask for something: see MuxVisit::may_ask_more().
+  std::size_t undecided() const;
+  // All that are to be served are, as far as ssh has said what their paths are. Each time that this becomes
+  // true, `told` is called from within.
+  bool settled() const;
+  void on_settled(std::function<void()> told) { on_settled_ = std::move(told); }
   const Counters& counters() const { return counters_; }
 
  private:
@@ -93,6 +99,7 @@ class MuxServer {
 
   Result<Door*> door(const std::string& host);
   void on_way(const std::string& host, const std::string& name, const Result<Route>& way);
+  void settle();
   void settle_hashes();
   void mend();
   void plan_mending();
@@ -106,6 +113,7 @@ class MuxServer {
   std::set<std::string> ambiguous_;  // paths that several hosts mean, each another connection: it was said
   std::list<std::unique_ptr<Operation>> looks_;  // at directories of users
   Counters counters_;
+  std::function<void()> on_settled_;
 };
 
 }  // namespace jump

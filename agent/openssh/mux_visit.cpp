@@ -52,7 +52,11 @@ struct MuxVisit::Proxy {
 };
 
 MuxVisit::MuxVisit(const MuxServices& services, MuxDoor& door, std::unique_ptr<ByteStream> stream)
-    : services_(services), door_(door), stream_(std::move(stream)), client_(services.io.now()) {
+    : services_(services),
+      door_(door),
+      stream_(std::move(stream)),
+      client_(services.io.now()),
+      moved_at_(services.io.now()) {
   alive_timer_ = services.io.timer([this] { on_alive_timer(); });
   patience_timer_ = services.io.timer([this] {
     client_.tick(services_.io.now());
@@ -80,7 +84,13 @@ void MuxVisit::end(const Error& reason) {
 // --- bytes
 // ---------------------------------------------------------------------------------------------------------------
 
+bool MuxVisit::may_ask_more() const {
+  const bool asked = client_.state() == MuxClient::State::kAsked;
+  return !busy() && (asked || services_.io.now() - moved_at_ < kBetweenRequests);
+}
+
 std::size_t MuxVisit::on_data(ByteView data) {
+  moved_at_ = services_.io.now();
   if (proxy_ && proxy_->gone()) {  // what would be asked is no more
     work_soon_->schedule();
     return data.size();
@@ -128,6 +138,7 @@ void MuxVisit::arm() {
 void MuxVisit::on_closed(const Error*) { door_.remove(*this); }
 
 void MuxVisit::answer(MuxAnswer answer) {
+  moved_at_ = services_.io.now();
   client_.answer(std::move(answer), services_.io.now());
   work_soon_->schedule();
 }
@@ -153,7 +164,7 @@ void MuxVisit::carry_out(MuxClient::Asked asked) {
 }
 
 void MuxVisit::on_request(const MuxAliveCheck&) {
-  if (Status may = services_.may_change(); !may) return refuse_alive(may.error());
+  if (Status may = services_.may_serve(); !may) return refuse_alive(may.error());
   alive_timer_->start(kAliveMax);
   waiting_ =
       door_.host().acquire(Host::Asker::kUser, services_.login_wait(), [this](const Result<Mux*>& mux) {
@@ -171,19 +182,20 @@ void MuxVisit::add_way_to_be_asked(Error& error) {
                shell_quoted(door_.host().name());
 }
 
-// Where nobody could be asked for what the login needs, the client's user can: an ssh whose session is
-// refused logs in by itself, and asks. To hear that, it has to be told that the master is alive first;
-// whoever asks for nothing else is told the truth.
+// Where nobody could be asked for what the login needs, the client's user can, who may have other keys, too:
+// an ssh whose session is refused logs in by itself, and asks. To hear that, it has to be told that the
+// master is alive first; whoever asks for nothing else is told the truth.
 void MuxVisit::on_no_connection(Error error) {
   add_way_to_be_asked(error);
   const int process = stream_->peer_process();
-  if (error.code != Errc::kNeedsPerson || process <= 0) return refuse_alive(error);
+  const bool may_get_in = error.code == Errc::kNeedsPerson || error.code == Errc::kAuth;
+  if (!may_get_in || process <= 0) return refuse_alive(error);
   alive_timer_->stop();
   auto command = std::make_shared<std::string>();
   waiting_ = services_.io.in_pool([command, process] { *command = facts_of(process, "cmdline"); },
                                   [this, command, error] {
                                     if (!wants_session(*command)) return refuse_alive(error);
-                                    needs_person_ = error;
+                                    its_own_login_ = error;
                                     answer(MuxAlive{0, static_cast<std::uint32_t>(getpid())});
                                   });
 }
@@ -279,7 +291,7 @@ MuxPassenger& MuxVisit::make_passenger() {
 }
 
 void MuxVisit::begin_session(const MuxNewSession& request, std::vector<Fd> descriptors) {
-  if (std::optional<Error> error = std::exchange(needs_person_, std::nullopt)) {
+  if (std::optional<Error> error = std::exchange(its_own_login_, std::nullopt)) {
     error->message += "; ssh logs in by itself, this time";
     return refuse(*error);
   }
@@ -307,7 +319,7 @@ void MuxVisit::begin_stdio_forward(const MuxNewStdioForward& request, std::vecto
 // -------------------------------------------------------------------------------------------------------
 
 void MuxVisit::on_request(const MuxProxy&) {
-  if (Status may = services_.may_change(); !may) return refuse(may.error());
+  if (Status may = services_.may_serve(); !may) return refuse(may.error());
   waiting_ =
       door_.host().acquire(Host::Asker::kUser, services_.login_wait(), [this](const Result<Mux*>& mux) {
         waiting_.reset();

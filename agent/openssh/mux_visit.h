@@ -50,6 +50,8 @@ class MuxVisit final : private StreamHandler {
   // From a client's question to the answer, if nothing comes from the server; then it is dead, as Liveness
   // has it.
   static constexpr Duration kAliveMax = seconds(3);
+  // From the answer to one question of a client's to its next, on a busy machine.
+  static constexpr Duration kBetweenRequests = seconds(2);
   // How often a client of the proxy mode that has no channel looks whether the connection is still there.
   static constexpr Duration kProxyLook = seconds(1);
 
@@ -64,6 +66,8 @@ class MuxVisit final : private StreamHandler {
   // It has a session, a stdio forward or channels of the proxy mode.
   bool busy() const { return passenger_ != nullptr || proxy_ != nullptr; }
   bool has_proxy() const { return proxy_ != nullptr; }
+  // It waits for an answer, or has had one a moment ago: it is likely to ask for something.
+  bool may_ask_more() const;
 
   std::list<std::shared_ptr<MuxVisit>>::iterator place;
 
@@ -105,11 +109,12 @@ class MuxVisit final : private StreamHandler {
   MuxDoor& door_;
   std::unique_ptr<ByteStream> stream_;
   MuxClient client_;
+  TimePoint moved_at_;
   bool held_ = false;  // on_data() took less than it was offered
   std::unique_ptr<Operation> waiting_;
   std::unique_ptr<Timer> alive_timer_, patience_timer_;
   std::uint64_t alive_checks_ = 0;
-  std::optional<Error> needs_person_;  // the session that is about to be asked for is refused with it
+  std::optional<Error> its_own_login_;  // the session that is about to be asked for is refused with it
   std::unique_ptr<Deferred> work_soon_;
   std::unique_ptr<MuxPassenger> passenger_;
   std::unique_ptr<Proxy> proxy_;

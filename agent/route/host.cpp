@@ -159,10 +159,11 @@ void Host::retry() {
 
 void Host::retry_at(TimePoint when) { retry_timer_->start(std::max(when - io_.now(), Duration::zero())); }
 
-void Host::nudge() {
+void Host::nudge(Nudge why) {
   backoff_.reset();
   if (leader_) return;
   if (hop_ && ready()) {
+    if (via_ && why == Nudge::kNetwork) return;
     hop_->suspect();
     if (Hop* lane = lane_.ready()) lane->suspect();
     sessions_.suspect();

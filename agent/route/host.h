@@ -140,9 +140,11 @@ class Host final : private SessionPool::Source {
   // `connected` is called from the loop each time that the host has become connected, until the operation is
   // destroyed.
   std::unique_ptr<Operation> watch(std::function<void()> connected);
-  // The network has changed, or the machine has slept: a connection is asked whether it still is one, and
-  // what is away is dialled now.
-  void nudge();
+  // What may have ended connections, or have brought the way back. A change of our network is no matter of
+  // what lies behind a jump host: that is lost with the jump host, if at all.
+  enum class Nudge { kNetwork, kAwake };
+  // A connection is asked whether it still is one, and what is away is dialled now.
+  void nudge(Nudge why);
   // It does not come back by itself any more.
   void let_go() { wanted_ = upkeep_ = kept_ = false; }
   // Somebody doubts that the connection still is one: it is asked, and is alive or dead within

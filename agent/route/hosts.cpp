@@ -205,8 +205,8 @@ Status Hosts::disconnect(const std::string& name, const Error& reason) {
   return {};
 }
 
-void Hosts::nudge() {
-  for (const auto& [name, host] : hosts_) host->nudge();
+void Hosts::nudge(Host::Nudge why) {
+  for (const auto& [name, host] : hosts_) host->nudge(why);
 }
 
 void Hosts::let_go() {

@@ -54,8 +54,7 @@ class Hosts final : private HostDirectory {
   // Ends the connection of that host, unless others go through it. Errors: kNotFound, kInUse, which names
   // them.
   Status disconnect(const std::string& name, const Error& reason);
-  // The network has changed, or the machine has slept.
-  void nudge();
+  void nudge(Host::Nudge why);
   // What breaks from now on comes back for those alone who wait for it.
   void let_go();
   // The names of those that are connected and that somebody asked for, in alphabetical order: no mere jump

@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/result.h"
 
@@ -111,6 +112,12 @@ class ByteStream {
   // Of a peer that is silent, for the log: whether the path or the peer is at fault, as far as this side
   // knows. Empty: it knows nothing.
   virtual std::string condition() const { return {}; }
+  // All that was sent has been acknowledged by the other machine, lately: within `age`. False also where that
+  // is not known.
+  virtual bool acknowledged_within(Duration age) const {
+    (void)age;
+    return false;
+  }
 };
 
 }  // namespace jump

@@ -239,6 +239,12 @@ ByteView session_id(LIBSSH2_SESSION* session) {
   return {head->session_id, head->session_id_len};
 }
 
+void forget_host_key(LIBSSH2_SESSION* session) {
+  LIBSSH2_SESSION_HEAD* head = head_of(session);
+  owner_of(session)->memory().release(std::exchange(head->server_hostkey, nullptr));
+  head->server_hostkey_len = 0;
+}
+
 Framing framing(LIBSSH2_SESSION* session) {
   if ((head_of(session)->state & kStateNewKeys) == 0) return Framing::kClear;
   return cipher_of(session, head_of(session)->remote) != nullptr ? Framing::kOurs : Framing::kLibssh2;

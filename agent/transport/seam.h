@@ -73,6 +73,10 @@ int send(LIBSSH2_SESSION* session, ByteView head, ByteView body);
 // Of the first key exchange (RFC 4253 section 7.2); empty before it.
 ByteView session_id(LIBSSH2_SESSION* session);
 
+// Before a key re-exchange: libssh2 1.11.1 puts the next host key in the place of the last, and does not free
+// that.
+void forget_host_key(LIBSSH2_SESSION* session);
+
 // How the server's packets are told apart now.
 enum class Framing {
   kClear,    // no keys yet: a length, and that many bytes

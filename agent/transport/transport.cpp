@@ -20,7 +20,7 @@ namespace {
 // libssh2 asks fcntl() about this number, which fails, and then leaves it alone.
 constexpr int kNoDescriptor = INT_MAX;
 // Deadlines are the owner's, so libssh2's own must never come first. Seconds.
-constexpr long kNoReadTimeout = 10L * 365 * 86400;
+constexpr long kNoReadTimeout = 1000L * 365 * 86400;
 // libssh2 may ask for more input before it uses what it has; each time brings it a step further. More of
 // these in a row mean that it is stuck.
 constexpr int kMaxIdleSteps = 16;
@@ -346,6 +346,7 @@ void Transport::Impl::check_key_exchange(bool again) {
   if (key_exchange_on_ && !again) note(Errc::kProtocol, "the key re-exchange with the server failed");
   if (checked_exchanges_ == key_exchanges_) return;
   checked_exchanges_ = key_exchanges_;
+  memory().note_key_exchange();
   std::size_t size = 0;
   int type = 0;
   const char* blob = libssh2_session_hostkey(session_.get(), &size, &type);
@@ -365,7 +366,7 @@ bool Transport::Impl::send_packet(ByteView head, ByteView body) {
     const std::size_t size = seam::seal(session_.get(), head, body, room);
     output_.commit(size);
     if (size > 0) return true;
-    note(Errc::kInternal, "the cipher refuses to encrypt");
+    note(Errc::kClosed, "the cipher refuses to encrypt: it has done so for as long as its keys are safe");
     fail();
     return false;
   }
@@ -520,5 +521,6 @@ std::optional<AuthOutcome> Transport::take_outcome() { return impl_->take_outcom
 bool Transport::send_packet(ByteView head, ByteView body) { return impl_->send_packet(head, body); }
 void Transport::disconnect() { impl_->disconnect(); }
 std::uint64_t Transport::rekeys() const { return impl_->rekeys(); }
+std::size_t Transport::library_memory() const { return impl_->memory().in_use(); }
 
 }  // namespace jump

@@ -171,7 +171,8 @@ class Transport {
   // owner drains output(), if it likes, and ends the connection.
   void disconnect();
 
-  std::uint64_t rekeys() const;  // completed key exchanges after the first
+  std::uint64_t rekeys() const;        // completed key exchanges after the first
+  std::size_t library_memory() const;  // bytes that libssh2 holds now
 
  private:
   class Impl;

@@ -58,6 +58,7 @@ seam::Owner::Verdict Transport::Impl::on_kexinit(ByteView payload) {
   }
   agreement_ = *agreement;
   key_exchange_on_ = true;
+  if (key_exchanges_ > 0) seam::forget_host_key(session_.get());
   return Verdict::kPass;
 }
 
@@ -154,7 +155,8 @@ void Transport::Impl::on_bad_packet(std::string_view why) {
 }
 
 void Transport::Impl::on_memory_limit() {
-  note(Errc::kLimit,
+  // Nothing that a person could mend, where it worked before.
+  note(state_ == State::kConnection ? Errc::kClosed : Errc::kLimit,
        fmt::format("the server made libssh2 want more than {} KiB", SessionMemory::kLimit / 1024));
 }
 

@@ -241,7 +241,7 @@ TEST_F(ConfigFileTest, ManyReloadsAtOnceAreEachAnsweredAndDoneOnce) {
                                                 agent().environment()));
     ::kill(pid, SIGHUP);
   }
-  for (const auto& each : reloads) EXPECT_EQ(each->wait(seconds(20)), 0) << each->err();
+  for (const auto& each : reloads) EXPECT_EQ(each->wait(seconds(120)), 0) << each->err();
   EXPECT_EQ(forwards().size(), 2u) << forwards().dump(2);
   EXPECT_TRUE(carries(before));
   EXPECT_TRUE(carries(after));

@@ -8,6 +8,7 @@
 
 #include "support/eventually.h"
 #include "support/lab.h"
+#include "support/machine_delay.h"
 #include "support/on_terminal.h"
 #include "support/reserved_port.h"
 #include "support/socket.h"
@@ -200,8 +201,9 @@ TEST(CtlHold, ItsForwardsVanishWhenItIsKilled) {
   Lab lab;
   Holder holder(lab);
   ASSERT_TRUE(holder.open()) << holder.process.err();
+  const MachineDelay machine;
   holder.process.kill();
-  EXPECT_TRUE(eventually([&] { return listed(lab) == 0u; }, seconds(1)));
+  EXPECT_TRUE(eventually([&] { return listed(lab) == 0u; }, seconds(1) + machine.allowance()));
 }
 
 TEST(CtlHold, EndsWithTheAgentAndSaysSo) {

@@ -86,11 +86,13 @@ class CutCycles : public testing::Test {
     target_ = std::make_unique<SoakTarget>(path());
     agent_ = std::make_unique<AgentProcess>(network_->ssh_config());
     agent_->run();
+    const Stopwatch time;
     for (const char* name : RoutedNetwork::kNames) {
       const auto forward = agent_->open_forward(name, "0:" + path());
       doors_.push_back(Door{port_of(forward.at("listen")), {}});
       ASSERT_TRUE(doors_.back().serves(seconds(20))) << name;
     }
+    machine_.expect_own(time.elapsed());
   }
   std::string path() const { return network_->directory().file("target.sock"); }
   std::string state(int hop) {

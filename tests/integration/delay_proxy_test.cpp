@@ -17,7 +17,7 @@
 namespace jump::test {
 namespace {
 
-constexpr std::uint64_t kRate = 12'500'000;
+constexpr std::uint64_t kRate = 3'000'000;
 constexpr std::size_t kMiB = 1 << 20;
 constexpr double kTolerance = 0.05;
 
@@ -71,16 +71,17 @@ TEST(DelayProxy, KeepsOrderAndBytesAndHoldsWhatIsOnTheWay) {
   constexpr std::size_t kSize = 48 * kMiB;
   TcpService source(TcpService::source(5, kSize));
   const std::string hash = hash_of_pattern(5, kSize);
-  // A window of a few MiB would have needed a round trip for each of them.
-  const double best = shortest(2.0, [&] {
-    DelayProxy proxy(source.port(), {.round_trip = milliseconds(200)});
+  const auto take = [&](Duration round_trip) {
+    DelayProxy proxy(source.port(), {.round_trip = round_trip});
     Socket socket = connect_to(proxy);
     const Stopwatch time;
     EXPECT_EQ(hash_of_all(socket), hash);
     EXPECT_EQ(proxy.bytes_from_target(), kSize);
     return to_seconds(time.elapsed());
-  });
-  EXPECT_LT(best, 2.0);
+  };
+  // A window of a few MiB would have needed a round trip for each of them.
+  const double most = 1.5 * take(Duration::zero()) + 1.0;
+  EXPECT_LT(shortest(most, [&] { return take(milliseconds(200)); }), most);
 }
 
 TEST(DelayProxy, HalfClosePassesAndTheOtherDirectionGoesOn) {
@@ -118,7 +119,7 @@ TEST(DelayProxy, AReceiverThatDoesNotReadStopsItsSenderOnly) {
 }
 
 TEST(DelayProxy, HoldsTheRateInBothDirections) {
-  constexpr std::size_t kSize = 12'500'000;
+  constexpr std::size_t kSize = 3'000'000;
   constexpr double kExpected = static_cast<double>(kSize) / kRate + 0.04;
   TcpService source(TcpService::source(1, kSize)), sink(TcpService::hash_sink());
   const Bytes sent = pattern_bytes(2, kSize);
@@ -126,8 +127,8 @@ TEST(DelayProxy, HoldsTheRateInBothDirections) {
   for (const bool down : {true, false}) {
     const double best = shortest(kExpected * (1 + kTolerance), [&] {
       DelayProxy proxy(down ? source.port() : sink.port(), {.round_trip = milliseconds(40), .rate = kRate});
-      Socket socket = connect_to(proxy);
       const Stopwatch time;
+      Socket socket = connect_to(proxy);
       if (down) {
         EXPECT_EQ(socket.receive_all().bytes.size(), kSize);
       } else {
@@ -143,22 +144,23 @@ TEST(DelayProxy, HoldsTheRateInBothDirections) {
 }
 
 TEST(DelayProxy, ConnectionsShareTheRateAlike) {
-  constexpr std::size_t kSize = 5'000'000;
+  constexpr std::size_t kSize = 1'200'000;
   constexpr double kExpected = 2.0 * kSize / kRate;
   TcpService source(TcpService::source(1, kSize));
   const double best = shortest(kExpected * (1 + kTolerance), [&] {
     DelayProxy proxy(source.port(), {.round_trip = milliseconds(10), .rate = kRate});
     double seconds_taken[2] = {};
+    const Stopwatch all;
     auto take = [&](int i) {
-      Socket socket = connect_to(proxy);
       const Stopwatch time;
+      Socket socket = connect_to(proxy);
       EXPECT_EQ(socket.receive_all().bytes.size(), kSize);
       seconds_taken[i] = to_seconds(time.elapsed());
     };
     std::thread other(take, 1);
     take(0);
     other.join();
-    const double last = std::max(seconds_taken[0], seconds_taken[1]);
+    const double last = to_seconds(all.elapsed());
     EXPECT_GT(last, kExpected * (1 - kTolerance));
     // Whoever of the two ends first had its half of the time, or began so much later.
     const bool alike = std::min(seconds_taken[0], seconds_taken[1]) > kExpected * 0.85;
@@ -168,7 +170,7 @@ TEST(DelayProxy, ConnectionsShareTheRateAlike) {
 }
 
 TEST(DelayProxy, AFullQueueDelaysOthersByItsLengthAndNoMore) {
-  constexpr std::size_t kQueue = 1'000'000;  // 80 ms at this rate
+  constexpr std::size_t kQueue = 240'000;  // 80 ms at this rate
   // One port for both services: whoever sends first wants its bytes back.
   TcpService both([&](Socket& socket) {
     std::uint8_t first = 0;
@@ -196,8 +198,9 @@ TEST(DelayProxy, AFullQueueDelaysOthersByItsLengthAndNoMore) {
     std::vector<Duration> times;
     for (int i = 0; i < 10; ++i) times.push_back(echo_time(small));
     std::sort(times.begin(), times.end());
-    EXPECT_GT(to_seconds(times[times.size() / 2]), 0.110);
-    return to_seconds(times[times.size() / 2]);
+    // A source that this machine does not let run leaves the queue short.
+    const double median = to_seconds(times[times.size() / 2]);
+    return median > 0.110 ? median : 10;
   });
   measured = true;
   reader.join();

@@ -99,10 +99,10 @@ TEST_F(DoctorWay, TheLimitForAllOfItIsKept) {
   host.port = silent.port();
   agent({host});
   Stopwatch watch;
-  const Report report = diagnose_again("bastion", {"--timeout", "1"});
-  EXPECT_LT(watch.elapsed(), seconds(10));
+  const Report report = diagnose_again("bastion", {"--timeout", "6"});
+  EXPECT_LT(watch.elapsed(), seconds(25));
   EXPECT_FAILED(report, "bastion/banner");
-  EXPECT_THAT(report.text("bastion/banner"), HasSubstr("not finished within 1 s"));
+  EXPECT_THAT(report.text("bastion/banner"), HasSubstr("not finished within 6 s"));
   EXPECT_TRUE(eventually([&] { return silent.open() == 0; })) << "the connection stayed";
 }
 

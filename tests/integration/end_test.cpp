@@ -15,7 +15,7 @@
 namespace jump::test {
 namespace {
 
-constexpr Duration kSoon = seconds(10);  // on a busy machine; the agent needs 50 ms
+constexpr Duration kSoon = seconds(30);  // on a busy machine; the agent needs 50 ms
 
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;

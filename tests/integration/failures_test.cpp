@@ -22,7 +22,7 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Matcher;
 
-constexpr Duration kSoon = seconds(8);  // for what takes no waiting; a loaded machine is slow
+constexpr Duration kSoon = seconds(18);  // for what takes no waiting, or 2 s of it; ConnectTimeout is 20
 
 // Sockets of this machine that lead to a port of 127.0.0.1 and that a process still holds.
 std::size_t sockets_to(std::uint16_t port) {
@@ -235,7 +235,7 @@ TEST_F(Failure, ASecondHopThatSwallowsPacketsCostsConnectTimeout) {
   const std::size_t own = sockets_to(hole.port());  // those that fill its backlog
   const Stopwatch watch;
   const ProcessResult result = agent->ctl({"connect", "inner"});
-  EXPECT_LT(to_seconds(watch.elapsed()), 8.0);
+  EXPECT_LT(watch.elapsed(), kSoon);
   expect_one_line(result, "inner", AllOf(HasSubstr("through bastion"), HasSubstr("2 s")));
   expect_nothing_left();
   EXPECT_TRUE(eventually([&] { return sockets_to(hole.port()) <= own; }, seconds(20)));
@@ -245,8 +245,8 @@ TEST_F(Failure, AFirstHopThatSwallowsPacketsCostsConnectTimeout) {
   BlackHole hole;
   start({direct("outer", hole.port(), {"ConnectTimeout 2"}), direct("target", 1, {"ProxyJump outer"})});
   const std::size_t own = sockets_to(hole.port());
-  expect_failure("outer", HasSubstr("within 2 s"), seconds(8));
-  expect_failure("target", AllOf(HasSubstr("jump host outer"), HasSubstr("within 2 s")), seconds(8));
+  expect_failure("outer", HasSubstr("within 2 s"), kSoon);
+  expect_failure("target", AllOf(HasSubstr("jump host outer"), HasSubstr("within 2 s")), kSoon);
   EXPECT_TRUE(eventually([&] { return sockets_to(hole.port()) <= own; }, seconds(20)));
 }
 
@@ -255,15 +255,15 @@ TEST_F(Failure, AFirstHopThatDiesInTheMiddleOfAChainIsTheStory) {
   start({behind_bastion("inner", silent.port())});
   Process connect({ctl_program(), "connect", "inner"}, agent->environment());
   ASSERT_TRUE(eventually([&] { return silent.accepted() == 1; }));
-  EXPECT_EQ(agent->host_status("inner").at("state"), "exchanging");
+  EXPECT_TRUE(eventually([&] { return agent->host_status("inner").at("state") == "exchanging"; }));
   EXPECT_EQ(sockets_to(silent.port()), 1u) << "the bastion's";
   EXPECT_EQ(sockets_to(lab->sshd().port()), 1u);
   const Stopwatch watch;
   lab->sshd().kill_all();
-  const std::optional<int> status = connect.wait(seconds(10));
+  const std::optional<int> status = connect.wait(kSoon);
   ASSERT_TRUE(status.has_value()) << "it waits for what cannot come";
-  EXPECT_TRUE(connect.wait_output_end(seconds(5)));
-  EXPECT_LT(to_seconds(watch.elapsed()), 5.0);
+  EXPECT_TRUE(connect.wait_output_end(kSoon));
+  EXPECT_LT(watch.elapsed(), kSoon);
   ProcessResult result;
   result.exit_status = *status;
   result.out = connect.out();
@@ -298,8 +298,8 @@ TEST_F(Failure, AServerThatSaysNothingCostsConnectTimeout) {
   TcpService silent(TcpService::silent());
   start({direct("target", silent.port(), {"ConnectTimeout 2"}),
          behind_bastion("inner", silent.port(), {"ConnectTimeout 2"})});
-  expect_failure("target", HasSubstr("no SSH connection within 2 s"), seconds(8), {silent.port()});
-  expect_failure("inner", HasSubstr("no SSH connection within 2 s through bastion"), seconds(8),
+  expect_failure("target", HasSubstr("no SSH connection within 2 s"), kSoon, {silent.port()});
+  expect_failure("inner", HasSubstr("no SSH connection within 2 s through bastion"), kSoon,
                  {silent.port()});
   EXPECT_TRUE(eventually([&] { return silent.open() == 0; }));
 }

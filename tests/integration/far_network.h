@@ -93,6 +93,7 @@ class FarNetwork {
 
   // For -F: it is called "bastion" there.
   const std::string& ssh_config() const { return ssh_config_; }
+  std::vector<pid_t> sessions() const { return process_descendants(sshd_->pid()); }
   void kill_sshd() {
     sshd_->signal(SIGSTOP);
     for (pid_t pid : process_descendants(sshd_->pid())) ::kill(pid, SIGKILL);

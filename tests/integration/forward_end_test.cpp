@@ -54,7 +54,7 @@ class ForwardEnd : public ::testing::Test {
       return lab_.agent().forward_status(forward.at("id")).value("connections", 0) == count;
     })) << lab_.agent().forward_status(forward.at("id"));
     client_->close(forward.at("id"));
-    for (Socket& socket : sockets) EXPECT_TRUE(socket.wait_end(seconds(5)));
+    for (Socket& socket : sockets) EXPECT_TRUE(socket.wait_end(seconds(30)));
     EXPECT_EQ(host().value("channels", 9) + host().value("channels_opening", 9), 0) << host();
   }
   template <class Enter>
@@ -145,7 +145,7 @@ TEST_F(ForwardEnd, WhileItsHostIsAwaited) {
   ASSERT_TRUE(eventually([&] { return host().value("waiting", 0) == 10; })) << host();
   client_->close(local.at("id"));
   client_->close(dynamic.at("id"));
-  for (Socket& socket : sockets) EXPECT_TRUE(socket.wait_end(seconds(5)));
+  for (Socket& socket : sockets) EXPECT_TRUE(socket.wait_end(seconds(30)));
   EXPECT_TRUE(eventually([&] { return host().value("waiting", 1) == 0; }));
   sockets.clear();
   lab_.sshd().start();
@@ -176,7 +176,7 @@ TEST_F(ForwardEnd, WithItsHost) {
     ASSERT_EQ(sockets.back().receive_exactly(1).text(), "x");
   }
   lab_.sshd().kill_all();
-  for (Socket& socket : sockets) EXPECT_TRUE(socket.wait_end(seconds(5)));
+  for (Socket& socket : sockets) EXPECT_TRUE(socket.wait_end(seconds(30)));
   EXPECT_TRUE(eventually([&] {
     return lab_.agent().forward_status(local.at("id")).at("connections") == 0 &&
            lab_.agent().forward_status(remote.at("id")).at("connections") == 0;

@@ -24,7 +24,7 @@ class ForwardHealth : public ::testing::Test {
     const json opened = client_->open("local", "0:" + target);
     std::optional<Socket> socket = Socket::connect_tcp(port_of(opened.at("listen")));
     ASSERT_TRUE(socket);
-    EXPECT_TRUE(socket->wait_end(seconds(5))) << "a silent hang";
+    EXPECT_TRUE(socket->wait_end(seconds(30))) << "a silent hang";
     EXPECT_TRUE(eventually([&] { return forward(opened).at("state") == "degraded"; })) << forward(opened);
     EXPECT_TRUE(says(forward(opened).at("error"), words)) << forward(opened);
     EXPECT_EQ(forward(opened).at("refused"), 1);
@@ -55,13 +55,13 @@ TEST_F(ForwardHealth, OneThatIsReachedAgainIsActiveAgain) {
   const ReservedPort port;
   const json opened = client_->open("local", "0:127.0.0.1:" + std::to_string(port.number()));
   const std::uint16_t listen = port_of(opened.at("listen"));
-  EXPECT_TRUE(Socket::connect_tcp(listen)->wait_end(seconds(5)));
+  EXPECT_TRUE(Socket::connect_tcp(listen)->wait_end(seconds(30)));
   ASSERT_TRUE(eventually([&] { return forward(opened).at("state") == "degraded"; }));
   const json service = client_->open(
       "local", std::to_string(port.number()) + ":127.0.0.1:" + std::to_string(lab_->sshd().port()));
   EXPECT_TRUE(eventually([&] {
     std::optional<Socket> socket = Socket::connect_tcp(listen);
-    return socket && socket->receive_line(seconds(5)).has_value();
+    return socket && socket->receive_line(seconds(30)).has_value();
   }));
   EXPECT_EQ(forward(opened).at("state"), "active");
 }

@@ -146,7 +146,7 @@ inline std::string digest_of_pattern(std::uint64_t seed, std::size_t size) {
 // What an echo gives back for `text`; empty when nobody is there.
 inline std::string echoed(std::optional<Socket> socket, const std::string& text) {
   if (!socket || !socket->send_all(std::string_view(text))) return {};
-  return std::string(socket->receive_exactly(text.size(), seconds(10)).text());
+  return std::string(socket->receive_exactly(text.size(), seconds(60)).text());
 }
 
 }  // namespace jump::test

@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include "integration/forward_lab.h"
+#include "support/machine_delay.h"
 #include "support/process.h"
 #include "support/reserved_port.h"
 #include "support/tcp_service.h"
@@ -25,6 +26,7 @@ class ForwardLifetime : public ::testing::Test {
 
   Lab lab_;
   TcpService echo_{TcpService::echo()};
+  MachineDelay machine_;
 };
 
 // --- held
@@ -44,9 +46,10 @@ TEST_F(ForwardLifetime, AHeldForwardGoesWithinASecondOfTheKillOfItsClient) {
   ASSERT_TRUE(open && open->send_all(std::string_view("x")) && open->receive_exactly(1).text() == "x");
 
   client.signal(SIGKILL);
-  EXPECT_TRUE(open->wait_end(seconds(1))) << "its connections end with it";
-  EXPECT_TRUE(eventually([&] { return !Socket::connect_tcp(port.number()); }, seconds(1)));
-  EXPECT_TRUE(gone(list[0].at("id"), seconds(5)));
+  EXPECT_TRUE(open->wait_end(seconds(1) + machine_.allowance())) << "its connections end with it";
+  EXPECT_TRUE(
+      eventually([&] { return !Socket::connect_tcp(port.number()); }, seconds(1) + machine_.allowance()));
+  EXPECT_TRUE(gone(list[0].at("id"), seconds(1) + machine_.allowance()));
 }
 
 TEST_F(ForwardLifetime, AHeldForwardThatAnotherHoldsGoesWithTheLast) {
@@ -62,7 +65,7 @@ TEST_F(ForwardLifetime, AHeldForwardThatAnotherHoldsGoesWithTheLast) {
   EXPECT_TRUE(eventually([&] { return forward(id).value("held", 9) == 1; }));
   EXPECT_EQ(echoed(Socket::connect_tcp(port.number()), "hello"), "hello");
   two.leave();
-  EXPECT_TRUE(gone(id, seconds(1)));
+  EXPECT_TRUE(gone(id, seconds(1) + machine_.allowance()));
 }
 
 TEST_F(ForwardLifetime, AHeldForwardThatAnotherWantsToStayStays) {
@@ -98,8 +101,8 @@ TEST_F(ForwardLifetime, AHeldRemoteForwardIsTakenFromTheServer) {
       holder.open("remote", std::to_string(port.number()) + to_echo(), {{"hold", true}}).at("id");
   ASSERT_EQ(echoed(Socket::connect_tcp(port.number()), "hello"), "hello");
   holder.leave();
-  EXPECT_TRUE(gone(id, seconds(1)));
-  EXPECT_TRUE(eventually([&] { return !Socket::connect_tcp(port.number()); }, seconds(2)));
+  EXPECT_TRUE(gone(id, seconds(1) + machine_.allowance()));
+  EXPECT_TRUE(eventually([&] { return !Socket::connect_tcp(port.number()); }, seconds(30)));
 }
 
 TEST_F(ForwardLifetime, AClientThatGoesWhileItsForwardIsBeingOpenedLeavesNone) {

@@ -305,11 +305,11 @@ TEST(ForwardPressure, ATargetThatStopsReadingHoldsItsClientBackAndNobodyElse) {
 
 TEST(ForwardBlackHole, AnOpenToABlackHoleFailsAloneWhileFiftyOthersSucceed) {
   constexpr int kOthers = 50;
-  constexpr Duration kOpenDeadline = seconds(6);
-  constexpr Duration kSlack = seconds(4);
-  constexpr Duration kNormalSpeed = seconds(5);
+  constexpr Duration kOpenDeadline = seconds(20);
+  constexpr Duration kSlack = seconds(20);
+  constexpr Duration kNormalSpeed = seconds(15);
   Lab lab;
-  lab.cold_agent().run({"--open-timeout", "6"});
+  lab.cold_agent().run({"--open-timeout", "20"});
   BlackHole hole;
   TcpService echo(TcpService::echo());
   const std::uint16_t hole_port = lab.agent().forward_port(Lab::kBastion, hole.port());

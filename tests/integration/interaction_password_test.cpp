@@ -213,7 +213,7 @@ TEST_F(PasswordLogin, WhoRunsOutOfTimeAtAQuestionHearsWhatItWaitedFor) {
   server.known = true;
   Sshd& sshd = add(kHost, server);
   start();
-  auto ctl = on_terminal({"--timeout", "1", "connect", kHost});
+  auto ctl = on_terminal({"--timeout", "8", "connect", kHost});
   ASSERT_TRUE(ctl->shows(kPasswordPrompt)) << ctl->shown();
   EXPECT_EQ(ctl->exit_status(), 1);
   EXPECT_THAT(ctl->shown(),
@@ -224,7 +224,7 @@ TEST_F(PasswordLogin, WhoRunsOutOfTimeAtAQuestionHearsWhatItWaitedFor) {
 
 TEST_F(PasswordLogin, AServerThatLosesPatienceAtAQuestionIsNamedAndNotTriedAgain) {
   Server server;
-  server.sshd_config = {"LoginGraceTime 2"};
+  server.sshd_config = {"LoginGraceTime 8"};
   Sshd& sshd = add(kHost, server);
   const std::string file = directory().write(
       "agent.toml", "[[forward]]\nname = \"f\"\nspec = \"0:127.0.0.1:9\"\nvia = \"vault\"\n", 0600);
@@ -306,10 +306,10 @@ TEST_F(PasswordLogin, ARefusalThatTheConfigsLoginDidNotWaitForIsNotRepeated) {
               ide->send_all(std::string_view(
                   "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"interaction.subscribe\",\"params\":{}}\n")));
   ASSERT_TRUE(ide->receive_line());
-  directory().write("agent.toml", "connect = [\"vault\"]\n[timeouts]\nlogin = \"1s\"\n", 0600);
+  directory().write("agent.toml", "connect = [\"vault\"]\n[timeouts]\nlogin = \"8s\"\n", 0600);
   ASSERT_TRUE(agent().jumpagent({"reload"}).ok());
   ASSERT_THAT(ide->receive_line().value_or(""), HasSubstr("\"i1\""));
-  EXPECT_FALSE(ide->receive_line(milliseconds(1400))) << "the config's login has waited its second by then";
+  EXPECT_FALSE(ide->receive_line(milliseconds(8400))) << "the config's login has waited its time by then";
   ASSERT_TRUE(
       ide->send_all(std::string_view("{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"interaction.decline\","
                                      "\"params\":{\"id\":\"i1\"}}\n")));

@@ -144,7 +144,7 @@ TEST_F(InteractionLab, WhatTheFirstDeclinesTheSecondIsAsked) {
 }
 
 TEST_F(InteractionLab, AnErrorBeginsALineOfItsOwn) {
-  auto ctl = connect({"--timeout", "1"});
+  auto ctl = connect({"--timeout", "8"});
   EXPECT_EQ(ctl->exit_status(), 1) << ctl->shown();
   EXPECT_GE(ctl->count(kPrompt), 1) << ctl->shown();
   EXPECT_NE(ctl->shown().find("\njumpctl: "), std::string::npos) << ctl->shown();

@@ -65,7 +65,7 @@ const Case kCases[] = {
     {"NobodyReadsInput", "head -c 3000000 /dev/zero | m bastion 'exec <&-; sleep 0.2; echo done'; s ${PIPESTATUS[1]}", "done"},
     {"YesHeadRemotely", "m bastion 'yes | head -1'; s", "y\nstatus 0"},
     {"YesHeadLocally", "m bastion yes 2>/dev/null | head -1; s ${PIPESTATUS[1]}", "y"},
-    {"OrderOfStdoutAndStderr", "m bastion 'for i in 1 2 3; do echo o$i; sleep 0.05; echo e$i >&2; sleep 0.05; done' 2>&1; s",
+    {"OrderOfStdoutAndStderr", "m bastion 'for i in 1 2 3; do echo o$i; sleep 0.3; echo e$i >&2; sleep 0.3; done' 2>&1; s",
      "o1\ne1\no2\ne2\no3\ne3"},
     {"LongCommand", "m bastion \"echo $(head -c 100000 /dev/zero | tr '\\0' x)\" | md5sum; s", "status 0"},
     {"StdinThatIsOpenForWritingOnly", "m bastion 'cat; echo end' 0>/dev/null; s", "end"},
@@ -157,7 +157,8 @@ const Case kCases[] = {
     {"CancelUnknownRemote", "m -O cancel -R $port1:127.0.0.1:$echo bastion; s", "status 0"},
     {"CancelUnknownDynamic", "m -O cancel -D $port1 bastion; s", "status 0"},
     {"ForwardNothing", "m -O forward bastion; s", "status"},
-    {"StopThenSession", "m bastion 'sleep 1; echo ended' & sleep 0.4; m -O stop bastion; s; wait; start; m bastion echo again", "again"},
+    {"StopThenSession", "rm -f $dir/on $dir/go; m bastion \"touch $dir/on; until [ -e $dir/go ]; do sleep 0.05; done; echo ended\" & "
+                        "until_true test -e $dir/on; m -O stop bastion; s; touch $dir/go; wait; start; m bastion echo again", "again"},
     {"ExitEndsSessions", "m bastion 'echo on; sleep 60' > $dir/out 2>/dev/null & until_true grep -qs on $dir/out; m -O exit bastion; s; wait $!; s; "
                          "start; m bastion echo again", "status 255"},
     {"ExitEndsForwards", "m -O forward -L $port1:127.0.0.1:$echo bastion; talk $port1 hi; m -O exit bastion; s; until_true shut $port1 && "

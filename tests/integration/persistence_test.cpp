@@ -17,7 +17,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr Duration kBack = seconds(2);  // behind the first login
+constexpr Duration kBack = seconds(15);  // behind the first login; a back-off would be 30
 
 class PersistenceTest : public ::testing::Test {
  protected:

@@ -55,7 +55,7 @@ class ProxySsh : public testing::TestWithParam<bool> {
     env["dir"] = directory_.path();
     env["GIT_SSH_COMMAND"] = "ssh -F " + config();
     env["GIT_CONFIG_NOSYSTEM"] = "1";
-    return run_process({"bash", "-c", script}, seconds(60), env);
+    return run_process({"bash", "-c", script}, seconds(250), env);
   }
 
   TempDir directory_;

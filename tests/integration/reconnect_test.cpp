@@ -16,18 +16,18 @@ namespace {
 
 using nlohmann::json;
 
-constexpr Duration kPrompt = seconds(10);
+constexpr Duration kPrompt = seconds(30);
 constexpr Duration kComeBack = seconds(40);  // the longest pause between two attempts, and then some
 
 bool echoes(std::uint16_t port) {
   std::optional<Socket> socket = Socket::connect_tcp(port);
   if (!socket || !socket->send_all(std::string_view("there?"))) return false;
-  return socket->receive_exactly(6, seconds(15)).text() == "there?";
+  return socket->receive_exactly(6, kComeBack).text() == "there?";
 }
 
 // A bastion with bytes flowing both ways through it.
 struct Flow {
-  Lab lab;
+  Lab lab{{.agent_config = kPatientConfig}};
   TcpService endless{TcpService::endless_source()};
   TcpService echo{TcpService::echo()};
   AgentProcess& agent = lab.agent();
@@ -128,7 +128,7 @@ TEST(Reconnect, WhoWaitsForTheNextLoginEndsWithTheUsersDisconnect) {
            std::string::npos;
   };
   ASSERT_TRUE(eventually(dialled_in_vain, kPrompt)) << flow.agent.status().dump(2);
-  EXPECT_EQ(flow.agent.host_status(Lab::kBastion).at("waiting"), 1);
+  EXPECT_EQ(flow.agent.host_status(Lab::kBastion).at("waiting"), 1) << flow.agent.log();
   ASSERT_TRUE(flow.agent.ctl({"disconnect", Lab::kBastion}).ok());
   EXPECT_TRUE(waiting->wait_end(kPrompt));
 }

@@ -221,7 +221,7 @@ TEST_F(RemoteForwardTest, DisconnectLeavesItWaitingAndConnectBringsItBackAtOnce)
       << "it logged in against the user's will";
   EXPECT_FALSE(Socket::connect_tcp(port.number()));
   ASSERT_TRUE(lab_->agent().ctl({"connect", Lab::kBastion}).ok());
-  EXPECT_TRUE(eventually([&] { return reaches(port.number()); }, seconds(2))) << forward(id);
+  EXPECT_TRUE(eventually([&] { return reaches(port.number()); }, seconds(15))) << forward(id);
 }
 
 TEST_F(RemoteForwardTest, OpeningItAgainAfterDisconnectConnects) {

@@ -118,6 +118,11 @@ TEST(Service, SignsOfLifeComeFromTheLoopAndStopWithIt) {
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(manager.hears("WATCHDOG=1"));
   const pid_t pid = agent.pid();
   ASSERT_EQ(::kill(pid, SIGSTOP), 0);
+  const auto stopped = [pid] {
+    const std::string stat = read_file("/proc/" + std::to_string(pid) + "/stat");
+    return stat.find(") T ") != std::string::npos;
+  };
+  ASSERT_TRUE(eventually(stopped));
   manager.drop_all();
   EXPECT_EQ(manager.next(seconds(1)), "");
   ASSERT_EQ(::kill(pid, SIGCONT), 0);

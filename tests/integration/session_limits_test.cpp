@@ -32,7 +32,9 @@ std::vector<ProcessResult> at_once(AgentProcess& agent, int sessions, const std:
   for (int i = 0; i < sessions; ++i) {
     threads.emplace_back([&, i] {
       results[static_cast<std::size_t>(i)] = agent.ctl(
-          {"exec", Lab::kBastion, command + "; echo " + std::to_string(i) + "; exit " + std::to_string(i)});
+          {"exec", "--timeout", "250", Lab::kBastion,
+           command + "; echo " + std::to_string(i) + "; exit " + std::to_string(i)},
+          seconds(300));
     });
   }
   for (std::thread& each : threads) each.join();

@@ -76,7 +76,7 @@ const Case kCases[] = {
     {"StdinIsADevice", "run bastion 'head -c 1000000 | wc -c' < /dev/zero; s ${PIPESTATUS[0]}", "1000000"},
     {"StdoutIsFull", "run bastion 'seq 1000' > /dev/full; s 0", "status 0"},
     {"StdoutAndStderrTogether",
-     "run bastion 'for i in 1 2 3; do echo o$i; sleep 0.05; echo e$i >&2; sleep 0.05; done' 2>&1; s",
+     "run bastion 'for i in 1 2 3; do echo o$i; sleep 0.3; echo e$i >&2; sleep 0.3; done' 2>&1; s",
      "o1\ne1\no2\ne2\no3\ne3"},
     {"BackgroundChildRedirected", "run bastion 'sleep 30 >/dev/null 2>&1 </dev/null & echo started'; s",
      "started"},
@@ -210,8 +210,8 @@ SshAgent* SessionLikeSsh::agent_b_ = nullptr;
 TEST_P(SessionLikeSsh, EndsAndPrintsTheSame) {
   const Case& given = GetParam();
   const std::string script = std::string(kPrelude) + given.script;
-  const ProcessResult ssh = scene_->run(Client::kSsh, script, seconds(60));
-  const ProcessResult ours = scene_->run(Client::kJumpctl, script, seconds(60));
+  const ProcessResult ssh = scene_->run(Client::kSsh, script, seconds(250));
+  const ProcessResult ours = scene_->run(Client::kJumpctl, script, seconds(250));
   ASSERT_FALSE(ssh.timed_out) << ssh.describe();
   EXPECT_FALSE(ours.timed_out) << ours.describe();
   EXPECT_NE(ssh.out.find(given.must_say), std::string::npos) << ssh.describe();

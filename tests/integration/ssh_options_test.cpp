@@ -395,7 +395,7 @@ TEST(SshOptions, ConnectionAttemptsAreASecondApart) {
   const Stopwatch watch;
   EXPECT_EQ(agent.ctl({"connect", "gone"}).exit_status, 1);
   EXPECT_GE(to_seconds(watch.elapsed()), 2.0);
-  EXPECT_LT(to_seconds(watch.elapsed()), 8.0);
+  EXPECT_LT(to_seconds(watch.elapsed()), 15.0);
 }
 
 TEST(SshOptions, ServerAliveIntervalAndCountMaxFindAServerThatHangs) {

@@ -155,7 +155,7 @@ class Knocking {
 
 TEST(Upgrade, NobodyIsRefusedAndOpenStreamsComeToTheirEnd) {
   constexpr std::size_t kSize = 64 << 20;
-  Lab lab;
+  Lab lab{{.agent_config = kPatientConfig}};
   TcpService echo(TcpService::echo()), sink(TcpService::hash_sink()), source(TcpService::source(3, kSize));
   AgentProcess& agent = lab.agent();
   const std::uint16_t port = agent.forward_port(Lab::kBastion, echo.port());

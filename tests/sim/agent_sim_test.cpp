@@ -488,7 +488,7 @@ TEST_F(AgentSim, AChangeOfTheNetworkDoesNotUndoADisconnect) {
   ASSERT_EQ(sshds.size(), 1U);
   ASSERT_TRUE(call("host.disconnect", {{"host", "prod"}}).contains("result"));
   io.advance(seconds(5));
-  hosts->nudge();
+  hosts->nudge(Host::Nudge::kNetwork);
   io.advance(seconds(60));
   EXPECT_EQ(sshds.size(), 1U);
 }
@@ -502,7 +502,7 @@ TEST_F(AgentSim, NetworksThatComeAndGoAllTheTimeDoNotKeepALoginFromGettingThroug
   for (int i = 0; i < 20; ++i) {
     hang_next = true;
     io.advance(milliseconds(600));
-    hosts->nudge();
+    hosts->nudge(Host::Nudge::kNetwork);
     io.settle();
   }
   EXPECT_GE(sshds.size(), 3U) << "it was dialled anew";

@@ -143,7 +143,7 @@ TEST_F(AskingSim, ALoginThatTookAPersonIsTriedAgainForAUserOnly) {
   EXPECT_EQ(settled(acquire("door", Asker::kConnection)), "needs_person");
   EXPECT_EQ(settled(acquire("door", Asker::kUser)), "needs_person");  // it cannot be reached
   away = false;
-  (*hosts->get("door"))->nudge();
+  (*hosts->get("door"))->nudge(Host::Nudge::kNetwork);
   io.advance(seconds(120));
   EXPECT_EQ(settled(acquire("door", Asker::kConnection)), "needs_person");
   EXPECT_EQ(sshds.size(), 1U);
@@ -254,7 +254,7 @@ TEST_F(AskingSim, AChangeOfTheNetworkDoesNotWithdrawAQuestionAboutAHostKey) {
   io.settle();
   ASSERT_EQ(person.asked.size(), 1U);
   io.advance(seconds(5));
-  hosts->nudge();
+  hosts->nudge(Host::Nudge::kNetwork);
   io.settle();
   EXPECT_EQ(person.asked.size(), 1U);
   EXPECT_EQ(sshds.size(), 1U);

@@ -59,7 +59,7 @@ class HandoverSim : public testing::Test {
   Forwards forwards{io, hosts, ForwardLimits{}};
   Sessions sessions;
   MuxServer mux{{io, hosts, forwards, sessions, [] { return seconds(1); }, [] { return seconds(1); },
-                 [] { return Status(); }},
+                 [] { return Status(); }, [] { return Status(); }},
                 "/mux"};
   Dispatcher dispatcher;
   ControlServer server{io, dispatcher};

@@ -399,7 +399,7 @@ TEST_F(LaneSim, AChangeOfTheNetworkDuringTheLoginBeginsItAnew) {
   ASSERT_TRUE(host().hop() && host().hop()->state() == Hop::State::kAuthenticating);
   sshds[0]->hang();
   io.advance(seconds(1));
-  hosts->nudge();
+  hosts->nudge(Host::Nudge::kNetwork);
   io.advance(seconds(1));
   EXPECT_EQ(dials, 2);
   EXPECT_TRUE(answer && *answer);
@@ -417,9 +417,9 @@ TEST_F(LaneSim, AChangeOfTheNetworkSoonAfterTheDialBeginsItAnewIfNothingIsHeard)
   ASSERT_TRUE(host().hop() && host().hop()->state() == Hop::State::kAuthenticating);
   sshds[0]->hang();
   io.advance(milliseconds(100));
-  hosts->nudge();
+  hosts->nudge(Host::Nudge::kNetwork);
   io.advance(milliseconds(300));
-  hosts->nudge();
+  hosts->nudge(Host::Nudge::kNetwork);
   EXPECT_EQ(dials, 1);
   io.advance(milliseconds(400));
   EXPECT_EQ(dials, 2);
@@ -433,7 +433,7 @@ TEST_F(LaneSim, ADialThatGetsOnInSpiteOfAChangeOfTheNetworkIsLeftAlone) {
   std::optional<Result<Mux*>> answer;
   auto waiting = host().acquire(Host::Asker::kConnection, seconds(10),
                                 [&](Result<Mux*> mux) { answer = std::move(mux); });
-  hosts->nudge();  // before the server says its first word
+  hosts->nudge(Host::Nudge::kNetwork);  // before the server says its first word
   io.settle();
   io.advance(seconds(1));
   EXPECT_EQ(dials, 1);
@@ -583,7 +583,7 @@ TEST_F(DoubtSim, AfterAChangeOfTheNetworkItIsAskedForWithinASecond) {
     early = std::make_unique<WaitingOpen>(**mux, io.now() + seconds(20), "early");
   });
   io.settle();
-  hosts->nudge();
+  hosts->nudge(Host::Nudge::kNetwork);
   auto later = ask();
   io.advance(milliseconds(700));
   EXPECT_EQ(early->got->received, "early");
@@ -600,7 +600,7 @@ TEST_F(DoubtSim, WhatWaitsForTheNextConnectionGoesByALaneThatAnswersLate) {
   sshds[1]->hang();
   WaitingOpen early(*host().first_mux(), io.now() + seconds(20), "early");
   io.settle();
-  hosts->nudge();
+  hosts->nudge(Host::Nudge::kNetwork);
   sshds[0]->die();
   io.settle();
   ASSERT_TRUE(host().ready());

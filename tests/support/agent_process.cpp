@@ -18,8 +18,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr Duration kStartDeadline = seconds(20);
-constexpr Duration kStopDeadline = seconds(20);
+constexpr Duration kStartDeadline = seconds(60);
+constexpr Duration kStopDeadline = seconds(60);
 
 std::string program(const char* name) {
   // The programs lie beside the tests, wherever the build directory is now.

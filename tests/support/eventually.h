@@ -8,7 +8,7 @@
 namespace jump::test {
 
 // Asks until `condition` holds (true) or `deadline` has passed (false). It is asked at least once.
-bool eventually(const std::function<bool()>& condition, Duration deadline = seconds(10));
+bool eventually(const std::function<bool()>& condition, Duration deadline = seconds(60));
 
 // Whether `condition` holds at every one of many askings during `period`; false at the first time it does
 // not.

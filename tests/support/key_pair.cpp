@@ -12,7 +12,7 @@ namespace jump::test {
 
 namespace {
 
-constexpr Duration kKeygenDeadline = seconds(60);
+constexpr Duration kKeygenDeadline = seconds(240);
 
 std::vector<std::string> keygen_type(KeyKind kind) {
   switch (kind) {

@@ -26,6 +26,8 @@ Lab::Lab(LabOptions options) : sshd_(options.sshd) {
   std::vector<SshConfigHost> hosts = {bastion};
   hosts.insert(hosts.end(), options.other_hosts.begin(), options.other_hosts.end());
   ssh_config_ = directory_.write("ssh_config", ssh_config_text(hosts));
+  if (!options.agent_config.empty())
+    agent_options_ = {"-c", directory_.write("agent.toml", options.agent_config)};
 }
 
 AgentProcess& Lab::cold_agent() {
@@ -37,7 +39,7 @@ AgentProcess& Lab::cold_agent() {
 AgentProcess& Lab::agent() {
   const bool start = !started_;
   AgentProcess& agent = cold_agent();
-  if (start) agent.run();
+  if (start) agent.run(agent_options_);
   return agent;
 }
 

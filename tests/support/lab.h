@@ -15,12 +15,16 @@
 
 namespace jump::test {
 
+// A connection waits for its bastion for so long that no slow machine keeps it from being served.
+inline constexpr const char* kPatientConfig = "[timeouts]\nbastion = \"60s\"\n";
+
 struct LabOptions {
   SshdOptions sshd = {};
   KeyKind user_key = KeyKind::kEd25519;
   bool key_in_ssh_agent = false;               // else it is an IdentityFile
   std::vector<std::string> config_lines = {};  // for the alias "bastion"
   std::vector<SshConfigHost> other_hosts = {};
+  std::string agent_config = {};  // of what agent() starts; empty: no file
 };
 
 class Lab {
@@ -44,6 +48,7 @@ class Lab {
   SshAgent ssh_agent_;
   std::string known_hosts_;
   std::string ssh_config_;
+  std::vector<std::string> agent_options_;
   std::unique_ptr<AgentProcess> agent_;
   bool started_ = false;
 };

@@ -14,8 +14,8 @@
 namespace jump::test {
 namespace {
 
-constexpr Duration kShowDeadline = seconds(20);
-constexpr Duration kEndDeadline = seconds(30);
+constexpr Duration kShowDeadline = seconds(60);
+constexpr Duration kEndDeadline = seconds(60);
 
 }  // namespace
 

@@ -15,7 +15,7 @@ SshAgent::SshAgent() {
 void SshAgent::add(const KeyPair& key) {
   Environment env = base_environment();
   env["SSH_AUTH_SOCK"] = socket_;
-  const ProcessResult result = run_process({"ssh-add", "-q", key.private_path}, seconds(10), env);
+  const ProcessResult result = run_process({"ssh-add", "-q", key.private_path}, seconds(60), env);
   if (!result.ok()) setup_error("ssh-add: " + result.describe());
 }
 

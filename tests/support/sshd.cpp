@@ -15,8 +15,8 @@ namespace {
 constexpr const char* kPrivilegeSeparationDirectory = "/run/sshd";
 constexpr const char* kUserWithoutRights = "without-rights";
 constexpr uid_t kUidWithoutRights = 65534;
-constexpr Duration kStartDeadline = seconds(20);
-constexpr Duration kKillDeadline = seconds(10);
+constexpr Duration kStartDeadline = seconds(60);
+constexpr Duration kKillDeadline = seconds(30);
 
 }  // namespace
 

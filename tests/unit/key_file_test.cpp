@@ -9,10 +9,14 @@
 #include <openssl/sha.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <cstdlib>
+#include <fstream>
+#include <thread>
 
 #include "auth/base64.h"
 #include "auth/key_decryption.h"
+#include "auth/small_file.h"
 #include "base/wire.h"
 #include "support/process.h"
 #include "support/temp_dir.h"
@@ -384,6 +388,34 @@ TEST(KeyFile, MissingUnreadableAndHugeFilesAreToldApart) {
   EXPECT_EQ(huge.problem->code, Errc::kLimit);
   EXPECT_TRUE(load_key_file(dir.write("text", "not a key at all\n")).problem.has_value());
   EXPECT_TRUE(load_key_file(dir.write("empty", "")).problem.has_value());
+}
+
+TEST(SmallFile, OneThatGrowsMeanwhileIsReadAllTheSame) {
+  constexpr std::size_t kBegin = 60'000, kLimit = 32'000'000;
+  TempDir dir;
+  const std::string path = dir.write("file", std::string(kBegin, 'x'));
+  std::atomic<bool> stop{false};
+  std::thread writer([&] {
+    std::ofstream out(path, std::ios::app);
+    for (int i = 0; !stop && i < 20'000; ++i) out << "0123456789" << std::flush;
+  });
+  for (int i = 0; i < 3000; ++i) {
+    Result<SmallFile> read = read_small_file(path, kLimit);
+    EXPECT_TRUE(read.ok()) << read.error().message;
+    if (!read || read->content.view().size() < kBegin) break;
+  }
+  stop = true;
+  writer.join();
+}
+
+TEST(SmallFile, OneWithoutASizeIsReadAndOneThatIsTooLargeIsNot) {
+  EXPECT_TRUE(read_small_file("/proc/self/maps", std::size_t{1} << 20).ok());
+  EXPECT_EQ(read_small_file("/proc/self/maps", 10).error().code, Errc::kLimit);
+  EXPECT_EQ(read_small_file("/dev/zero", std::size_t{1} << 20).error().code, Errc::kLimit);
+  TempDir dir;
+  const std::string path = dir.write("file", "0123456789");
+  EXPECT_EQ(read_small_file(path, 9).error().code, Errc::kLimit);
+  EXPECT_EQ(read_small_file(path, 10)->content.view().size(), 10u);
 }
 
 TEST(KeyFile, NamedPipeDoesNotBlock) {

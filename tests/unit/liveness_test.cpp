@@ -53,6 +53,21 @@ TEST(Liveness, ASilentServerIsDeadWithinIntervalAndPatience) {
   EXPECT_EQ(end.after, Liveness::kInterval + Liveness::kPatience);
 }
 
+TEST(Liveness, ASuspectWhosePathLivesHasTheUsualTime) {
+  Liveness liveness(Duration::zero(), 3);
+  liveness.heard(kStart);
+  liveness.suspect(kStart + seconds(5));
+  EXPECT_EQ(run(liveness, kStart + seconds(60)).verdict, Verdict::kAsk);
+  const Outcome suspected = run(liveness, kStart + seconds(60));
+  EXPECT_EQ(suspected.verdict, Verdict::kDead);
+  EXPECT_EQ(suspected.after, seconds(5) + Liveness::kSuspectPatience);
+  EXPECT_TRUE(liveness.path_lives(kStart + suspected.after));
+  const Outcome end = run(liveness, kStart + seconds(60));
+  EXPECT_EQ(end.verdict, Verdict::kDead);
+  EXPECT_EQ(end.after, liveness.bound());
+  EXPECT_FALSE(liveness.path_lives(kStart + end.after)) << "it has had it";
+}
+
 TEST(Liveness, SshsOptionsSetBoth) {
   Liveness liveness(seconds(5), 4);
   liveness.heard(kStart);

@@ -90,7 +90,7 @@ class LoginTest : public ::testing::Test {
   static void TearDownTestSuite() { keys.reset(); }
   static void make_key(const std::string& path, const std::string& passphrase) {
     auto made =
-        test::run_process({"ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", path}, seconds(10));
+        test::run_process({"ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", path}, seconds(60));
     ASSERT_TRUE(made.ok()) << made.describe();
   }
   static std::string path(const std::string& name) { return keys->file(name); }

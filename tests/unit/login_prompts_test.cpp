@@ -278,7 +278,7 @@ class LoginBlindKey : public LoginPromptsTest {
   // An encrypted PEM file without a public half beside it.
   void SetUp() override {
     auto made = test::run_process(
-        {"ssh-keygen", "-q", "-t", "ecdsa", "-m", "PEM", "-N", "secret", "-f", file_}, seconds(10));
+        {"ssh-keygen", "-q", "-t", "ecdsa", "-m", "PEM", "-N", "secret", "-f", file_}, seconds(60));
     ASSERT_TRUE(made.ok()) << made.describe();
     blob_ = parse_public_key_file(test::read_file(file_ + ".pub"))->blob;
     ASSERT_EQ(std::remove((file_ + ".pub").c_str()), 0);
@@ -467,7 +467,7 @@ class LoginCertificates : public LoginPromptsTest {
   Bytes certify(const std::string& name, const std::string& validity = "always:forever") {
     auto made = test::run_process({"ssh-keygen", "-q", "-s", dir_.file("ca"), "-I", "id", "-n", "deploy",
                                    "-V", validity, dir_.file(name + ".pub")},
-                                  seconds(10));
+                                  seconds(60));
     EXPECT_TRUE(made.ok()) << made.describe();
     return parse_public_key_file(test::read_file(dir_.file(name + "-cert.pub")))->blob;
   }
@@ -543,7 +543,7 @@ TEST_F(LoginCertificates, WithoutTheirKeyCostNoTryAndAreNamed) {
 
 TEST_F(LoginCertificates, TellThePublicHalfOfAnEncryptedFile) {
   auto made = test::run_process(
-      {"ssh-keygen", "-q", "-t", "ecdsa", "-m", "PEM", "-N", "secret", "-f", dir_.file("pem")}, seconds(10));
+      {"ssh-keygen", "-q", "-t", "ecdsa", "-m", "PEM", "-N", "secret", "-f", dir_.file("pem")}, seconds(60));
   ASSERT_TRUE(made.ok()) << made.describe();
   const Bytes certificate = certify("pem"), key = plain("pem");
   ASSERT_EQ(std::remove(dir_.file("pem.pub").c_str()), 0);

@@ -2,6 +2,7 @@
 // do.
 #include <gtest/gtest.h>
 
+#include "transport/session_memory.h"
 #include "transport_loopback.h"
 
 namespace jump {
@@ -69,6 +70,19 @@ TEST_P(TransportConnection, KeepsOrderThroughKeyReExchanges) {
   }
   EXPECT_EQ(loop.packets, sent);
   EXPECT_EQ(loop.transport->rekeys(), 5u);
+}
+
+// A connection that lives for months has thousands of them.
+TEST_P(TransportConnection, KeyReExchangesLeaveNoMoreThanIsAllowedFor) {
+  constexpr std::size_t kMany = 40;
+  const auto exchange = [&] {
+    loop.server.start_key_exchange();
+    ASSERT_EQ(loop.pump(), State::kConnection) << loop.error();
+  };
+  exchange();
+  const std::size_t before = loop.transport->library_memory();
+  for (std::size_t i = 0; i < kMany; ++i) exchange();
+  EXPECT_LE(loop.transport->library_memory(), before + kMany * SessionMemory::kLeftByExchange);
 }
 
 TEST_P(TransportConnection, SendsNothingDuringAKeyReExchangeAndSaysSo) {

@@ -194,6 +194,18 @@ TEST(SessionMemory, StaysWithinItsLimitAndRemembersThatItWasHit) {
   EXPECT_EQ(memory.in_use(), 10u);
 }
 
+TEST(SessionMemory, WhatKeyExchangesLeaveIsNotCounted) {
+  SessionMemory memory;
+  std::vector<void*> left = {memory.allocate(SessionMemory::kLimit)};
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(memory.allocate(1), nullptr);
+    memory.note_key_exchange();
+    left.push_back(memory.allocate(SessionMemory::kLeftByExchange));
+    ASSERT_NE(left.back(), nullptr);
+  }
+  for (void* each : left) memory.release(each);
+}
+
 TEST(SessionMemory, KeepsContentsWhenItReallocates) {
   SessionMemory memory;
   void* data = memory.allocate(6);
