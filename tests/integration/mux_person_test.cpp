@@ -84,6 +84,36 @@ TEST_P(MuxPerson, WhereNobodyIsThereItEndsWithTheWayOut) {
       << result.describe();
 }
 
+// The agent was started where another ssh-agent was, or none.
+TEST_P(MuxPerson, AKeyThatOnlyTheClientHasLetsItInByItself) {
+  const TempDir there;
+  Sshd sshd;
+  const KeyPair& key = user_key(KeyKind::kEd25519);
+  sshd.authorize(key);
+  SshAgent keys;
+  keys.add(key);
+  SshConfigHost host = host_for(kHost, sshd, key, there.write("known_hosts", sshd.known_hosts()));
+  host.identity_file.clear();
+  host.identity_agent = "SSH_AUTH_SOCK";
+  const std::string file = there.write("ssh_config", ssh_config_text({host}));
+  AgentProcess without(file);
+  without.run();
+  const ProcessResult served = without.ctl({"mux", kHost});
+  ASSERT_TRUE(served.ok()) << served.describe();
+  socket_ = served.out.substr(0, served.out.find('\n'));
+  Environment env = without.environment();
+  env["SSH_AUTH_SOCK"] = keys.socket();
+  std::vector<std::string> words = ssh({kHost, "echo in"});
+  words[2] = file;
+  const ProcessResult result = run_process(words, seconds(60), env);
+  EXPECT_EQ(result.out, "in\n") << result.describe();
+  EXPECT_THAT(result.err, AllOf(HasSubstr("authentication failed"), HasSubstr("by itself")))
+      << result.describe();
+  std::vector<std::string> check = ssh({"-O", "check", kHost});
+  check[2] = file;
+  EXPECT_EQ(run_process(check, seconds(60), env).exit_status, 255) << "the truth for who asks for no session";
+}
+
 // What is no session is no reason for another login: it is told why there is none.
 TEST_P(MuxPerson, ChecksAndForwardsEndWithTheReason) {
   add(kHost, {.known = true});

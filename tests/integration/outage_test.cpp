@@ -368,7 +368,7 @@ class RoutedOutage : public testing::Test {
           busy += host.at(what).get<std::uint64_t>();
       return busy == 0 && status.at("forwards")[0].at("connections") == 0 &&
              status.at("forwards")[1].at("connections") == 0 && network_->acknowledged();
-    }));
+    })) << agent_->status().dump(2);
   }
   // The way is gone, and when it is there again the server knows nothing of us.
   void lose_server() {

@@ -395,6 +395,37 @@ TEST(Upgrade, AHeldForwardEndsWithItsClientAndItsConnectionsGoOn) {
   EXPECT_EQ(upload->receive_all().text(), sent.hex());
 }
 
+// Whoever was accepted by the old agent is served by it, also between two questions of its own.
+TEST(Upgrade, EverySshThatComesMeanwhileIsServed) {
+  constexpr int kClients = 4, kRounds = 5;
+  MuxLab mux;
+  std::atomic<bool> stop{false};
+  std::atomic<int> runs{0};
+  std::vector<std::string> failed[kClients];
+  std::vector<std::thread> clients;
+  const Environment env = mux.environment(MuxLab::Master::kAgent);
+  for (std::vector<std::string>& mine : failed) {
+    clients.emplace_back([&] {
+      while (!stop) {
+        const ProcessResult ssh = run_process({"ssh", "-F", mux.lab().ssh_config(), "-S", mux.socket(), "-o",
+                                               "BatchMode=yes", Lab::kBastion, "echo ok"},
+                                              seconds(60), env);
+        if (ssh.out != "ok\n" || ssh.exit_status != 0 || !ssh.err.empty()) mine.push_back(ssh.describe());
+        ++runs;
+      }
+    });
+  }
+  for (int i = 0; i < kRounds; ++i) {
+    const int before = runs;
+    ASSERT_TRUE(eventually([&] { return runs >= before + kClients; }));
+    EXPECT_TRUE(up(mux.agent(), agent_program(), {"--replace"}).ok());
+  }
+  stop = true;
+  for (std::thread& each : clients) each.join();
+  for (const std::vector<std::string>& each : failed)
+    EXPECT_TRUE(each.empty()) << each.size() << " of " << runs << ", the first: " << each.front();
+}
+
 TEST(Upgrade, ARetiredAgentEndsWhenItIsTold) {
   Lab lab;
   TcpService echo(TcpService::echo());
