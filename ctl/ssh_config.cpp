@@ -173,9 +173,19 @@ Result<std::string> file_of(Client& client, Duration timeout) {
   return std::string(user->pw_dir) + "/.ssh/config";
 }
 
+constexpr int kMostRewrites = 50;
+constexpr useconds_t kRewriteGap = 5'000;
+
 int install(const Options& options, const std::string& file, const std::string& block) {
-  const Result<bool> written =
-      rewrite_file(file, [&block](std::string_view text) { return with_block(text, block); });
+  const auto rewrite = [&] {
+    return rewrite_file(file, [&block](std::string_view text) { return with_block(text, block); });
+  };
+  Result<bool> written = rewrite();
+  // Somebody else who writes it, another of us above all, is done in a moment.
+  for (int i = 0; i < kMostRewrites && !written.ok() && written.error().code == Errc::kInUse; ++i) {
+    ::usleep(kRewriteGap * (1 + static_cast<useconds_t>(::getpid() % 7)));  // not all at once again
+    written = rewrite();
+  }
   if (!written.ok()) return fail(options, written.error(), kExitFailed);
   if (options.json) {
     write_out(proto::encode(proto::SshConfigResult{block, file, *written}).dump() + "\n");

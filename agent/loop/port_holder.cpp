@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -16,6 +17,7 @@
 #include <optional>
 #include <set>
 #include <sstream>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/fd.h"
@@ -103,6 +105,18 @@ bool holds_one_of(int process, const Sockets& sockets, const Budget& budget) {
   return false;
 }
 
+// Who is in the way was mostly started a moment ago, by the user; the old ones are the system's.
+std::vector<std::string> youngest_first(DIR* processes) {
+  std::vector<std::string> pids;
+  while (dirent* entry = processes ? readdir(processes) : nullptr) {
+    if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9') pids.emplace_back(entry->d_name);
+  }
+  std::sort(pids.begin(), pids.end(), [](const std::string& a, const std::string& b) {
+    return a.size() != b.size() ? a.size() > b.size() : a > b;
+  });
+  return pids;
+}
+
 std::string describe_process(int process, const char* pid) {
   Fd comm(openat(process, "comm", O_RDONLY | O_CLOEXEC));
   char name[32];
@@ -132,13 +146,12 @@ std::string port_holder(const SocketAddress& address) {
   Fd self(open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (self && holds_one_of(self.get(), sockets, budget)) return "held by this process";
   Dir processes(opendir("/proc"));
-  while (dirent* entry = processes ? readdir(processes.get()) : nullptr) {
+  for (const std::string& pid : youngest_first(processes.get())) {
     if (budget.spent()) break;
-    if (entry->d_name[0] < '0' || entry->d_name[0] > '9') continue;
-    Fd process(openat(dirfd(processes.get()), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    Fd process(openat(dirfd(processes.get()), pid.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     struct stat owner {};
     if (!process || fstat(process.get(), &owner) != 0 || owner.st_uid != geteuid()) continue;
-    if (holds_one_of(process.get(), sockets, budget)) return describe_process(process.get(), entry->d_name);
+    if (holds_one_of(process.get(), sockets, budget)) return describe_process(process.get(), pid.c_str());
   }
   if (sockets.uid && *sockets.uid != geteuid())
     return fmt::format("held by a process of user id {}", *sockets.uid);

@@ -318,16 +318,14 @@ class RoutedOutage : public testing::Test {
  protected:
   void SetUp() override {
     if (!RoutedNetwork::possible()) GTEST_SKIP() << "network namespaces are root's";
-    make_network({});
   }
-  void make_network(const std::vector<std::string>& lines) {
-    target_.reset();
-    network_.reset();
+  void make_network(const std::vector<std::string>& lines = {}) {
     network_ = std::make_unique<RoutedNetwork>(lines);
     target_ = std::make_unique<SoakTarget>(path());
   }
   std::string path() const { return network_->directory().file("target.sock"); }
   void start(const Environment& environment = {}) {
+    if (!network_) make_network();
     agent_ = std::make_unique<AgentProcess>(network_->ssh_config(), environment);
     agent_->run({"-c", network_->directory().write("agent.toml", kPatientConfig)});
     const Stopwatch time;

@@ -106,6 +106,20 @@ TEST_F(SshConfigTest, NamedHostsNeedNoRoute) {
   EXPECT_EQ(agent.ctl({"ssh-config", "--via", "bastion", "a b"}).exit_status, 1);
 }
 
+TEST_F(SshConfigTest, ManyWhoInstallAtOnceAreAllDone) {
+  AgentProcess& agent = start("to = [\"web*\"]\nvia = \"bastion\"\n");
+  std::vector<std::unique_ptr<Process>> all;
+  for (int i = 0; i < 12; ++i) {
+    all.push_back(std::make_unique<Process>(
+        std::vector<std::string>{ctl_program(), "ssh-config", "--install", "--via", "bastion",
+                                 "host" + std::to_string(i)},
+        agent.environment()));
+  }
+  for (const auto& each : all) EXPECT_EQ(each->wait(seconds(60)), 0) << each->err();
+  const std::string after = read_file(lab_->ssh_config());
+  EXPECT_EQ(count(after, "Host host"), 1u) << after;
+}
+
 TEST_F(SshConfigTest, TheSocketThatIsNamedGoesIntoTheLines) {
   AgentProcess& agent = start("to = [\"web*\"]\nvia = \"bastion\"\n");
   const ProcessResult printed = agent.ctl({"--socket", agent.socket_path(), "ssh-config"});
