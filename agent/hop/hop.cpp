@@ -372,7 +372,7 @@ Duration Hop::question_doubt() {
 
 void Hop::suspect() {
   if (state_ != State::kReady) return;
-  suspected_at_ = io_.now();
+  if (!liveness_.suspected()) suspected_at_ = io_.now();
   liveness_.suspect(io_.now(), round_trip().value_or(Duration::zero()));
   check_alive();
 }

@@ -107,7 +107,7 @@ const Case kCases[] = {
     {"EnvNotAccepted", "m -o SetEnv=NOT_ACCEPTED=1 bastion 'echo [$NOT_ACCEPTED]'; s", "[]"},
     {"RemoteCommand", "m -o RemoteCommand='echo from the config' bastion; s", "from the config"},
     {"StdinNullInConfig", "echo no | m -o StdinNull=yes bastion 'cat; echo end'; s", "end"},
-    {"Subsystem", "(printf '\\0\\0\\0\\5\\1\\0\\0\\0\\3'; sleep 0.3) | m -s bastion sftp | head -c 9 | od -An -tx1; s 0", "02 00 00 00 03"},
+    {"Subsystem", ": > $dir/out; (printf '\\0\\0\\0\\5\\1\\0\\0\\0\\3'; until_true answered 9 $dir/out) | m -s bastion sftp > $dir/out; s 0; head -c 9 $dir/out | od -An -tx1", "02 00 00 00 03"},
     {"UnknownSubsystem", "m -s bastion none < /dev/null; s", "status 255",
      "a master tells the reason on its own stderr, if it has one; we on the client's", "status 255\n"},
     {"AgentForwarded", "m -A bastion 'ssh-add -L | cut -d\" \" -f1,2'; s", "ssh-ed25519"},
@@ -172,7 +172,7 @@ const Case kCases[] = {
     {"ProxyShell", "echo 'echo $((40+2)); exit 12' | m -O proxy bastion; s", "42"},
     {"ProxyThereAndBack10MiB", "head -c 10485760 /dev/urandom > $dir/f; m -O proxy bastion cat < $dir/f | cmp - $dir/f; s", "status 0"},
     {"ProxyTerminal", "m -O proxy -tt bastion 'test -t 0 && echo terminal; exit 3' < /dev/null 2>/dev/null; s", "terminal"},
-    {"ProxySubsystem", "(printf '\\0\\0\\0\\5\\1\\0\\0\\0\\3'; sleep 0.3) | m -O proxy -s bastion sftp | head -c 9 | od -An -tx1; s 0", "02 00 00 00 03"},
+    {"ProxySubsystem", ": > $dir/out; (printf '\\0\\0\\0\\5\\1\\0\\0\\0\\3'; until_true answered 9 $dir/out) | m -O proxy -s bastion sftp > $dir/out; s 0; head -c 9 $dir/out | od -An -tx1", "02 00 00 00 03"},
     {"ProxySeveralAtOnce", "for i in 1 2 3 4 5 6; do (seq $i 20000 | m -O proxy bastion \"cat; sleep 0.2; echo end $i\" > $dir/o$i) & done; "
                            "m bastion echo plain; wait; cat $dir/o? | sha256sum; tail -qn 1 $dir/o?", "end 6"},
     {"ProxyStdioForward", "m -O proxy -W 127.0.0.1:$echo bastion < /dev/null; s", "status 255"},

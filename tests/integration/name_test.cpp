@@ -96,10 +96,12 @@ TEST(Name, AResolverThatDoesNotAnswerHoldsUpNobodyWhoseAddressIsKnown) {
   const std::string config = lab.directory().write("named_config", ssh_config_text({host}));
   const std::string resolv = lab.directory().write("resolv.conf", "nameserver " + names.address() + "\n");
   AgentProcess& agent = lab.cold_agent();
+  Environment environment = agent.environment();
+  environment.erase("RES_OPTIONS");  // five seconds to the next try, as everywhere
   Process process(
       {"unshare", "-m", "sh", "-c",
        "mount --bind " + resolv + " /etc/resolv.conf && exec " + agent_program() + " run -F " + config},
-      agent.environment());
+      environment);
   if (!eventually([&] { return agent.serving() || !process.running(); }, seconds(20)) || !process.running())
     GTEST_SKIP() << "no mount namespaces here: " << process.err();
 

@@ -23,7 +23,8 @@ start() {
     "$ssh" -F "$config" -S "$ctl" -M ${master_flags--A} -N -f bastion </dev/null >/dev/null 2>&1
   }
 }
-until_true() { for i in $(seq ${tries:-200}); do "$@" && return 0; sleep 0.05; done; return 1; }
+until_true() { for i in $(seq ${tries:-1200}); do "$@" && return 0; sleep 0.05; done; return 1; }
+answered() { [ $(wc -c < $2) -ge $1 ]; }  # BYTES FILE
 talk() {
   (exec 9<>/dev/tcp/127.0.0.1/$1) 2>/dev/null || { echo refused; return 1; }
   exec 9<>/dev/tcp/127.0.0.1/$1; echo "$2" >&9; IFS= read -r -t 10 line <&9; echo "got $line"; exec 9>&-
