@@ -108,9 +108,9 @@ Agent::Agent(AgentOptions options, const ServiceManager& service)
       persistence_(io_, forwards_, options_.state_file),
       config_(io_, hosts_, forwards_, options_.config_file, options_.config),
       doctor_(io_, options_.ssh_config_file, &interactions_),
-      server_(io_, dispatcher_),
       handover_(
           io_, hosts_, forwards_, server_, mux_, [this] { return may_begin(); }, [this] { return retire(); }),
+      server_(io_, dispatcher_),
       safekeeping_(
           io_, service_, [this](std::vector<int>* sockets) { return handover_.list(sockets); },
           options_.socket_path) {
@@ -136,7 +136,7 @@ Agent::Agent(AgentOptions options, const ServiceManager& service)
                               &events_,
                               &sessions_,
                               [this] { return may_change(); },
-                              [this] { return may_serve(); }};
+                              [this](const Host& host) { return may_begin_at(host); }};
   bind_methods(dispatcher_, context);
   session_methods_.bind(dispatcher_, context);
   dispatcher_.bind(proto::method::kMuxOpen,
@@ -322,8 +322,9 @@ void Agent::on_config(const AgentConfig& config) {
 // Patterns stand for the aliases of ssh_config that fit them.
 void Agent::serve_ssh(const std::vector<std::string>& names) {
   const bool patterns = std::any_of(names.begin(), names.end(), is_pattern);
+  reading_aliases_.reset();  // of other names
+  aliases_read_ = !patterns;
   if (!patterns) return mux_.set_configured(names);
-  aliases_read_ = false;
   auto served = std::make_shared<std::vector<std::string>>();
   reading_aliases_ = io_.in_pool(
       [served, names, file = options_.ssh_config_file] { *served = fitting_aliases(names, file); },
@@ -378,6 +379,10 @@ Status Agent::may_begin() const {
 // accepted here is served here.
 Status Agent::may_serve() const { return state_ == State::kRetired ? Status() : may_begin(); }
 
+// A client of the control socket may be sent to the new agent instead, which can ask it for what a login
+// needs.
+Status Agent::may_begin_at(const Host& host) const { return host.ready() ? may_serve() : may_begin(); }
+
 // What another agent is told of at its takeover, or keeps from then on.
 Status Agent::may_change() const {
   if (Status may = may_begin(); !may) return may;
@@ -427,6 +432,7 @@ void Agent::stop_taking(const char* why) {
   log::info("ending: {}; open connections: {}", why, connections);
   service_.stopping(connections == 0 ? "ending" : "ending: waits for connections");
   config_.stop();
+  reading_aliases_.reset();
   safekeeping_.stop();
   persistence_.stop();  // what is persistent comes back
   socket_watch_.reset();
@@ -442,7 +448,8 @@ void Agent::drain(Drain::Idle idle, Duration limit) {
       io_,
       [this] {
         Drain::Load now = load();
-        if (state_ == State::kRetired) now.connections += mux_.undecided() + (heard_out_ ? 0 : 1);
+        if (state_ == State::kRetired)
+          now.connections += mux_.undecided() + (heard_out_ ? server_.clients() : 1);
         return now;
       },
       idle, limit, [this] { close(); });

@@ -84,7 +84,8 @@ class Agent {
   Status start(Inheritance inheritance = {});
   // Another process listens on what it does: no name of a socket goes with this object.
   void leave_names();
-  // `ready` hears, from within, once what is in the state file is there, or kReadyMax has passed.
+  // `ready` hears, from within, once what is in the state file is there, and all that the config file has
+  // served to ssh, or kReadyMax has passed.
   // Until somebody asks it to end (SIGHUP asks it to read its config file again): SIGTERM, SIGINT, which end
   // it at once when they come again; agent.shutdown; agent.retire.
   void run(std::function<void()> ready = nullptr);
@@ -104,6 +105,7 @@ class Agent {
   Drain::Load load() const;
   Status may_begin() const;
   Status may_serve() const;
+  Status may_begin_at(const Host& host) const;
   Status may_change() const;
   void look_whether_ready();
   void be_ready();
@@ -133,10 +135,10 @@ class Agent {
   LiveConfig config_;
   Doctor doctor_;
   Dispatcher dispatcher_;
-  ControlServer server_;
+  Handover handover_;
+  ControlServer server_;  // a client of its may be the heir: it goes before handover_
   std::unique_ptr<NetworkWatch> network_watch_;
   std::unique_ptr<SleepWatch> sleep_watch_;
-  Handover handover_;
   Safekeeping safekeeping_;
   Inheritance::KeptNames kept_before_;
   std::uint64_t kept_wishes_ = 0;

@@ -58,30 +58,31 @@ bool wants_terminal(const Options& options, const SessionWish& wish, const proto
 // Of the environment; the rest of a request, the command above all, has to fit proto::kMaxLine beside it.
 constexpr std::size_t kMaxEnvironment = proto::kMaxLine / 2;
 
-// What the protocol cannot carry is left out, and told of: the command runs without it.
+// As JSON has it: a control character is six of it, and each variable has quotes and commas.
+std::size_t size_in_request(const std::string& name, const std::string& value) {
+  const auto escaped = std::count_if(value.begin(), value.end(), [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\' || c == 0x7f;
+  });
+  return name.size() + value.size() + 5 * static_cast<std::size_t>(escaped) + 6;
+}
+
+// What the protocol cannot carry is left out, and named: the command runs without it.
 void leave_out_unsendable(const Options& options, std::map<std::string, std::string>& env) {
   std::size_t size = 0;
-  std::size_t left_out = 0;
   std::erase_if(env, [&](const auto& variable) {
     const auto& [name, value] = variable;
     const bool text = is_utf8(name + value);
-    if (!text)
-      write_err(fmt::format("{}: {} is not sent: it is not UTF-8\n", options.program, sanitized(name)));
-    // JSON writes a control character as six.
-    const auto longer = std::count_if(value.begin(), value.end(), [](char c) {
-      return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\' || c == 0x7f;
-    });
-    const std::size_t needs = name.size() + value.size() + 5 * static_cast<std::size_t>(longer);
-    const bool fits = size + needs <= kMaxEnvironment;
-    if (text && fits) size += needs;
-    if (text && !fits) ++left_out;
-    return !text || !fits;
+    const bool fits = size + size_in_request(name, value) <= kMaxEnvironment;
+    if (text && fits) {
+      size += size_in_request(name, value);
+      return false;
+    }
+    const std::string why =
+        text ? fmt::format("the environment would be more than {} KiB", kMaxEnvironment / 1024)
+             : "it is not UTF-8";
+    write_err(fmt::format("{}: {} is not sent: {}\n", options.program, sanitized(name), why));
+    return true;
   });
-  if (left_out > 0)
-    write_err(
-        fmt::format("{}: {} variables that SendEnv or SetEnv names are not sent: with them it is more than "
-                    "{} KiB\n",
-                    options.program, left_out, kMaxEnvironment / 1024));
 }
 
 // SendEnv of this program's environment, and SetEnv, which wins.

@@ -183,7 +183,8 @@ int install(const Options& options, const std::string& file, const std::string& 
   Result<bool> written = rewrite();
   // Somebody else who writes it, another of us above all, is done in a moment.
   for (int i = 0; i < kMostRewrites && !written.ok() && written.error().code == Errc::kInUse; ++i) {
-    ::usleep(kRewriteGap * (1 + static_cast<useconds_t>(::getpid() % 7)));  // not all at once again
+    const int place = ::getpid() % 97 * (i + 1) % 13;  // not all at once again
+    ::usleep(kRewriteGap * static_cast<useconds_t>(1 + place));
     written = rewrite();
   }
   if (!written.ok()) return fail(options, written.error(), kExitFailed);

@@ -11,8 +11,8 @@
 
 namespace jump {
 
-inline Status may_serve(const MethodContext& context) {
-  return context.may_serve ? context.may_serve() : Status();
+inline Status may_serve(const MethodContext& context, const Host& host) {
+  return context.may_serve ? context.may_serve(host) : Status();
 }
 inline Status may_change(const MethodContext& context) {
   return context.may_change ? context.may_change() : Status();

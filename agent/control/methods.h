@@ -35,8 +35,8 @@ struct MethodContext {
   const Sessions* sessions = nullptr;                   // null: there are none
   // Why nothing can be begun now: the agent ends, or another takes over. Null: it always can.
   std::function<Status()> may_change{};
-  // The same of sessions and streams, which a retired agent carries to their end.
-  std::function<Status()> may_serve{};
+  // The same of sessions and streams by that host, which a retired agent carries to their end.
+  std::function<Status(const Host&)> may_serve{};
 };
 
 void bind_methods(Dispatcher& dispatcher, const MethodContext& context);

@@ -306,7 +306,8 @@ class ControlServer::Client final : public Peer, private StreamHandler {
 
   // Between its request and its answer nothing else goes on.
   Status may_upgrade() const {
-    if (state_ != State::kServing || eof_) return Error{Errc::kInvalid, "the client has ended its side", {}};
+    const bool answers = state_ == State::kServing || state_ == State::kDraining;
+    if (!answers || eof_) return Error{Errc::kInvalid, "the client has ended its side", {}};
     if (pending_.size() > 1 || !held_.empty() || !stays_.empty())
       return Error{Errc::kInvalid, "another request of this connection is under way",
                    "upgrade a connection of its own"};

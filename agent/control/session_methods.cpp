@@ -212,7 +212,6 @@ class SessionMethods::ServedSession final : public Served {
 void SessionMethods::open_session(const MethodContext& context, const SessionOpenParams& params,
                                   const Reply<SessionOpenResult>& reply) {
   std::vector<Fd> descriptors = reply.take_descriptors();
-  if (Status may = may_serve(context); !may) return reply(may.error());
   Result<SessionRequest> request = session_request(params, descriptors);
   if (!request) return reply(request.error());
   if (params.upgrade) {
@@ -222,6 +221,7 @@ void SessionMethods::open_session(const MethodContext& context, const SessionOpe
   }
   Result<Host*> host = context.hosts.get(params.host);
   if (!host) return reply(host.error());
+  if (Status may = may_serve(context, **host); !may) return reply(may.error());
 
   auto served = std::make_shared<ServedSession>(*this);
   ServedSession& session = *served;
@@ -334,7 +334,6 @@ class SessionMethods::ServedStream final : public Served {
 void SessionMethods::open_stream(const MethodContext& context, const StreamOpenParams& params,
                                  const Reply<StreamOpenResult>& reply) {
   auto descriptors = std::make_shared<std::vector<Fd>>(reply.take_descriptors());
-  if (Status may = may_serve(context); !may) return reply(may.error());
   Result<Endpoint> target = stream_target(params);
   if (!target) return reply(target.error());
   if (params.upgrade) {
@@ -368,6 +367,7 @@ void SessionMethods::open_stream(const MethodContext& context, const StreamOpenP
 void SessionMethods::begin_stream(const MethodContext& context, const StreamOpenParams& params, Host& via,
                                   std::shared_ptr<std::vector<Fd>> descriptors,
                                   const Reply<StreamOpenResult>& reply) {
+  if (Status may = may_serve(context, via); !may) return reply(may.error());
   std::unique_ptr<ByteStream> client;
   if (!params.upgrade) {
     Result<std::unique_ptr<ByteStream>> adopted = adopt_stream(io_, std::move(*descriptors));

@@ -320,6 +320,7 @@ void Hop::check_alive() {
     case Liveness::Verdict::kWell:
       break;
     case Liveness::Verdict::kAsk:
+      looked_again_ = false;
       log::debug("{}: asked for a sign of life, {:.1f} s after the last", id_,
                  to_seconds(now - liveness_.last_heard()));
       // Asked before, it shall still be seen whether what is sent now arrives.

@@ -4,10 +4,10 @@
 //   heard() ─► quiet for an interval ─► tick(): kAsk ─► heard(): all is well
 //                                                   └─► nothing for the patience: tick(): kDead
 //   suspect(): the network changed, or the machine slept: asks at once, and has little patience
-//   path_lives(): the other machine has taken the question: the server has the usual time after all
+//   path_lives(): the other machine takes what is sent: the server has the usual time after all
 //
 // Invariants: nobody is dead who was not asked, or who answered; after the last byte that was heard, kDead
-// comes within interval + patience, after suspect() within kSuspectPatience. When tick() itself comes late
+// comes within interval + patience, after the last suspect() within kSuspectPatience, unless path_lives(). When tick() itself comes late
 // (the process was stopped), what the server sent meanwhile is not read yet: it is asked once more.
 #pragma once
 
@@ -60,10 +60,12 @@ class Liveness {
     suspect_until_ = now + std::max(kSuspectPatience, kSuspectRoundTrips * round_trip);
   }
 
-  // Of a suspect that is dead by tick(): what was asked has arrived. False: it has had its time.
+  // Of a suspect that is dead by tick(): what was asked has arrived. False: it has had its time. After a
+  // further suspicion it is judged again.
   bool path_lives(TimePoint now) {
-    if (now >= last_heard_ + bound()) return false;
-    dead_at_ = last_heard_ + bound();
+    const TimePoint until = last_heard_ + bound();
+    if (now >= until) return false;
+    dead_at_ = suspect_until_ > now ? std::min(suspect_until_, until) : until;
     return true;
   }
 

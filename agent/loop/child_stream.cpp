@@ -113,6 +113,7 @@ void ChildStream::on_stderr(std::string_view text) {
 
 void ChildStream::on_exit(int status) {
   exit_status_ = status;
+  resumed_until_ = Clock::now() + kPausesMax;
   log::debug("{}: exit status {}", description_, status);
   if (handler_) last_bytes_timer_.start(kLastBytesMax);
   tell_if_known();

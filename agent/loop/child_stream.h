@@ -29,6 +29,8 @@ class ChildStream final : public ByteStream, private StreamHandler {
   static constexpr milliseconds kStoryMax{500};
   // From the child's exit to the end of the stream: what it wrote is there already.
   static constexpr milliseconds kLastBytesMax{100};
+  // So long after its exit whoever pauses is waited for at each pause; a grandchild may write for ever.
+  static constexpr seconds kPausesMax{10};
   // After close(): time for the child to pass on what it was sent.
   static constexpr milliseconds kGoodbyeMax{500};
   // Of stderr: enough for the last lines, which are the ones that say why.
@@ -42,7 +44,7 @@ class ChildStream final : public ByteStream, private StreamHandler {
   std::size_t write(ByteView data) override { return socket_->write(data); }
   void resume_reading() override {
     paused_ = false;
-    if (exit_status_ && handler_) last_bytes_timer_.start(kLastBytesMax);  // they are not read yet
+    if (handler_ && Clock::now() < resumed_until_) last_bytes_timer_.start(kLastBytesMax);  // not read yet
     socket_->resume_reading();
   }
   void shutdown_write() override;
@@ -81,6 +83,7 @@ class ChildStream final : public ByteStream, private StreamHandler {
   Pending pending_ = Pending::kNothing;
   std::optional<Error> socket_error_;
   std::optional<int> exit_status_;
+  TimePoint resumed_until_ = kLongAgo;  // from the exit on
   std::string last_words_;
   bool said_anything_ = false;
   bool paused_ = false;  // the handler has not taken all yet

@@ -4,6 +4,9 @@
 
 #ifdef __GLIBC__
 #include <malloc.h>
+#define JUMP_HAS_MALLINFO2 __GLIBC_PREREQ(2, 33)
+#else
+#define JUMP_HAS_MALLINFO2 0
 #endif
 
 #include "base/log.h"
@@ -11,7 +14,7 @@
 namespace jump {
 
 MemoryReturn::MemoryReturn(Io& io) : io_(io) {
-#ifdef __GLIBC__
+#if JUMP_HAS_MALLINFO2
   timer_ = io_.timer([this] { look(); });
   timer_->start(kPeriod);
 #endif
@@ -20,12 +23,15 @@ MemoryReturn::MemoryReturn(Io& io) : io_(io) {
 MemoryReturn::~MemoryReturn() = default;
 
 void MemoryReturn::look() {
-#ifdef __GLIBC__
+#if JUMP_HAS_MALLINFO2
   timer_->start(kPeriod);
-  const std::size_t free = mallinfo2().fordblks;
-  if (!gauge_.look(free)) return;
-  log::debug("{} MiB of free memory go back to the system", free >> 20);
-  trimming_ = io_.in_pool([] { malloc_trim(0); }, [] {});
+  const auto free = std::make_shared<std::size_t>(0);
+  work_ = io_.in_pool([free] { *free = mallinfo2().fordblks; },
+                      [this, free] {
+                        if (!gauge_.look(*free)) return;
+                        log::debug("what is free of {} MiB goes back to the system", *free >> 20);
+                        work_ = io_.in_pool([] { malloc_trim(0); }, [] {});
+                      });
 #endif
 }
 

@@ -1,10 +1,10 @@
 // MemoryReturn: gives the system back what a burst has left. glibc keeps what was freed below anything that is
 // still in use, for good: an afternoon of slow readers would cost a day of their buffers.
 //
-//   timer ─► mallinfo2(): free bytes ─► FreeGauge: many, and at rest ─► malloc_trim() in the pool
+//   timer ─► mallinfo2(), in the pool: free bytes ─► FreeGauge: many, and at rest ─► malloc_trim(), there too
 //
 // The loop may wait for the allocator meanwhile: some milliseconds for a hundred MiB. Elsewhere than on glibc
-// it does nothing.
+// 2.33 and later it does nothing.
 #pragma once
 
 #include <algorithm>
@@ -55,7 +55,7 @@ class MemoryReturn {
   Io& io_;
   FreeGauge gauge_;
   std::unique_ptr<Timer> timer_;
-  std::unique_ptr<Operation> trimming_;
+  std::unique_ptr<Operation> work_;
 };
 
 }  // namespace jump

@@ -384,7 +384,7 @@ bool StreamSocket::acknowledged_within(Duration age) const {
   tcp_info tcp{};
   socklen_t length = sizeof(tcp);
   if (!handle_->open() || getsockopt(fd(), IPPROTO_TCP, TCP_INFO, &tcp, &length) != 0) return false;
-  return unsent() == 0 && milliseconds(tcp.tcpi_last_ack_recv) < age;
+  return tcp.tcpi_retransmits == 0 && milliseconds(tcp.tcpi_last_ack_recv) < age;
 }
 
 void StreamSocket::abort() {

@@ -250,6 +250,7 @@ Result<std::string> MuxServer::serve(const std::string& host) {
 }
 
 Status MuxServer::serve_at(const std::string& host, const std::string& path) {
+  if (stopped_) return Error{Errc::kClosed, "the agent is ending", {}};
   if (path.empty() || path.front() != '/')
     return Error{Errc::kInvalid, "'" + printable(path, 64) + "' is no absolute path", {}};
   for (const auto& [name, each] : doors_) {
@@ -425,8 +426,13 @@ void MuxServer::resize_all() {
 }
 
 void MuxServer::stop_listening() {
+  stopped_ = true;
   mend_timer_->stop();
-  for (const auto& [host, each] : doors_) each->close_sockets();
+  looks_.clear();
+  for (const auto& [host, each] : doors_) {
+    each->keep(nullptr);
+    each->close_sockets();
+  }
 }
 
 void MuxServer::leave_names() {

@@ -88,8 +88,8 @@ class MuxServer {
   std::size_t proxy_clients() const;
   // Those that are likely to ask for something: see MuxVisit::may_ask_more().
   std::size_t undecided() const;
-  // All that are to be served are, as far as ssh has said what their paths are. Each time that this becomes
-  // true, `told` is called from within.
+  // All that are to be served are, as far as ssh has said what their paths are. Each time that this may have
+  // become true, `told` is called from within.
   bool settled() const;
   void on_settled(std::function<void()> told) { on_settled_ = std::move(told); }
   const Counters& counters() const { return counters_; }
@@ -114,6 +114,7 @@ class MuxServer {
   std::list<std::unique_ptr<Operation>> looks_;  // at directories of users
   Counters counters_;
   std::function<void()> on_settled_;
+  bool stopped_ = false;
 };
 
 }  // namespace jump

@@ -86,7 +86,7 @@ void MuxVisit::end(const Error& reason) {
 
 bool MuxVisit::may_ask_more() const {
   const bool asked = client_.state() == MuxClient::State::kAsked;
-  return !busy() && (asked || services_.io.now() - moved_at_ < kBetweenRequests);
+  return asked || (!busy() && services_.io.now() - moved_at_ < kBetweenRequests);
 }
 
 std::size_t MuxVisit::on_data(ByteView data) {
@@ -182,22 +182,35 @@ void MuxVisit::add_way_to_be_asked(Error& error) {
                shell_quoted(door_.host().name());
 }
 
-// Where nobody could be asked for what the login needs, the client's user can, who may have other keys, too:
-// an ssh whose session is refused logs in by itself, and asks. To hear that, it has to be told that the
-// master is alive first; whoever asks for nothing else is told the truth.
+// Where nobody could be asked for what the login needs, the client's user can; or the client has another
+// ssh-agent, with keys that the server takes: an ssh whose session is refused logs in by itself, and asks. To
+// hear that, it has to be told that the master is alive first; whoever asks for nothing else is told the
+// truth.
 void MuxVisit::on_no_connection(Error error) {
   add_way_to_be_asked(error);
   const int process = stream_->peer_process();
-  const bool may_get_in = error.code == Errc::kNeedsPerson || error.code == Errc::kAuth;
-  if (!may_get_in || process <= 0) return refuse_alive(error);
+  if ((error.code != Errc::kNeedsPerson && error.code != Errc::kAuth) || process <= 0)
+    return refuse_alive(error);
   alive_timer_->stop();
-  auto command = std::make_shared<std::string>();
-  waiting_ = services_.io.in_pool([command, process] { *command = facts_of(process, "cmdline"); },
-                                  [this, command, error] {
-                                    if (!wants_session(*command)) return refuse_alive(error);
-                                    its_own_login_ = error;
-                                    answer(MuxAlive{0, static_cast<std::uint32_t>(getpid())});
-                                  });
+  struct Facts {
+    std::string command, environment;
+  };
+  auto facts = std::make_shared<Facts>();
+  waiting_ = services_.io.in_pool(
+      [facts, process] {
+        facts->command = facts_of(process, "cmdline");
+        facts->environment = facts_of(process, "environ");
+      },
+      [this, facts, error] {
+        // The same keys again would be one more failure for the server to count.
+        const char* own = std::getenv("SSH_AUTH_SOCK");
+        const std::string theirs = ssh_agent_of(facts->environment);
+        const bool other_keys = !theirs.empty() && theirs != (own ? own : "");
+        const bool may_get_in = error.code == Errc::kNeedsPerson || other_keys;
+        if (!may_get_in || !wants_session(facts->command)) return refuse_alive(error);
+        its_own_login_ = error;
+        answer(MuxAlive{0, static_cast<std::uint32_t>(getpid())});
+      });
 }
 
 // A first login, or one that the server takes part in, may take a person's time; what was connected, or

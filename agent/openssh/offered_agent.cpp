@@ -29,4 +29,6 @@ std::string offered_agent(const std::string& forward_agent, const std::string& i
   return identity_agent.empty() ? variable(environment, "SSH_AUTH_SOCK") : path(identity_agent, environment);
 }
 
+std::string ssh_agent_of(std::string_view environment) { return variable(environment, "SSH_AUTH_SOCK"); }
+
 }  // namespace jump

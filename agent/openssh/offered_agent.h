@@ -14,4 +14,7 @@ namespace jump {
 std::string offered_agent(const std::string& forward_agent, const std::string& identity_agent,
                           std::string_view environment);
 
+// SSH_AUTH_SOCK there; empty: there is none.
+std::string ssh_agent_of(std::string_view environment);
+
 }  // namespace jump

@@ -142,7 +142,7 @@ void Host::unblock() {
   last_error_->code = Errc::kClosed;
   last_error_->hint.clear();
   next_dial_ = io_.now();
-  kept_ |= upkeep_;  // it would be connected, had the other one been
+  kept_ |= upkeep_ && !leaving_;  // it would be connected, had the other one been
   if (worth_a_retry()) retry_at(next_dial_);
 }
 
@@ -190,9 +190,9 @@ void Host::redial() {
   if (!may_dial_anew()) return;
   const TimePoint now = io_.now(), ripe = since_ + redial_age_;
   if (now >= ripe) return dial_anew();
+  changed_at_ = now;
   if (changed_dial_ == hop_.get()) return;
   changed_dial_ = hop_.get();
-  changed_at_ = now;
   redial_timer_->start(std::max(ripe, now + kFreshDial) - now);
 }
 
@@ -293,7 +293,7 @@ void Host::on_hop_changed() {
     sessions_.allow();
     rescue_.allow();
     last_error_.reset();
-    kept_ = wanted_;
+    kept_ = wanted_ && !leaving_;
     set_state(State::kReady);
     answer_all(nullptr);
   }

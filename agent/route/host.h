@@ -147,6 +147,11 @@ class Host final : private SessionPool::Source {
   void nudge(Nudge why);
   // It does not come back by itself any more.
   void let_go() { wanted_ = upkeep_ = kept_ = false; }
+  // Nor after whoever asks for it from now on: another agent is to have it.
+  void leave() {
+    let_go();
+    leaving_ = true;
+  }
   // Somebody doubts that the connection still is one: it is asked, and is alive or dead within
   // Liveness::kSuspectPatience.
   void suspect();
@@ -310,6 +315,7 @@ class Host final : private SessionPool::Source {
   bool hurried_ = false;  // somebody waits at a host that waits for this one, which was asked for upkeep only
   bool wanted_ = false;
   bool upkeep_ = false;              // the agent itself wants it, for what is to be kept
+  bool leaving_ = false;
   bool kept_ = false;                // it was connected for such a one: it comes back by itself
   int broken_logins_ = 0;            // in a row
   std::optional<bool> took_person_;  // its last successful login; none: there was none

@@ -76,7 +76,7 @@ void Host::on_leader_answer(const Result<Mux*>& result) {
   if (!result) return lose_leader(result.error(), State::kDown);
   last_error_.reset();
   took_person_.reset();  // the leader knows
-  kept_ = wanted_;
+  kept_ = wanted_ && !leaving_;
   set_state(State::kReady);
   answer_all(nullptr);
   if (leader_) on_heard();

@@ -210,7 +210,7 @@ void Hosts::nudge(Host::Nudge why) {
 }
 
 void Hosts::let_go() {
-  for (const auto& [name, host] : hosts_) host->let_go();
+  for (const auto& [name, host] : hosts_) host->leave();
 }
 
 Host* Hosts::find(const std::string& name) {

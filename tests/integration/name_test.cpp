@@ -120,7 +120,8 @@ TEST(Name, AResolverThatDoesNotAnswerHoldsUpNobodyWhoseAddressIsKnown) {
   EXPECT_TRUE(serves()) << process.err();
   const int asked = names.unanswered();
   EXPECT_GT(asked, 0);
-  EXPECT_LE(asked, 2 * (1 + static_cast<int>(to_seconds(time.elapsed()) / 5))) << "the resolver would have asked again, after five seconds";
+  EXPECT_LE(asked, 2 * (1 + static_cast<int>(to_seconds(time.elapsed()) / 5)))
+      << "the resolver would have asked again, after five seconds";
   EXPECT_TRUE(agent.jumpagent({"down"}).ok());
   EXPECT_EQ(process.wait(seconds(20)), 0);
 }

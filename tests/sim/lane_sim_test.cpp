@@ -433,8 +433,14 @@ TEST_F(LaneSim, ADialThatGetsOnInSpiteOfAChangeOfTheNetworkIsLeftAlone) {
   std::optional<Result<Mux*>> answer;
   auto waiting = host().acquire(Host::Asker::kConnection, seconds(10),
                                 [&](Result<Mux*> mux) { answer = std::move(mux); });
-  hosts->nudge(Host::Nudge::kNetwork);  // before the server says its first word
   io.settle();
+  ASSERT_TRUE(host().hop() && host().hop()->state() == Hop::State::kAuthenticating);
+  io.advance(milliseconds(100));
+  hosts->nudge(Host::Nudge::kNetwork);
+  io.advance(milliseconds(100));
+  sshds[0]->send_ignore();
+  io.advance(milliseconds(450));
+  ASSERT_EQ(host().hop()->state(), Hop::State::kAuthenticating) << "it was looked at by now";
   io.advance(seconds(1));
   EXPECT_EQ(dials, 1);
   EXPECT_TRUE(answer && *answer);

@@ -74,6 +74,11 @@ class SimSshd final : public StreamHandler {
     flush();
   }
   Bytes host_key_blob() const { return server_.host_key_blob(); }
+  // A sign of life that means nothing.
+  void send_ignore() {
+    server_.send(WireWriter().u8(ssh::kIgnore).string("").take());
+    flush();
+  }
   void rekey() {
     server_.start_key_exchange();
     flush();
@@ -270,7 +275,8 @@ class SimSshd final : public StreamHandler {
     const std::string method(in.text());
     const bool by_key = method == "publickey";
     if (wants_code_ && method == "keyboard-interactive")
-      return send(WireWriter().u8(60).string("").string("").string("").u32(1).string("Code: ").boolean(false));
+      return send(
+          WireWriter().u8(60).string("").string("").string("").u32(1).string("Code: ").boolean(false));
     if (wants_code_) return send(WireWriter().u8(51).string("keyboard-interactive").boolean(false));
     if (drops_logins_ && method == "publickey") return die();
     if (wants_password_)

@@ -26,7 +26,8 @@ TempDir::~TempDir() {
 std::string TempDir::write(std::string_view name, std::string_view text, mode_t mode) const {
   const std::string path = file(name);
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
-  if (!fd || ::fchmod(fd.get(), mode) != 0 || ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+  if (!fd || ::fchmod(fd.get(), mode) != 0 ||
+      ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
     setup_error("cannot write " + path);
   }
   return path;

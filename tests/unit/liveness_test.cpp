@@ -68,6 +68,21 @@ TEST(Liveness, ASuspectWhosePathLivesHasTheUsualTime) {
   EXPECT_FALSE(liveness.path_lives(kStart + end.after)) << "it has had it";
 }
 
+TEST(Liveness, ASuspectWhosePathLivesIsJudgedAgainAfterAFurtherSuspicion) {
+  Liveness liveness(Duration::zero(), 3);
+  liveness.heard(kStart);
+  liveness.suspect(kStart + seconds(5));
+  ASSERT_EQ(run(liveness, kStart + seconds(60)).verdict, Verdict::kAsk);
+  liveness.suspect(kStart + seconds(7));
+  ASSERT_EQ(liveness.tick(kStart + seconds(7)), Verdict::kAsk);
+  const TimePoint first = kStart + seconds(5) + Liveness::kSuspectPatience;
+  ASSERT_EQ(liveness.tick(first), Verdict::kDead);
+  EXPECT_TRUE(liveness.path_lives(first));
+  const Outcome again = run(liveness, kStart + seconds(60));
+  EXPECT_EQ(again.verdict, Verdict::kDead);
+  EXPECT_EQ(again.after, seconds(7) + Liveness::kSuspectPatience);
+}
+
 TEST(Liveness, SshsOptionsSetBoth) {
   Liveness liveness(seconds(5), 4);
   liveness.heard(kStart);
