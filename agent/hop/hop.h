@@ -86,8 +86,8 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   Duration question_doubt();
 
   // The way to the server may have gone: the network has changed, or the machine has slept. A ready one asks
-  // at once, and is dead or alive within Liveness::kSuspectPatience; where its machine is there, and it is only
-  // slow, within the usual time.
+  // at once, and is dead or alive within Liveness::kSuspectPatience; where its machine is there, and it is
+  // only slow, within the usual time.
   void suspect();
 
   State state() const { return state_; }

@@ -7,8 +7,9 @@
 //   path_lives(): the other machine takes what is sent: the server has the usual time after all
 //
 // Invariants: nobody is dead who was not asked, or who answered; after the last byte that was heard, kDead
-// comes within interval + patience, after the last suspect() within kSuspectPatience, unless path_lives(). When tick() itself comes late
-// (the process was stopped), what the server sent meanwhile is not read yet: it is asked once more.
+// comes within interval + patience, after the last suspect() within kSuspectPatience, unless path_lives().
+// When tick() itself comes late (the process was stopped), what the server sent meanwhile is not read yet: it
+// is asked once more.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// MemoryReturn: gives the system back what a burst has left. glibc keeps what was freed below anything that is
-// still in use, for good: an afternoon of slow readers would cost a day of their buffers.
+// MemoryReturn: gives the system back what a burst has left. glibc keeps what was freed below anything that
+// is still in use, for good: an afternoon of slow readers would cost a day of their buffers.
 //
 //   timer ─► mallinfo2(), in the pool: free bytes ─► FreeGauge: many, and at rest ─► malloc_trim(), there too
 //

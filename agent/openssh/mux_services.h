@@ -20,7 +20,8 @@ struct MuxServices {
   std::function<Duration()> login_wait;    // for a login that a client's arrival begins
   std::function<Duration()> open_timeout;  // for the target of `ssh -W`
   std::function<Status()> may_serve;       // why no session or stream can be begun now: the agent ends
-  std::function<Status()> may_change;      // why no forward can be opened or closed now: the same, or another agent takes over
+  std::function<Status()>
+      may_change;  // why no forward can be opened or closed now: the same, or another agent takes over
 };
 
 }  // namespace jump

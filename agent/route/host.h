@@ -314,7 +314,7 @@ class Host final : private SessionPool::Source {
   TimePoint changed_at_;
   bool hurried_ = false;  // somebody waits at a host that waits for this one, which was asked for upkeep only
   bool wanted_ = false;
-  bool upkeep_ = false;              // the agent itself wants it, for what is to be kept
+  bool upkeep_ = false;  // the agent itself wants it, for what is to be kept
   bool leaving_ = false;
   bool kept_ = false;                // it was connected for such a one: it comes back by itself
   int broken_logins_ = 0;            // in a row

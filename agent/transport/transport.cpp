@@ -366,7 +366,9 @@ bool Transport::Impl::send_packet(ByteView head, ByteView body) {
     const std::size_t size = seam::seal(session_.get(), head, body, room);
     output_.commit(size);
     if (size > 0) return true;
-    note(Errc::kClosed, "the cipher refuses to encrypt: its keys have been used for as long as is safe, or there is no randomness");
+    note(Errc::kClosed,
+         "the cipher refuses to encrypt: its keys have been used for as long as is safe, or there is no "
+         "randomness");
     fail();
     return false;
   }
