@@ -166,7 +166,9 @@ void Handover::offer(const proto::AgentHandoverParams& params,
   Peer* peer = reply.peer();
   if (!peer) return;
   if (Status may = may_(); !may) return reply(may.error());
-  if (under_way()) return reply(Error{Errc::kInUse, "another agent is taking over already", "try again"});
+  // Also one that has gone has a thread of the pool until its socket has taken, or refused, what it asked for.
+  if (under_way() || !passing_.expired())
+    return reply(Error{Errc::kInUse, "another agent is taking over already", "try again"});
   peer->keep(std::make_unique<Claim>(*this, peer->id()));
   std::vector<int> sockets;
   proto::AgentHandoverResult result = list(&sockets);
@@ -178,7 +180,9 @@ void Handover::offer(const proto::AgentHandoverParams& params,
       return reply(Error{Errc::kLimit, "no descriptor is free for the handover", "close some connections"});
   }
   auto outcome = std::make_shared<Status>();
-  auto work = [path = params.socket, copies, outcome] {
+  auto token = std::make_shared<char>();
+  passing_ = token;
+  auto work = [path = params.socket, copies, outcome, token] {
     std::vector<int> numbers;
     for (const Fd& each : *copies) numbers.push_back(each.get());
     *outcome = send_descriptors(path, numbers);

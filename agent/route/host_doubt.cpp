@@ -147,7 +147,8 @@ void Host::on_heard() {
     (void)waiting_room_.leave_for(*serving);
   if (!waiters_.empty()) answer_soon_->schedule();
   dismiss_stand_in();
-  for (Host* follower : followers_) follower->on_heard();
+  const std::vector<Host*> all = followers_;  // one that is dismissed may be among them
+  for (Host* follower : all) follower->on_heard();
 }
 
 }  // namespace jump
