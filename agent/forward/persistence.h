@@ -27,7 +27,7 @@ class Persistence {
   static constexpr Duration kRetryGap = milliseconds(100);
   static constexpr Duration kRetryGapMax = seconds(5);
   // After a failed write: a full disk may have room again.
-  static constexpr Duration kSaveRetryGap = seconds(30);
+  static constexpr Duration kSaveRetryGap = seconds(5);
 
   // `path` empty: there is nothing to restore and nothing can be persistent.
   Persistence(Io& io, Forwards& forwards, std::string path);
