@@ -133,8 +133,9 @@ void Persistence::save() {
       saved_ = std::move(text);
       save_problem_.clear();
     } else {
-      save_problem_ = "the persistent forwards were not saved: " + outcome->error().message;
-      log::error("{}", save_problem_);
+      std::string problem = "the persistent forwards were not saved: " + outcome->error().message;
+      if (problem != save_problem_) log::error("{}", problem);  // not at each try
+      save_problem_ = std::move(problem);
       retry_timer_->start(kSaveRetryGap);
     }
     if (std::exchange(dirty_, false)) return save();
