@@ -178,11 +178,6 @@ void Host::nudge(Nudge why) {
   retry_at(next_dial_);
 }
 
-void Host::suspect() {
-  if (leader_) return leader_->suspect();
-  if (hop_ && ready()) hop_->suspect();
-}
-
 // A dial over the network that was: its packets may be lost, and the next try of TCP far away. Each time it
 // is left alone for longer: where networks come and go all the time (containers), it has to get through, too.
 // One that is too young is looked at again when it is not: if the server said nothing since, it never may.

@@ -152,9 +152,6 @@ class Host final : private SessionPool::Source {
     let_go();
     leaving_ = true;
   }
-  // Somebody doubts that the connection still is one: it is asked, and is alive or dead within
-  // Liveness::kSuspectPatience.
-  void suspect();
   // A user wants to be sure of it: who asks as one from now on waits until the server has answered, or
   // another connection is there.
   void question();

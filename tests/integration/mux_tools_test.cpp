@@ -250,6 +250,35 @@ TEST_F(MuxStalled, TheFirstCheckOfAnIdleConnectionAsks) {
   EXPECT_TRUE(says(check.err, "answer")) << check.describe();
 }
 
+// It may be swapping: its sessions are not ended because somebody looked. Behind a jump host nothing else tells, either.
+TEST(MuxSlow, ACheckThatIsNotAnsweredCostsNobodyASession) {
+  const TempDir directory;
+  Sshd inner;
+  const KeyPair& key = user_key(KeyKind::kEd25519);
+  inner.authorize(key);
+  LabOptions lab = options();
+  lab.other_hosts = {host_for("inner", inner, key, directory.write("known_hosts", inner.known_hosts()))};
+  lab.other_hosts[0].lines = {"ProxyJump bastion"};
+  MuxLab mux(lab);
+  const ProcessResult served = mux.agent().ctl({"mux", "inner"});
+  ASSERT_TRUE(served.ok()) << served.describe();
+  const std::string path = served.out.substr(0, served.out.find('\n'));
+  Process session({ctl_program(), "exec", "inner", "echo on; sleep 8; echo off"}, mux.agent().environment());
+  ASSERT_TRUE(eventually([&] { return says(session.out(), "on"); })) << session.err();
+  const std::vector<pid_t> sshds = process_descendants(inner.listener_pid());
+  for (const pid_t each : sshds) ::kill(each, SIGSTOP);
+  const Stopwatch stopped;
+  // What was heard a moment ago counts.
+  ASSERT_TRUE(eventually([&] { return mux.agent().host_status("inner").value("heard_age", 0.0) > 2.1; }));
+  const ProcessResult check = run_process({"ssh", "-F", mux.lab().ssh_config(), "-S", path, "-O", "check", "inner"},
+                                          seconds(60), mux.agent().environment());
+  EXPECT_EQ(check.exit_status, 255) << check.describe();
+  EXPECT_TRUE(eventually([&] { return stopped.elapsed() > seconds(6); }));
+  for (const pid_t each : sshds) ::kill(each, SIGCONT);
+  EXPECT_EQ(session.wait(seconds(60)), 0) << session.err();
+  EXPECT_EQ(session.out(), "on\noff\n");
+}
+
 TEST(MuxCut, CheckTellsThatThePathIsCut) {
   LabOptions lab_options = options();
   Sshd far({.config = {"Subsystem sftp internal-sftp"}});
