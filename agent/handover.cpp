@@ -166,7 +166,8 @@ void Handover::offer(const proto::AgentHandoverParams& params,
   Peer* peer = reply.peer();
   if (!peer) return;
   if (Status may = may_(); !may) return reply(may.error());
-  // Also one that has gone has a thread of the pool until its socket has taken, or refused, what it asked for.
+  // Also one that has gone has a thread of the pool until its socket has taken, or refused, what it asked
+  // for.
   if (under_way() || !passing_.expired())
     return reply(Error{Errc::kInUse, "another agent is taking over already", "try again"});
   peer->keep(std::make_unique<Claim>(*this, peer->id()));

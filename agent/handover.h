@@ -56,9 +56,9 @@ class Handover {
   const MuxServer& mux_;
   const std::function<Status()> may_;
   const std::function<std::uint64_t()> retire_;
-  std::uint64_t heir_ = 0;  // the client that is the new agent; 0: none
+  std::uint64_t heir_ = 0;       // the client that is the new agent; 0: none
   std::weak_ptr<char> passing_;  // there as long as descriptors are being passed
-  std::uint64_t late_ = 0;  // the last one that was given up
+  std::uint64_t late_ = 0;       // the last one that was given up
 };
 
 }  // namespace jump
