@@ -265,7 +265,8 @@ TEST(MuxSlow, ACheckThatIsNotAnsweredCostsNobodyASession) {
   const std::string path = served.out.substr(0, served.out.find('\n'));
   Process session({ctl_program(), "exec", "inner", "echo on; sleep 8; echo off"}, mux.agent().environment());
   ASSERT_TRUE(eventually([&] { return says(session.out(), "on"); })) << session.err();
-  const std::vector<pid_t> sshds = process_descendants(inner.listener_pid());
+  std::vector<pid_t> sshds = process_descendants(inner.listener_pid());
+  sshds.push_back(inner.listener_pid());  // else a second connection answers for the first
   for (const pid_t each : sshds) ::kill(each, SIGSTOP);
   const Stopwatch stopped;
   // What was heard a moment ago counts.
