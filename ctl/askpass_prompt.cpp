@@ -86,8 +86,24 @@ void forget_group(pid_t group) {
   }
 }
 
+// What would end us waits from a fork until watch_group(): else it would leave the group behind.
+class EndsHeld {
+ public:
+  EndsHeld() {
+    sigset_t ends;
+    sigemptyset(&ends);
+    for (const int number : kEnds) sigaddset(&ends, number);
+    ::sigprocmask(SIG_BLOCK, &ends, &before_);
+  }
+  ~EndsHeld() { let_go(); }
+  void let_go() { ::sigprocmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_;
+};
+
 [[noreturn]] void become(const std::string& program, const std::string& text, const char* hint, int output,
-                         int exec_error) {
+                         int exec_error, EndsHeld& held) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // when we are killed, and can do nothing any more
   for (const int number : kEnds) {
@@ -95,6 +111,7 @@ void forget_group(pid_t group) {
     if (::sigaction(number, nullptr, &inherited) == 0 && inherited.sa_handler == end_groups)
       ::signal(number, SIG_DFL);
   }
+  held.let_go();
   ::dup2(output, STDOUT_FILENO);
   ::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
   if (hint != nullptr) {
@@ -122,14 +139,17 @@ AskpassPrompt::AskpassPrompt(const std::string& program, const std::string& text
   if (::pipe2(error, O_CLOEXEC | O_NONBLOCK) != 0) error[0] = error[1] = -1;
   output_ = output[0];
   exec_error_ = error[0];
-  child_ = ::fork();  // this program has one thread
-  if (child_ == 0) become(program, text, hint_of(kind), output[1], error[1]);
-  if (child_ < 0) note_failure(errno);
-  if (child_ > 0) {
-    ::setpgid(child_, child_);  // whoever of us comes first
-    watch_group(child_);
-    if (kind_ != Kind::kNotice) lend_terminal();
+  {
+    EndsHeld held;
+    child_ = ::fork();  // this program has one thread
+    if (child_ == 0) become(program, text, hint_of(kind), output[1], error[1], held);
+    if (child_ < 0) note_failure(errno);
+    if (child_ > 0) {
+      ::setpgid(child_, child_);  // whoever of us comes first
+      watch_group(child_);
+    }
   }
+  if (child_ > 0 && kind_ != Kind::kNotice) lend_terminal();
   ::close(output[1]);
   if (error[1] >= 0) ::close(error[1]);
 }
