@@ -386,35 +386,40 @@ TEST_F(LaneSim, AServerThatBreaksOffTheFirstLoginsIsNotAskedForEver) {
   EXPECT_EQ(sshds.size(), static_cast<std::size_t>(Host::kBrokenLogins));
 }
 
-// What the server says to an address that we have no longer never comes, and TCP has nothing to repeat.
-TEST_F(LaneSim, AChangeOfTheNetworkDuringTheLoginBeginsItAnew) {
-  signs_with = "ssh-ed25519";
-  use(Host::Lanes::kNever);
-  signing_takes = milliseconds(600);
+// Somebody waits for a login, which waits for its signature.
+class YoungLoginSim : public LaneSim {
+ protected:
+  void begin_login(Duration signing) {
+    signs_with = "ssh-ed25519";
+    use(Host::Lanes::kNever);
+    signing_takes = signing;
+    waiting = host().acquire(Host::Asker::kConnection, seconds(10),
+                             [this](Result<Mux*> mux) { answer = std::move(mux); });
+    io.settle();
+    ASSERT_EQ(sshds.size(), 1u);
+    ASSERT_TRUE(authenticates());
+  }
+  bool authenticates() { return host().hop() && host().hop()->state() == Hop::State::kAuthenticating; }
+  bool served() const { return answer && *answer; }
+
   std::optional<Result<Mux*>> answer;
-  auto waiting = host().acquire(Host::Asker::kConnection, seconds(30),
-                                [&](Result<Mux*> mux) { answer = std::move(mux); });
-  io.settle();
-  ASSERT_EQ(sshds.size(), 1u);
-  ASSERT_TRUE(host().hop() && host().hop()->state() == Hop::State::kAuthenticating);
+  std::unique_ptr<Operation> waiting;
+};
+
+// What the server says to an address that we have no longer never comes, and TCP has nothing to repeat.
+TEST_F(YoungLoginSim, AChangeOfTheNetworkBeginsItAnew) {
+  begin_login(milliseconds(600));
   sshds[0]->hang();
   io.advance(seconds(1));
   hosts->nudge(Host::Nudge::kNetwork);
   io.advance(seconds(1));
   EXPECT_EQ(dials, 2);
-  EXPECT_TRUE(answer && *answer);
+  EXPECT_TRUE(served());
 }
 
 // A change that comes before the dial is old enough to be given up: the dial is looked at again.
-TEST_F(LaneSim, AChangeOfTheNetworkSoonAfterTheDialBeginsItAnewIfNothingIsHeard) {
-  signs_with = "ssh-ed25519";
-  use(Host::Lanes::kNever);
-  signing_takes = milliseconds(50);
-  std::optional<Result<Mux*>> answer;
-  auto waiting = host().acquire(Host::Asker::kConnection, seconds(10),
-                                [&](Result<Mux*> mux) { answer = std::move(mux); });
-  io.settle();
-  ASSERT_TRUE(host().hop() && host().hop()->state() == Hop::State::kAuthenticating);
+TEST_F(YoungLoginSim, AChangeSoonAfterTheDialBeginsItAnewIfNothingIsHeard) {
+  begin_login(milliseconds(50));
   sshds[0]->hang();
   io.advance(milliseconds(100));
   hosts->nudge(Host::Nudge::kNetwork);
@@ -423,27 +428,20 @@ TEST_F(LaneSim, AChangeOfTheNetworkSoonAfterTheDialBeginsItAnewIfNothingIsHeard)
   EXPECT_EQ(dials, 1);
   io.advance(milliseconds(400));
   EXPECT_EQ(dials, 2);
-  EXPECT_TRUE(answer && *answer);
+  EXPECT_TRUE(served());
 }
 
-TEST_F(LaneSim, ADialThatGetsOnInSpiteOfAChangeOfTheNetworkIsLeftAlone) {
-  signs_with = "ssh-ed25519";
-  use(Host::Lanes::kNever);
-  signing_takes = milliseconds(700);
-  std::optional<Result<Mux*>> answer;
-  auto waiting = host().acquire(Host::Asker::kConnection, seconds(10),
-                                [&](Result<Mux*> mux) { answer = std::move(mux); });
-  io.settle();
-  ASSERT_TRUE(host().hop() && host().hop()->state() == Hop::State::kAuthenticating);
+TEST_F(YoungLoginSim, OneThatGetsOnInSpiteOfAChangeIsLeftAlone) {
+  begin_login(milliseconds(700));
   io.advance(milliseconds(100));
   hosts->nudge(Host::Nudge::kNetwork);
   io.advance(milliseconds(100));
   sshds[0]->send_ignore();
   io.advance(milliseconds(450));
-  ASSERT_EQ(host().hop()->state(), Hop::State::kAuthenticating) << "it was looked at by now";
+  ASSERT_TRUE(authenticates()) << "it was looked at by now";
   io.advance(seconds(1));
   EXPECT_EQ(dials, 1);
-  EXPECT_TRUE(answer && *answer);
+  EXPECT_TRUE(served());
 }
 
 // --- a connection in doubt
