@@ -384,7 +384,9 @@ bool StreamSocket::acknowledged_within(Duration age) const {
   tcp_info tcp{};
   socklen_t length = sizeof(tcp);
   if (!handle_->open() || getsockopt(fd(), IPPROTO_TCP, TCP_INFO, &tcp, &length) != 0) return false;
-  return tcp.tcpi_retransmits == 0 && milliseconds(tcp.tcpi_last_ack_recv) < age;
+  // What cannot leave this machine, as after its address has gone, is no retransmission: it counts as tries
+  // at a window of none. One of those may be under way.
+  return tcp.tcpi_retransmits == 0 && tcp.tcpi_probes <= 1 && milliseconds(tcp.tcpi_last_ack_recv) < age;
 }
 
 void StreamSocket::abort() {

@@ -112,8 +112,8 @@ class ByteStream {
   // Of a peer that is silent, for the log: whether the path or the peer is at fault, as far as this side
   // knows. Empty: it knows nothing.
   virtual std::string condition() const { return {}; }
-  // The other machine has acknowledged something within `age`, and nothing had to be sent again since. False
-  // also where that is not known.
+  // The other machine has acknowledged something within `age`, and nothing had to be sent again since, or
+  // could not be sent. False also where that is not known.
   virtual bool acknowledged_within(Duration age) const {
     (void)age;
     return false;
