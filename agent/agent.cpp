@@ -371,7 +371,7 @@ void Agent::run(std::function<void()> ready) {
 Status Agent::may_begin() const {
   if (state_ == State::kRunning) return {};
   if (state_ == State::kRetired)
-    return Error{Errc::kClosed, "a new agent has taken over from this one", "try again"};
+    return Error{Errc::kReplaced, "a new agent has taken over from this one", "try again"};
   return Error{Errc::kClosed, "the agent is ending", "when it has ended: jumpagent up"};
 }
 
@@ -387,7 +387,7 @@ Status Agent::may_begin_at(const Host& host) const { return host.ready() ? may_s
 Status Agent::may_change() const {
   if (Status may = may_begin(); !may) return may;
   if (handover_.under_way())
-    return Error{Errc::kClosed, "a new agent is taking over from this one", "try again in a moment"};
+    return Error{Errc::kReplaced, "a new agent is taking over from this one", "try again in a moment"};
   return {};
 }
 

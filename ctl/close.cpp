@@ -15,14 +15,15 @@ std::vector<ForwardChoice> every_one(const std::vector<proto::ForwardStatus>& fo
   return all;
 }
 
-// In the order of the choices: closed, or why not.
-std::vector<Outcome> close_chosen(Client& client, const std::vector<ForwardChoice>& choices,
-                                  Duration timeout) {
+// In the order of the choices: closed, or why not. A forward keeps its id when an agent is replaced.
+std::vector<Outcome> close_chosen(const Options& options, Result<Client>* client,
+                                  const std::vector<ForwardChoice>& choices, Duration timeout) {
   std::vector<proto::Json> params;
   for (const ForwardChoice& choice : choices) {
     if (choice.id.ok()) params.push_back(proto::encode(proto::ForwardCloseParams{*choice.id}));
   }
-  std::vector<Outcome> closed = client.call_all(proto::method::kForwardClose.name, params, timeout);
+  std::vector<Outcome> closed =
+      call_all_heir_too(options, nullptr, client, proto::method::kForwardClose.name, params, timeout);
   std::vector<Outcome> outcomes;
   auto next = closed.begin();
   for (const ForwardChoice& choice : choices) {
@@ -54,7 +55,7 @@ int close_forwards(const Options& options) {
     forward.error.clear();
     return format_forward(forward) + "\n";
   };
-  const int exit_code = report(options, calls, close_chosen(*client, choices, timeout),
+  const int exit_code = report(options, calls, close_chosen(options, &client, choices, timeout),
                                render_with(proto::method::kForwardClose, text), !options.all);
   if (!options.all || options.json) return exit_code;
   write_out(closed == 0 ? "no forwards\n"

@@ -131,19 +131,6 @@ Connection::Connection(int descriptor) : descriptor_(descriptor) {
 #endif
 }
 
-Connection::Connection(Connection&& other) noexcept
-    : descriptor_(std::exchange(other.descriptor_, -1)),
-      peer_pid_(other.peer_pid_),
-      out_(std::move(other.out_)),
-      passed_(std::move(other.passed_)),
-      framer_(std::move(other.framer_)),
-      eof_(other.eof_),
-      send_error_(other.send_error_) {}
-
-Connection::~Connection() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-}
-
 Status Connection::next_line(TimePoint deadline, std::string_view* line) {
   return next_line_or(deadline, line, {});
 }
@@ -180,7 +167,7 @@ Status Connection::next_line_or(TimePoint deadline, std::string_view* line, std:
 // The agent comes first: what it says may make the others pointless.
 Result<Connection::Ready> Connection::wait(TimePoint deadline, std::span<const int> others) {
   std::vector<pollfd> pollers = {
-      {descriptor_, static_cast<short>(out_.empty() ? POLLIN : POLLIN | POLLOUT), 0}};
+      {descriptor_.get(), static_cast<short>(out_.empty() ? POLLIN : POLLIN | POLLOUT), 0}};
   for (const int other : others) pollers.push_back({other, POLLIN, 0});
   while (true) {
     const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now()).count();
@@ -192,7 +179,7 @@ Result<Connection::Ready> Connection::wait(TimePoint deadline, std::span<const i
   }
 }
 
-void Connection::end_input() { (void)::shutdown(descriptor_, SHUT_WR); }
+void Connection::end_input() { (void)::shutdown(descriptor_.get(), SHUT_WR); }
 
 ssize_t Connection::send_some() {
 #ifdef MSG_NOSIGNAL
@@ -215,7 +202,7 @@ ssize_t Connection::send_some() {
     rights->cmsg_len = CMSG_LEN(size);
     std::memcpy(CMSG_DATA(rights), passed_.data(), size);
   }
-  return ::sendmsg(descriptor_, &message, kFlags);
+  return ::sendmsg(descriptor_.get(), &message, kFlags);
 }
 
 void Connection::flush() {
@@ -234,7 +221,7 @@ void Connection::flush() {
 // False: nothing lies there.
 bool Connection::receive() {
   std::array<std::uint8_t, kReadSize> buffer;
-  const ssize_t count = ::recv(descriptor_, buffer.data(), buffer.size(), MSG_DONTWAIT);
+  const ssize_t count = ::recv(descriptor_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
   if (count > 0) {
     framer_.feed(ByteView(buffer.data(), static_cast<std::size_t>(count)));
   } else if (count == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {

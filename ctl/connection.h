@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/result.h"
 #include "proto/line_framer.h"
 #include "proto/wiped_buffer.h"
@@ -26,9 +27,6 @@ class Connection {
   static Result<Connection> open(const std::string& path, TimePoint deadline);
   // Takes over a connected socket.
   explicit Connection(int descriptor);
-  ~Connection();
-  Connection(Connection&& other) noexcept;
-  Connection& operator=(Connection&&) = delete;
 
   // Is sent while next_line() waits, and wiped then: it may hold an answer to a question.
   void queue(std::string_view bytes) { out_.append(bytes); }
@@ -53,7 +51,7 @@ class Connection {
   ssize_t send_some();
   bool receive();
 
-  int descriptor_;
+  Fd descriptor_;
   pid_t peer_pid_ = 0;
   proto::WipedBuffer out_;
   std::vector<int> passed_;

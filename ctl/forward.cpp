@@ -71,7 +71,10 @@ int open_all(ForwardKind kind, const Options& options) {
   if (!client.ok()) return fail_unconnected(options, client.error());
   std::vector<proto::Json> params;
   for (const Call& call : calls) params.push_back(call.params);
-  std::vector<Outcome> outcomes = client->call_all(method.name, params, timeout);
+  // What one agent holds for us ends when another is asked: all of it anew.
+  std::vector<Outcome> outcomes = ask_heir_too(options, &answerer, &client, [&](Client& agent) {
+    return agent.call_all(method.name, params, timeout);
+  });
   answerer.end();
   const int opened = report(options, calls, std::move(outcomes), render);
   if (open.empty()) return opened;

@@ -60,8 +60,19 @@ bool is_socket(int descriptor) {
   return ::getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &length) == 0;
 }
 
-int pass_on(const Options& options, Client& client, Answerer& answerer, const proto::StreamOpenParams& params,
-            Duration timeout) {
+Result<proto::StreamOpenResult> open_stream(const Options& options, Result<Client>* client,
+                                            Answerer& answerer, const proto::StreamOpenParams& params,
+                                            const std::vector<int>& descriptors) {
+  const Duration timeout = options.timeout_or(kLoginTimeout) + kGrace;
+  auto stream = ask_heir_too(options, &answerer, client, [&](Client& agent) {
+    return agent.call_passing(proto::method::kStreamOpen, params, descriptors, timeout);
+  });
+  answerer.end();
+  return stream;
+}
+
+int pass_on(const Options& options, Result<Client>* client, Answerer& answerer,
+            const proto::StreamOpenParams& params) {
   if (!is_socket(STDOUT_FILENO)) {
     return fail(options,
                 Error{Errc::kInvalid, "--fdpass passes the connection over stdout, which is no socket here",
@@ -73,20 +84,17 @@ int pass_on(const Options& options, Client& client, Answerer& answerer, const pr
     return fail(options, Error{Errc::kInternal, fmt::format("socketpair: {}", std::strerror(errno)), {}},
                 kExitSsh);
   const Fd ours(ends[0]), theirs(ends[1]);
-  auto stream = client.call_passing(proto::method::kStreamOpen, params, {ours.get()}, timeout);
-  answerer.end();
+  const auto stream = open_stream(options, client, answerer, params, {ours.get()});
   if (!stream.ok()) return fail(options, stream.error(), kExitSsh);
   if (Status passed = hand_to_ssh(theirs.get()); !passed.ok()) return fail(options, passed.error(), kExitSsh);
   return kExitDone;
 }
 
-int carry(const Options& options, Client& client, Answerer& answerer, const proto::StreamOpenParams& params,
-          Duration timeout) {
-  auto stream =
-      client.call_passing(proto::method::kStreamOpen, params, {STDIN_FILENO, STDOUT_FILENO}, timeout);
-  answerer.end();
+int carry(const Options& options, Result<Client>* client, Answerer& answerer,
+          const proto::StreamOpenParams& params) {
+  const auto stream = open_stream(options, client, answerer, params, {STDIN_FILENO, STDOUT_FILENO});
   if (!stream.ok()) return fail(options, stream.error(), kExitSsh);
-  std::vector<proto::Answer> said = client.take_asides();
+  std::vector<proto::Answer> said = (*client)->take_asides();
   while (true) {
     for (const proto::Answer& each : said) {
       if (each.method != proto::notification::kStreamEnded.name) continue;
@@ -97,7 +105,7 @@ int carry(const Options& options, Client& client, Answerer& answerer, const prot
     }
     said.clear();
     std::string_view line;
-    if (Status status = client.next_line_or({}, &line); !status.ok())
+    if (Status status = (*client)->next_line_or({}, &line); !status.ok())
       return fail(options, Error{Errc::kClosed, "the agent has ended, and the connection with it", {}},
                   kExitSsh);
     if (Result<proto::Answer> answer = proto::parse_answer(line); answer.ok())
@@ -113,9 +121,8 @@ int open_proxy(const Options& options) {
   Answerer answerer(!options.no_input);
   Result<Client> client = connect_client(options, &answerer);
   if (!client.ok()) return fail(options, client.error(), exit_unconnected(client.error()));
-  const Duration timeout = options.timeout_or(kLoginTimeout) + kGrace;
-  return options.fdpass ? pass_on(options, *client, answerer, *params, timeout)
-                        : carry(options, *client, answerer, *params, timeout);
+  return options.fdpass ? pass_on(options, &client, answerer, *params)
+                        : carry(options, &client, answerer, *params);
 }
 
 }  // namespace jump::ctl

@@ -30,8 +30,9 @@ int reload_config(const Options& options) {
     return fail(options, client.error(),
                 client.error().code == Errc::kUnreachable ? kExitNoAgent : kExitFailed);
   }
-  Result<proto::AgentReloadResult> answer =
-      client->call(proto::method::kAgentReload, {}, options.timeout_or(kDefaultTimeout));
+  Result<proto::AgentReloadResult> answer = ask_heir_too(options, nullptr, &client, [&](Client& agent) {
+    return agent.call(proto::method::kAgentReload, {}, options.timeout_or(kDefaultTimeout));
+  });
   if (!answer.ok()) return fail_lines(options, answer.error(), kExitFailed);
   write_out(options.json ? proto::encode(*answer).dump() + "\n" : text_of(*answer));
   return finish_output(options, kExitDone);

@@ -326,7 +326,9 @@ int run_session(const Options& options, const SessionWish& wish) {
     descriptors[STDIN_FILENO] = terminal->session_end();
     if (params.tty) terminal->describe(*params.tty);
   }
-  auto session = client->call_passing(proto::method::kSessionOpen, params, descriptors, timeout);
+  auto session = ask_heir_too(options, &answerer, &client, [&](Client& agent) {
+    return agent.call_passing(proto::method::kSessionOpen, params, descriptors, timeout);
+  });
   answerer.end();
   if (!session.ok()) return fail(options, session.error(), kExitSsh);
   std::signal(SIGPIPE,

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -53,6 +54,10 @@ json document_of(const std::vector<Outcome>& outcomes, bool one_document) {
   return one_document && outcomes.size() == 1 ? all.front() : all;
 }
 
+bool replaced(const Outcome& outcome) {
+  return outcome.error && outcome.error->kind == errc_name(Errc::kReplaced);
+}
+
 }  // namespace
 
 Result<Client> connect_client(const Options& options, Answerer* answerer) {
@@ -96,6 +101,29 @@ int fail_unconnected(const Options& options, const Error& error) {
   return fail(options, error, error.code == Errc::kUnreachable ? kExitNoAgent : kExitFailed);
 }
 
+bool is_replaced(const std::vector<Outcome>& outcomes) {
+  return std::any_of(outcomes.begin(), outcomes.end(), replaced);
+}
+
+std::vector<Outcome> call_all_heir_too(const Options& options, Answerer* answerer, Result<Client>* client,
+                                       std::string_view method, const std::vector<proto::Json>& params,
+                                       Duration timeout) {
+  std::vector<Outcome> outcomes;
+  return ask_heir_too(options, answerer, client, [&](Client& agent) {
+    if (outcomes.empty()) return outcomes = agent.call_all(method, params, timeout);
+    std::vector<proto::Json> left;
+    for (std::size_t i = 0; i < params.size(); ++i) {
+      if (replaced(outcomes[i])) left.push_back(params[i]);
+    }
+    std::vector<Outcome> again = agent.call_all(method, left, timeout);
+    auto next = again.begin();
+    for (Outcome& each : outcomes) {
+      if (replaced(each)) each = std::move(*next++);
+    }
+    return outcomes;
+  });
+}
+
 int run_calls(const Options& options, std::string_view method, const std::vector<Call>& calls,
               Duration timeout, const Render& render, Login login) {
   Answerer answerer(login == Login::kMaybe && !options.no_input);
@@ -103,7 +131,7 @@ int run_calls(const Options& options, std::string_view method, const std::vector
   if (!client.ok()) return fail_unconnected(options, client.error());
   std::vector<proto::Json> params;
   for (const Call& call : calls) params.push_back(call.params);
-  std::vector<Outcome> outcomes = client->call_all(method, params, timeout);
+  std::vector<Outcome> outcomes = call_all_heir_too(options, &answerer, &client, method, params, timeout);
   answerer.end();
   return report(options, calls, std::move(outcomes), render);
 }

@@ -4,9 +4,11 @@
 // {"error": {code, kind, message, hint}}; for several an array of those, in the order of the arguments.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/clock.h"
@@ -92,6 +94,36 @@ enum class Login { kNever, kMaybe };
 Result<Client> connect_client(const Options& options, Answerer* answerer = nullptr);
 // Why connect_client() failed.
 int fail_unconnected(const Options& options, const Error& error);
+
+// So long what an agent leaves to the one that takes its place is asked again: more than a handover may take.
+inline constexpr Duration kReplacementMax = seconds(22);
+inline constexpr Duration kReplacementPause = milliseconds(50);
+
+template <class T>
+bool is_replaced(const Result<T>& answer) {
+  return !answer.ok() && answer.error().code == Errc::kReplaced;
+}
+bool is_replaced(const std::vector<Outcome>& outcomes);  // any of them
+
+// `ask(Client&)`, until another agent than one that is being replaced has answered; *client is the one to
+// that agent then. What was not begun may be asked again.
+template <class Ask>
+auto ask_heir_too(const Options& options, Answerer* answerer, Result<Client>* client, Ask ask) {
+  const TimePoint end = Clock::now() + std::min(options.timeout_or(kReplacementMax), kReplacementMax);
+  auto answer = ask(**client);
+  while (is_replaced(answer) && Clock::now() < end) {
+    std::this_thread::sleep_for(kReplacementPause);
+    Result<Client> heir = connect_client(options, answerer);
+    if (!heir.ok()) break;
+    *client = std::move(heir);
+    answer = ask(**client);
+  }
+  return answer;
+}
+// Client::call_all(), of which only what was not done is asked again.
+std::vector<Outcome> call_all_heir_too(const Options& options, Answerer* answerer, Result<Client>* client,
+                                       std::string_view method, const std::vector<proto::Json>& params,
+                                       Duration timeout);
 // connect_client(), the calls, report().
 int run_calls(const Options& options, std::string_view method, const std::vector<Call>& calls,
               Duration timeout, const Render& render, Login login = Login::kNever);

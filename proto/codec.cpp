@@ -283,7 +283,7 @@ json write_value(const T& value) {
 constexpr std::array kAllErrc = {Errc::kInvalid,     Errc::kNotFound,    Errc::kInUse,    Errc::kRefused,
                                  Errc::kUnreachable, Errc::kTimeout,     Errc::kAuth,     Errc::kNeedsPerson,
                                  Errc::kCancelled,   Errc::kHostKey,     Errc::kProtocol, Errc::kClosed,
-                                 Errc::kLimit,       Errc::kUnsupported, Errc::kInternal};
+                                 Errc::kReplaced,    Errc::kLimit,       Errc::kUnsupported, Errc::kInternal};
 
 }  // namespace
 

@@ -28,6 +28,8 @@ std::string_view errc_name(Errc code) {
       return "protocol";
     case Errc::kClosed:
       return "closed";
+    case Errc::kReplaced:
+      return "replaced";
     case Errc::kLimit:
       return "limit";
     case Errc::kUnsupported:

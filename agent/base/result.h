@@ -26,6 +26,7 @@ enum class Errc {
   kHostKey,      // the server's key is unknown, changed or revoked
   kProtocol,     // the peer does not speak the protocol
   kClosed,       // it ended meanwhile
+  kReplaced,     // another agent takes this one's place: connect again, and ask that one
   kLimit,        // one of our own stated bounds
   kUnsupported,  // we cannot do that (yet)
   kInternal,     // a bug of ours, or the machine is out of something

@@ -426,6 +426,37 @@ TEST(Upgrade, EverySshThatComesMeanwhileIsServed) {
     EXPECT_TRUE(each.empty()) << each.size() << " of " << runs << ", the first: " << each.front();
 }
 
+// What the old agent does not begin any more the new one does.
+TEST(Upgrade, EveryRequestOfJumpctlThatComesMeanwhileIsDone) {
+  constexpr int kRounds = 5;
+  Lab lab;
+  TcpService echo(TcpService::echo());
+  AgentProcess& agent = lab.agent();
+  ASSERT_TRUE(echoes(agent.forward_port(Lab::kBastion, echo.port())));
+  const std::vector<std::vector<std::string>> cycle = {
+      {"forward", "--via", Lab::kBastion, "--name", "mine", "0:127.0.0.1:9"},
+      {"close", "mine"},
+      {"exec", Lab::kBastion, "--", "true"},
+      {"connect", Lab::kBastion}};
+  std::atomic<bool> stop{false};
+  std::atomic<int> runs{0};
+  std::vector<std::string> failed;
+  std::thread client([&] {
+    for (std::size_t i = 0; !stop; ++i, ++runs) {
+      const ProcessResult done = agent.ctl(cycle[i % cycle.size()]);
+      if (!done.ok()) failed.push_back(cycle[i % cycle.size()].front() + ": " + done.describe());
+    }
+  });
+  for (int i = 0; i < kRounds; ++i) {
+    const int before = runs;
+    EXPECT_TRUE(eventually([&] { return runs > before + i; }));
+    EXPECT_TRUE(up(agent, agent_program(), {"--replace"}).ok());
+  }
+  stop = true;
+  client.join();
+  EXPECT_TRUE(failed.empty()) << failed.size() << " of " << runs << ", the first: " << failed.front();
+}
+
 TEST(Upgrade, ARetiredAgentEndsWhenItIsTold) {
   Lab lab;
   TcpService echo(TcpService::echo());
@@ -479,13 +510,16 @@ TEST(Upgrade, AnHeirThatVanishesChangesNothing) {
     ASSERT_TRUE(line.has_value());
     EXPECT_TRUE(contains(*line, "\"error\"")) << *line;
   }
-  const ProcessResult frozen = agent.ctl({"forward", "--via", Lab::kBastion, "0:127.0.0.1:9"});
+  const std::vector<std::string> forward = {"forward", "--via", Lab::kBastion, "0:127.0.0.1:9"};
+  const ProcessResult frozen = agent.ctl({"--timeout", "1", forward[0], forward[1], forward[2], forward[3]});
   EXPECT_TRUE(contains(frozen.err, "taking over")) << frozen.describe();
   EXPECT_TRUE(echoes(port));
+  ProcessResult patient;
+  std::thread waiting([&] { patient = agent.ctl(forward); });
+  EXPECT_TRUE(eventually([&] { return agent.status().at("agent").at("clients") >= 3; }));
   heir.reset();
-  EXPECT_TRUE(eventually([&] {
-    return agent.ctl({"forward", "--via", Lab::kBastion, "0:127.0.0.1:9"}).ok();
-  }));
+  waiting.join();
+  EXPECT_TRUE(patient.ok()) << patient.describe();
   EXPECT_EQ(agent.status().at("agent").at("state"), "running");
 }
 

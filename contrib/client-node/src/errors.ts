@@ -15,6 +15,7 @@ export type ErrorKind =
   | "host_key"
   | "protocol"
   | "closed"
+  | "replaced"
   | "limit"
   | "unsupported"
   | "internal"
@@ -22,7 +23,7 @@ export type ErrorKind =
 
 const kinds: ReadonlySet<string> = new Set<ErrorKind>([
   "invalid", "not_found", "in_use", "refused", "unreachable", "timeout", "auth", "needs_person", "cancelled",
-  "host_key", "protocol", "closed", "limit", "unsupported", "internal", "no_agent",
+  "host_key", "protocol", "closed", "replaced", "limit", "unsupported", "internal", "no_agent",
 ]);
 
 /** JSON-RPC's code for an unknown method: an older agent. */
