@@ -60,6 +60,9 @@ void Mux::note_traffic(std::uint32_t number, Slot& slot, std::size_t bytes) {
     slot.bulk_place = bulk_.size();
     bulk_.push_back(number);
   }
+  // Who types after its own bulk meets nobody. What is held back stays bulk however little it moves: see
+  // govern().
+  if (!busy && !governed_) leave_bulk(slot);
   if (slot.bulk) bulk_bytes_ += bytes;
   if (busy) contention_->note_bulk(&slot, now_);
   if (!busy && bytes <= kTinyBytes) contention_->note_interactive(&slot, now_);

@@ -1,7 +1,8 @@
 // RoundTrip: what the round trips measured so far say about the path. Time is a parameter.
 // base() is the least of the last 10 to 20 seconds: the path without queues. smoothed() follows RFC 6298
-// (1/8). A sample far beyond the usual is an answer that a path was cut for, or a process that was stopped:
-// it counts only when the next one is as late (as Karn would have it, RFC 6298, section 3).
+// (1/8), but for the first eight, which count alike: a late first answer is soon forgotten. A sample far
+// beyond the usual is an answer that a path was cut for, or a process that was stopped: it counts only when
+// the next one is as late (as Karn would have it, RFC 6298, section 3).
 #pragma once
 
 #include <algorithm>
@@ -26,8 +27,8 @@ class RoundTrip {
       current_ = std::min(current_, sample);
     }
     last_ = sample;
-    smoothed_ = samples_ == 0 ? sample : smoothed_ + (sample - smoothed_) / 8;
     samples_++;
+    smoothed_ += (sample - smoothed_) / static_cast<Duration::rep>(std::min(samples_, kWeight));
     return true;
   }
 
@@ -40,6 +41,7 @@ class RoundTrip {
  private:
   static constexpr Duration kEpoch = seconds(10);
 
+  static constexpr unsigned long kWeight = 8;
   // What a queue that fills may add from one sample to the next is less.
   static constexpr Duration kLate = seconds(1);
   static constexpr int kLateTimes = 4;

@@ -323,23 +323,26 @@ void Hop::check_alive() {
       looked_again_ = false;
       log::debug("{}: asked for a sign of life, {:.1f} s after the last", id_,
                  to_seconds(now - liveness_.last_heard()));
-      // Asked before, it shall still be seen whether what is sent now arrives.
-      if (liveness_.suspected() && mux_->asked_since() != TimePoint::max())
-        send_packet(WireWriter().u8(ssh::kIgnore).string("").take(), {});
+      if (liveness_.suspected()) {
+        if (const auto delivery = stream_->delivery()) liveness_.asks(*delivery);
+        // Asked before, it shall still be seen whether what is sent now arrives.
+        if (mux_->asked_since() != TimePoint::max())
+          send_packet(WireWriter().u8(ssh::kIgnore).string("").take(), {});
+      }
       mux_->probe(now);
       drive_soon_->schedule();
       break;
     case Liveness::Verdict::kDead:
       // What it said may lie unread: timers are looked at before sockets.
       if (!std::exchange(looked_again_, true)) return alive_timer_->start(milliseconds(1));
-      if (liveness_.suspected() && stream_->acknowledged_within(now - suspected_at_) &&
-          liveness_.path_lives(now)) {
+      if (const auto delivery = stream_->delivery(); delivery && liveness_.path_lives(now, *delivery)) {
         log::info("{}: no answer yet, but its machine is there", id_);
         looked_again_ = false;
         break;
       }
       if (const std::string condition = stream_->condition(); !condition.empty())
         log::info("{}: no answer; {}", id_, condition);
+      stream_->lose_peer();
       return fail(Error{
           Errc::kTimeout,
           fmt::format("the server has not answered for {:.0f} s", to_seconds(now - liveness_.last_heard())),
@@ -373,8 +376,9 @@ Duration Hop::question_doubt() {
 
 void Hop::suspect() {
   if (state_ != State::kReady) return;
-  if (!liveness_.suspected()) suspected_at_ = io_.now();
-  liveness_.suspect(io_.now(), round_trip().value_or(Duration::zero()));
+  Duration usual = round_trip().value_or(Duration::zero());
+  if (const auto delivery = stream_->delivery()) usual = std::max(usual, delivery->round_trip);
+  liveness_.suspect(io_.now(), usual);
   check_alive();
 }
 
@@ -384,8 +388,9 @@ void Hop::suspect() {
 std::size_t Hop::on_data(ByteView data) {
   if (state_ == State::kClosed) return data.size();
   const bool news = in_doubt() || questioned();
-  liveness_.heard(io_.now());
-  looked_again_ = false;
+  const auto delivery = liveness_.suspected() ? stream_->delivery() : std::nullopt;
+  delivery ? liveness_.heard(io_.now(), *delivery) : liveness_.heard(io_.now());
+  if (!liveness_.suspected()) looked_again_ = false;
   questioned_since_ = TimePoint::max();
   if (news) changed_soon_->schedule();
   transport_->advance(data);

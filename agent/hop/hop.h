@@ -197,7 +197,6 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   TimePoint alive_due_;  // when alive_timer_ fires
   TimePoint questioned_since_ = TimePoint::max();
   Liveness liveness_;
-  TimePoint suspected_at_{};   // first, since something was heard
   bool looked_again_ = false;  // for what a server that seems dead may have said
 };
 

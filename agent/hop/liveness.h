@@ -6,6 +6,9 @@
 //   suspect(): the network changed, or the machine slept: asks at once, and has little patience
 //   path_lives(): the other machine takes what is sent: the server has the usual time after all
 //
+// What a suspect says may have been on its way before the path broke: where the other machine's
+// acknowledgements are known (Delivery), only that of something that left after the suspicion ends it.
+//
 // Invariants: nobody is dead who was not asked, or who answered; after the last byte that was heard, kDead
 // comes within interval + patience, after the last suspect() within kSuspectPatience, unless path_lives().
 // When tick() itself comes late (the process was stopped), what the server sent meanwhile is not read yet: it
@@ -13,8 +16,10 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 
 #include "base/clock.h"
+#include "stream/byte_stream.h"
 
 namespace jump {
 
@@ -52,6 +57,11 @@ class Liveness {
     waits_since_ = TimePoint::max();
     suspected_ = false;
   }
+  // The same of a suspect, where its acknowledgements are known.
+  void heard(TimePoint now, const Delivery& delivery) {
+    if (!suspected_ || arrives(delivery, latest_)) return heard(now);
+    last_heard_ = now;
+  }
   // Bytes went: the server has something to answer, or to acknowledge.
   void spoke(TimePoint now) { waits_since_ = std::min(waits_since_, now); }
   // `round_trip`: what the path usually takes; zero: not known.
@@ -61,12 +71,19 @@ class Liveness {
     suspect_until_ = now + std::max(kSuspectPatience, kSuspectRoundTrips * round_trip);
   }
 
-  // Of a suspect that is dead by tick(): what was asked has arrived. False: it has had its time. After a
-  // further suspicion it is judged again.
-  bool path_lives(TimePoint now) {
+  // A suspect is about to be asked, after tick() said so: what left before proves nothing.
+  void asks(const Delivery& delivery) {
+    latest_ = delivery.sent;
+    if (dead_at_ == suspect_until_) judged_ = latest_;
+  }
+
+  // Of a suspect that is dead by tick(): true if what was asked has arrived, and it has not had the usual
+  // time yet. After a further suspicion it is judged again.
+  bool path_lives(TimePoint now, const Delivery& delivery) {
     const TimePoint until = last_heard_ + bound();
-    if (now >= until) return false;
+    if (!suspected_ || now >= until || !(delivery.stalled || arrives(delivery, judged_))) return false;
     dead_at_ = suspect_until_ > now ? std::min(suspect_until_, until) : until;
+    judged_ = latest_;
     return true;
   }
 
@@ -104,6 +121,7 @@ class Liveness {
   Duration bound() const { return interval_ + patience_; }
 
  private:
+  static bool arrives(const Delivery& delivery, std::uint64_t mark) { return delivery.acknowledged > mark; }
   bool is_asked() const { return dead_at_ != TimePoint::max(); }
 
   const Duration interval_;
@@ -114,6 +132,8 @@ class Liveness {
   TimePoint ask_at_ = TimePoint::max();       // suspect()
   TimePoint suspect_until_;
   bool suspected_ = false;
+  // What had left when the suspicion was that dead_at_ goes by, and at the latest one.
+  std::uint64_t judged_ = 0, latest_ = 0;
 };
 
 }  // namespace jump

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "loop/lost_ends.h"
 #include "loop/stream_socket.h"
 #include "loop/uv_error.h"
 
@@ -298,6 +299,7 @@ void UvDial::connected(Attempt* attempt, int status) {
   std::string description = options_.target.to_string();
   if (!is_unix) {
     tune(handle->fd(), attempt->address.family(), options_);
+    if (options_.persistent_end) loop_.lost_ends().reached(attempt->address);
     description = attempt->address.to_string();
     if (host_ != "localhost" && !SocketAddress::parse(host_, 0)) known_->learn(host_, attempt->address);
     if (attempt->address.host() != host_) description = fmt::format("{} ({})", host_, description);

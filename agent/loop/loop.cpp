@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "loop/handle_block.h"
+#include "loop/lost_ends.h"
 #include "loop/readiness.h"
 #include "loop/uv_error.h"
 
@@ -84,6 +85,11 @@ void Loop::turn(uv_run_mode mode) {
   woke();
   uv_run(raw(), mode);
   measure();
+}
+
+LostEnds& Loop::lost_ends() {
+  if (!lost_ends_) lost_ends_ = std::make_shared<LostEnds>(*this);
+  return *lost_ends_;
 }
 
 const std::shared_ptr<Readiness>& Loop::readiness() {

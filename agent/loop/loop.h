@@ -21,6 +21,7 @@
 
 namespace jump {
 
+class LostEnds;
 class Readiness;
 
 class Loop {
@@ -45,6 +46,8 @@ class Loop {
   const std::shared_ptr<DeferredQueue>& deferred_queue() const { return deferred_; }
   // Of descriptors that are not ours alone.
   const std::shared_ptr<Readiness>& readiness();
+  // Of connections that were lost.
+  LostEnds& lost_ends();
   // The loop has events again: from callbacks that come often, so that the lag is known precisely. (libuv's
   // own meter costs a system call per turn.)
   void woke();
@@ -73,6 +76,7 @@ class Loop {
   std::shared_ptr<DeferredQueue> deferred_;
   std::unique_ptr<char[]> read_buffer_;
   std::shared_ptr<Readiness> readiness_;
+  std::shared_ptr<LostEnds> lost_ends_;
   LagMeter lag_;
   bool awake_ = false;
   TimePoint woke_;         // while awake

@@ -25,8 +25,9 @@ Fd open_socket() {
   if (!fd) return {};
   sockaddr_nl address{};
   address.nl_family = AF_NETLINK;
-  address.nl_groups =
-      RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
+  constexpr __u32 kIpv6Rules = 1U << (RTNLGRP_IPV6_RULE - 1);
+  address.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE |
+                      RTMGRP_IPV6_ROUTE | RTMGRP_IPV4_RULE | kIpv6Rules;
   if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) return {};
   return fd;
 }
@@ -40,6 +41,8 @@ bool is_change(const nlmsghdr& message) {
     case RTM_DELADDR:
     case RTM_NEWROUTE:
     case RTM_DELROUTE:
+    case RTM_NEWRULE:
+    case RTM_DELRULE:
       return true;
     default:
       return false;

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "loop/lost_ends.h"
 #include "loop/uv_error.h"
 
 namespace jump {
@@ -54,6 +55,7 @@ void SocketHandle::close_with_reset() {
     const linger now{.l_onoff = resets ? 1 : 0, .l_linger = 0};
     setsockopt(number, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
     if (!resets) allow_many_tries(number);
+    if (lost_ends) lost_ends->keep(number);
   }
   close();
 }
@@ -61,6 +63,7 @@ void SocketHandle::close_with_reset() {
 void SocketHandle::on_loop_end() {
   owner = nullptr;
   connect.data = nullptr;
+  lost_ends = nullptr;
   close_with_reset();
 }
 

@@ -13,6 +13,7 @@
 
 namespace jump {
 
+class LostEnds;
 class StreamSocket;
 
 class SocketHandle final : public HandleBlock {
@@ -41,6 +42,8 @@ class SocketHandle final : public HandleBlock {
 
   StreamSocket* owner = nullptr;
   bool resets = true;
+  // Who tells the peer of the end when it can be reached again; null: that is not wanted.
+  LostEnds* lost_ends = nullptr;
   uv_connect_t connect{};  // data: the dialer's attempt, or nullptr
   uv_write_t write{};
   uv_shutdown_t shutdown{};

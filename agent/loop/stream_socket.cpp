@@ -15,6 +15,8 @@
 
 #include "base/log.h"
 #include "base/secret.h"
+#include "loop/lost_ends.h"
+#include "loop/tcp_state.h"
 #include "loop/uv_error.h"
 
 namespace jump {
@@ -367,26 +369,15 @@ std::uint64_t StreamSocket::unsent() const {
          static_cast<std::uint64_t>(in_kernel);
 }
 
-std::string StreamSocket::condition() const {
-  tcp_info tcp{};
-  socklen_t length = sizeof(tcp);
-  if (!handle_->open() || getsockopt(fd(), IPPROTO_TCP, TCP_INFO, &tcp, &length) != 0) return {};
-  int unread = 0;
-  if (ioctl(fd(), SIOCINQ, &unread) != 0) unread = 0;
-  return fmt::format(
-      "TCP: heard {:.1f} s ago, {} bytes unread; {} bytes to send, {} packets of them unacknowledged, "
-      "sent {} times again, {} tries at a window of none",
-      tcp.tcpi_last_ack_recv / 1000.0, unread, unsent(), tcp.tcpi_unacked, tcp.tcpi_retransmits,
-      tcp.tcpi_probes);
+void StreamSocket::lose_peer() {
+  if (handle_->kind() == SocketHandle::Kind::kTcp && !handle_->resets)
+    handle_->lost_ends = &loop_.lost_ends();
 }
 
-bool StreamSocket::acknowledged_within(Duration age) const {
-  tcp_info tcp{};
-  socklen_t length = sizeof(tcp);
-  if (!handle_->open() || getsockopt(fd(), IPPROTO_TCP, TCP_INFO, &tcp, &length) != 0) return false;
-  // What cannot leave this machine, as after its address has gone, is no retransmission: it counts as tries
-  // at a window of none. One of those may be under way.
-  return tcp.tcpi_retransmits == 0 && tcp.tcpi_probes <= 1 && milliseconds(tcp.tcpi_last_ack_recv) < age;
+std::string StreamSocket::condition() const { return handle_->open() ? tcp_condition(fd()) : std::string(); }
+
+std::optional<Delivery> StreamSocket::delivery() const {
+  return handle_->open() ? tcp_delivery(fd()) : std::nullopt;
 }
 
 void StreamSocket::abort() {

@@ -54,8 +54,9 @@ class StreamSocket final : public ByteStream {
   void close() override;
   void abort() override;
   std::string describe() const override { return description_; }
+  void lose_peer() override;
   std::string condition() const override;
-  bool acknowledged_within(Duration age) const override;
+  std::optional<Delivery> delivery() const override;
 
   // See DialOptions::quick_ack. The kernel forgets it again by itself, so it is said after each read.
   void acknowledge_quickly() { quick_ack_ = true; }

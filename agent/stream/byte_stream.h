@@ -19,6 +19,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -56,6 +58,16 @@ class StreamHandler {
 
  protected:
   ~StreamHandler() = default;
+};
+
+// In bytes since the stream was made: how many have left this machine, and how many of those the other one
+// has acknowledged. Stalled: that one takes no more now, and answers when it is asked whether it does. Round
+// trip: with what waits on the way; zero: not known.
+struct Delivery {
+  std::uint64_t sent = 0;
+  std::uint64_t acknowledged = 0;
+  bool stalled = false;
+  Duration round_trip{};
 };
 
 class ByteStream {
@@ -107,17 +119,17 @@ class ByteStream {
   // The process that connected or was connected to, of a Unix socket that takes descriptors; 0: not known.
   virtual int peer_process() const { return 0; }
 
+  // The peer does not answer, and the stream is about to be aborted for that. One that was dialled with
+  // DialOptions::persistent_end: the peer is told again when its address can be connected to.
+  virtual void lose_peer() {}
+
   // For logs and status: "127.0.0.1:40112", "svc:80 via prod".
   virtual std::string describe() const = 0;
   // Of a peer that is silent, for the log: whether the path or the peer is at fault, as far as this side
   // knows. Empty: it knows nothing.
   virtual std::string condition() const { return {}; }
-  // The other machine has acknowledged something within `age`, and nothing had to be sent again since, or
-  // could not be sent. False also where that is not known.
-  virtual bool acknowledged_within(Duration age) const {
-    (void)age;
-    return false;
-  }
+  // Whether what is written arrives, of a stream whose other machine acknowledges it; else nullopt.
+  virtual std::optional<Delivery> delivery() const { return std::nullopt; }
 };
 
 }  // namespace jump

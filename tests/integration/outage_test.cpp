@@ -36,6 +36,7 @@ constexpr Duration kGivenUp = seconds(kInterval * (1 + kCount));
 // Stated in README: served again when a server is back, where its end was seen, and where it was not.
 constexpr Duration kServesSeen = seconds(1);
 constexpr Duration kServesUnseen = seconds(3);
+constexpr Duration kNoticed = seconds(3);  // a dead way, after a change of the network
 // Until a test stops waiting for what should be there long since: the bound is on what it measured.
 constexpr Duration kNever = seconds(60);
 constexpr Duration kWaits = seconds(60);  // a connection, for a host that is away: kPatientConfig
@@ -406,6 +407,42 @@ TEST_F(RoutedOutage, AServerHearsOfTheEndOfAConnectionThatACutHasCost) {
   network_->mend(0);
   for (pid_t pid : sessions)
     EXPECT_TRUE(eventually([pid] { return !process_alive(pid); }, kNever)) << agent_->log();
+}
+
+// What comes may have left the server before: only what arrives there tells that the way lives.
+TEST_F(RoutedOutage, AServerThatStillSpeaksAndHearsNothingIsGivenUpAtAChange) {
+  start();
+  Process talk({ctl_program(), "exec", "bastion", "--", "while echo on; do sleep .1; done"},
+               agent_->environment());
+  ASSERT_TRUE(eventually([&] { return talk.out().size() > 30; })) << talk.err();
+  network_->cut(0, RoutedNetwork::Direction::kThere);
+  machine_.restart();
+  const Stopwatch time;
+  network_->change_unrelated();
+  EXPECT_TRUE(eventually([&] { return agent_->host_status("bastion").at("state") != "ready"; }, kNever));
+  EXPECT_LT(time.elapsed(), kNoticed + machine_.allowance()) << agent_->log();
+  network_->mend(0, RoutedNetwork::Direction::kThere);
+  expect_logged_in(2);
+}
+
+// The server would keep the port for the connection that was lost for as long as it does not hear of its end,
+// which TCP repeats ever more rarely.
+TEST_F(RoutedOutage, ARemoteForwardIsBackWithTheWayHoweverLongItWasCut) {
+  start();
+  const std::string spec = "19022:" + path();
+  ASSERT_TRUE(agent_->ctl({"reverse", "--via", "bastion", "--name", "back", spec}).ok());
+  const auto state = [&] { return agent_->ctl_json({"list"}).at("forwards").back().at("state"); };
+  settle();
+  network_->cut(0);
+  network_->change_unrelated();
+  const auto given_up = [&] { return agent_->host_status("bastion").at("state") != "ready"; };
+  ASSERT_TRUE(eventually(given_up, kNever)) << agent_->log();
+  pass(std::max<Duration>(outage(), seconds(12)));
+  machine_.restart();
+  const Stopwatch time;
+  network_->mend(0);
+  EXPECT_TRUE(eventually([&] { return state() == "active"; }, kNever)) << agent_->ctl_json({"list"}).dump(2);
+  EXPECT_LT(time.elapsed(), kServesUnseen + machine_.allowance()) << agent_->log();
 }
 
 TEST_F(RoutedOutage, AnAgentThatWasStoppedWhileTheWayDiedHealsWithoutAnybodyAsking) {

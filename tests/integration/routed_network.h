@@ -104,6 +104,10 @@ class RoutedNetwork {
     must({"ip", "addr", "add", here() + "/29", "dev", link_});
     add_route();
   }
+  // Something changes, and nothing on our way.
+  void change_unrelated() {
+    for (const char* verb : {"add", "del"}) must({"ip", "addr", verb, at_[25] + "/32", "dev", link_});
+  }
 
   // Between us and the first bastion, neither end waits for the other's acknowledgement: neither will repeat
   // anything.

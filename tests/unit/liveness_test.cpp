@@ -11,6 +11,8 @@ namespace {
 using Verdict = Liveness::Verdict;
 const TimePoint kStart{std::chrono::hours(1)};
 
+const Delivery kArrived{.sent = 100, .acknowledged = 100};
+
 // Runs the clock to `until` as its owner does; the first verdict but kWell, and when it came.
 struct Outcome {
   Verdict verdict = Verdict::kWell;
@@ -61,11 +63,11 @@ TEST(Liveness, ASuspectWhosePathLivesHasTheUsualTime) {
   const Outcome suspected = run(liveness, kStart + seconds(60));
   EXPECT_EQ(suspected.verdict, Verdict::kDead);
   EXPECT_EQ(suspected.after, seconds(5) + Liveness::kSuspectPatience);
-  EXPECT_TRUE(liveness.path_lives(kStart + suspected.after));
+  EXPECT_TRUE(liveness.path_lives(kStart + suspected.after, kArrived));
   const Outcome end = run(liveness, kStart + seconds(60));
   EXPECT_EQ(end.verdict, Verdict::kDead);
   EXPECT_EQ(end.after, liveness.bound());
-  EXPECT_FALSE(liveness.path_lives(kStart + end.after)) << "it has had it";
+  EXPECT_FALSE(liveness.path_lives(kStart + end.after, kArrived)) << "it has had it";
 }
 
 TEST(Liveness, ASuspectWhosePathLivesIsJudgedAgainAfterAFurtherSuspicion) {
@@ -77,10 +79,49 @@ TEST(Liveness, ASuspectWhosePathLivesIsJudgedAgainAfterAFurtherSuspicion) {
   ASSERT_EQ(liveness.tick(kStart + seconds(7)), Verdict::kAsk);
   const TimePoint first = kStart + seconds(5) + Liveness::kSuspectPatience;
   ASSERT_EQ(liveness.tick(first), Verdict::kDead);
-  EXPECT_TRUE(liveness.path_lives(first));
+  EXPECT_TRUE(liveness.path_lives(first, kArrived));
   const Outcome again = run(liveness, kStart + seconds(60));
   EXPECT_EQ(again.verdict, Verdict::kDead);
   EXPECT_EQ(again.after, seconds(7) + Liveness::kSuspectPatience);
+}
+
+// It had left the other machine before the path broke.
+TEST(Liveness, WhatASuspectSaysEndsTheSuspicionOnlyIfItsMachineTakesWhatIsSentNow) {
+  Liveness liveness(Duration::zero(), 3);
+  liveness.heard(kStart);
+  liveness.suspect(kStart + seconds(5));
+  ASSERT_EQ(liveness.tick(kStart + seconds(5)), Verdict::kAsk);
+  liveness.asks({.sent = 100, .acknowledged = 50});
+  liveness.heard(kStart + seconds(6), {.sent = 140, .acknowledged = 100});
+  EXPECT_TRUE(liveness.suspected());
+  EXPECT_EQ(liveness.last_heard(), kStart + seconds(6));
+  const TimePoint end = kStart + seconds(5) + Liveness::kSuspectPatience;
+  ASSERT_EQ(liveness.tick(end), Verdict::kDead);
+  EXPECT_FALSE(liveness.path_lives(end, {.sent = 140, .acknowledged = 100}));
+  EXPECT_TRUE(liveness.path_lives(end, {.sent = 140, .acknowledged = 100, .stalled = true}));
+  liveness.heard(end, {.sent = 140, .acknowledged = 101});
+  EXPECT_FALSE(liveness.suspected());
+}
+
+// Changes that come faster than acknowledgements: each verdict goes by what was sent at its own suspicion.
+TEST(Liveness, ASuspectIsNotAskedForWhatWasSentAMomentAgo) {
+  Liveness liveness(Duration::zero(), 3);
+  liveness.heard(kStart);
+  std::uint64_t sent = 0;
+  int verdicts = 0;
+  for (TimePoint now = kStart; now < kStart + seconds(10); now += milliseconds(20)) {
+    while (liveness.next_tick() <= now) {
+      const Delivery delivery{.sent = sent, .acknowledged = sent - std::min<std::uint64_t>(sent, 10)};
+      const Verdict verdict = liveness.tick(now);
+      if (verdict == Verdict::kAsk) liveness.asks(delivery);
+      if (verdict != Verdict::kDead) continue;
+      ++verdicts;
+      ASSERT_TRUE(liveness.path_lives(now, delivery)) << to_seconds(now - kStart);
+    }
+    liveness.suspect(now);
+    ++sent;
+  }
+  EXPECT_EQ(verdicts, 4);
 }
 
 TEST(Liveness, SshsOptionsSetBoth) {
