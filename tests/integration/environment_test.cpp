@@ -213,7 +213,11 @@ TEST(Environment, ARuntimeDirectoryThatIsRemovedComesBackWithTheSocket) {
   TcpService echo(TcpService::echo());
   AgentProcess& agent = lab.agent();
   const std::uint16_t port = agent.forward_port(Lab::kBastion, echo.port());
-  fs::remove_all(agent.socket_dir());
+  std::error_code failed;  // where the socket came back in the middle
+  EXPECT_TRUE(eventually([&] {
+    fs::remove_all(agent.socket_dir(), failed);
+    return !failed;
+  })) << failed.message();
   EXPECT_TRUE(eventually([&] { return agent.serving(); }, seconds(20)));
   EXPECT_TRUE(eventually([&] { return contains(agent.log(), "was gone; it is there again"); }));
   EXPECT_TRUE(echoes(port));
@@ -223,8 +227,8 @@ TEST(Environment, ARuntimeDirectoryThatIsRemovedComesBackWithTheSocket) {
 TEST(Environment, ADirectoryThatOthersCanWriteIsWaitedFor) {
   Lab lab;
   AgentProcess& agent = lab.agent();
-  fs::remove(agent.socket_path());
   ASSERT_EQ(::chmod(agent.socket_dir().c_str(), 0777), 0);
+  fs::remove(agent.socket_path());  // last, as it would come back at once
   EXPECT_TRUE(eventually([&] { return contains(agent.log(), "others have access to it"); }, seconds(20)));
   EXPECT_FALSE(fs::exists(agent.socket_path()));
   ASSERT_EQ(::chmod(agent.socket_dir().c_str(), 0700), 0);
@@ -328,8 +332,8 @@ TEST(Environment, ARuntimeDirectoryThatIsGivenAwayIsWaitedFor) {
   TcpService echo(TcpService::echo());
   AgentProcess& agent = lab.agent();
   const std::uint16_t port = agent.forward_port(Lab::kBastion, echo.port());
-  fs::remove(agent.socket_path());
   ASSERT_EQ(::chown(agent.socket_dir().c_str(), 65534, 65534), 0);
+  fs::remove(agent.socket_path());  // last, as it would come back at once
   EXPECT_TRUE(eventually([&] { return contains(agent.log(), "it belongs to uid 65534"); }, seconds(20)));
   EXPECT_TRUE(echoes(port));
   ASSERT_EQ(::chown(agent.socket_dir().c_str(), 0, 0), 0);

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <memory>
 #include <ostream>
 
 #include "integration/forward_lab.h"
@@ -107,15 +109,23 @@ TEST_P(ForwardKinds, BothDirectionsAtOnceKeepTheirBytes) {
 }
 
 TEST_P(ForwardKinds, AnEndOfTheTargetsDirectionLeavesOursRunning) {
-  std::promise<std::string> got;
-  Socket socket = connect([&got](Socket& target) {
+  struct Got {
+    std::promise<std::string> text;
+    std::atomic<bool> set{false};
+  };
+  const auto got = std::make_shared<Got>();
+  Socket socket = connect([got](Socket& target) {
     target.shutdown_write();
-    got.set_value(std::string(target.receive_all(seconds(20)).text()));
+    const std::string text(target.receive_all(seconds(20)).text());
+    if (got->set.exchange(true))
+      ADD_FAILURE() << "a second connection said '" << text << "'";
+    else
+      got->text.set_value(text);
   });
   EXPECT_EQ(socket.receive_all(seconds(20)).end, StreamEnd::kEof);
   ASSERT_TRUE(socket.send_all(std::string_view("said after your end")));
   socket.shutdown_write();
-  EXPECT_EQ(got.get_future().get(), "said after your end");
+  EXPECT_EQ(got->text.get_future().get(), "said after your end");
   EXPECT_TRUE(eventually([&] { return status().at("connections") == 0; })) << status();
 }
 

@@ -107,14 +107,15 @@ TEST(Lane, ADownloadAndSomebodyWhoTypesGetASecondConnection) {
   Download download(agent);
   const auto has_lane = [&] { return typist.types() && agent.host_status(Lab::kBastion).at("lanes") == 1; };
   ASSERT_TRUE(eventually(has_lane, kBound)) << agent.status().dump(2) << agent.log();
-  EXPECT_EQ(logins(lab.sshd()), 2u);
+  EXPECT_TRUE(eventually([&] { return logins(lab.sshd()) == 2; })) << lab.sshd().log();
   EXPECT_TRUE(eventually([&] { return lab.sshd().session_processes() == 2 * processes; }));
 
   // What is opened now travels on the second one, unharmed.
   constexpr std::size_t kSize = 3'000'000;
   auto upload = Socket::connect_tcp(agent.forward_port(Lab::kBastion, sink.port()));
   ASSERT_TRUE(upload && upload->send_all(pattern_bytes(kSeed + 1, kSize)));
-  EXPECT_EQ(agent.host_status(Lab::kBastion).at("channels"), 3) << "of both together";
+  const auto of_both = [&] { return agent.host_status(Lab::kBastion).at("channels") == 3; };
+  EXPECT_TRUE(eventually(of_both)) << "of both together: " << agent.host_status(Lab::kBastion);
   upload->shutdown_write();
   EXPECT_EQ(upload->receive_all(kBound).text(), pattern_sha256(kSeed + 1, kSize));
 

@@ -244,6 +244,8 @@ TEST_F(MuxStalled, TheFirstCheckOfAnIdleConnectionAsks) {
   std::vector<pid_t> sshds = process_descendants(mux_.lab().sshd().listener_pid());
   sshds.push_back(mux_.lab().sshd().listener_pid());
   for (const pid_t each : sshds) ::kill(each, SIGSTOP);
+  // What was heard a moment ago counts.
+  EXPECT_TRUE(eventually([&] { return mux_.agent().host_status("bastion").value("heard_age", 0.0) > 2.1; }));
   const ProcessResult check = mux_.through_agent("m -O check bastion; s");
   for (const pid_t each : sshds) ::kill(each, SIGCONT);
   EXPECT_EQ(check.out, "status 255\n") << check.describe();

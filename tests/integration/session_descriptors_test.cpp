@@ -29,6 +29,7 @@ using nlohmann::json;
 class SessionDescriptors : public testing::Test {
  protected:
   static void SetUpTestSuite() {
+    machine_ = new MachineDelay();
     lab_ = new Lab();
     const ProcessResult warm = lab_->agent().ctl({"exec", Lab::kBastion, "true"});
     EXPECT_TRUE(warm.ok()) << warm.describe();
@@ -37,6 +38,8 @@ class SessionDescriptors : public testing::Test {
   static void TearDownTestSuite() {
     delete lab_;
     lab_ = nullptr;
+    delete machine_;
+    machine_ = nullptr;
   }
   SessionDescriptors() {
     EXPECT_TRUE(eventually([] { return sessions().empty(); }));
@@ -87,10 +90,12 @@ class SessionDescriptors : public testing::Test {
     return all;
   }
 
+  static MachineDelay* machine_;
   static Lab* lab_;
   static pid_t pid_;
   std::size_t before_ = 0;
 };
+MachineDelay* SessionDescriptors::machine_ = nullptr;
 Lab* SessionDescriptors::lab_ = nullptr;
 pid_t SessionDescriptors::pid_ = 0;
 
@@ -226,7 +231,6 @@ TEST_F(SessionDescriptors, WhatManyWhoDidNotReadHaveCostIsGivenBack) {
 }
 
 TEST_F(SessionDescriptors, AReaderThatStopsDisturbsNobody) {
-  MachineDelay machine;
   TestPipe stuck = make_pipe(), in = make_pipe();
   SocketPair stuck_socket = make_socket_pair();
   Socket one = client(), two = client();
@@ -242,7 +246,7 @@ TEST_F(SessionDescriptors, AReaderThatStopsDisturbsNobody) {
   }));
   for (int i = 0; i < 5; ++i) EXPECT_EQ(lab_->agent().ctl({"exec", Lab::kBastion, "echo", "ok"}).out, "ok\n");
   EXPECT_LT(lab_->agent().status().at("agent").at("loop_lag_max").get<double>(),
-            (kSanitized ? 2 : 0.2) + to_seconds(machine.lost()));
+            (kSanitized ? 2 : 0.2) + to_seconds(machine_->lost()));
   char buffer[65536];
   for (std::size_t total = 0; total < 8 << 20;) {  // and it goes on when it is read again
     const ssize_t count = ::read(stuck.read.get(), buffer, sizeof buffer);

@@ -93,7 +93,7 @@ TEST_F(SessionTmux, JobControlIsTheRemoteShells) {
   ASSERT_TRUE(hides("remote>")) << screen();
   key("C-c");
   ASSERT_TRUE(shows("^C")) << screen();
-  type("clear; echo ready$((1+1)); sleep 200");
+  type("clear; (echo ready$((1+1)); exec sleep 200)");  // the job itself, which has the terminal then
   ASSERT_TRUE(shows("ready2")) << screen();
   key("C-z");
   ASSERT_TRUE(shows("Stopped")) << screen();
@@ -117,7 +117,7 @@ TEST_F(SessionTmux, TheTerminalIsSaneAfterTheServerDied) {
 }
 
 TEST_F(SessionTmux, TheTerminalIsSaneAfterTheAgentWasKilled) {
-  type("clear; echo ready$((1+1)); sleep 100");
+  type("clear; (echo ready$((1+1)); exec sleep 100)");
   ASSERT_TRUE(shows("ready2")) << screen();
   lab_.agent().kill9();
   ASSERT_TRUE(shows("local>")) << screen();

@@ -73,15 +73,23 @@ AgentProcess::AgentProcess(std::string ssh_config, Environment environment)
 }
 
 AgentProcess::~AgentProcess() {
-  const bool started = foreground_ || background_;
-  if (started && serving()) {
-    const ProcessResult result = down();
-    EXPECT_TRUE(result.ok()) << "jumpagent down: " << result.describe();
+  try {
+    stop();
+  } catch (const std::exception& error) {
+    ADD_FAILURE() << error.what();
   }
-  if (started) expect_clean_end();
+  expect_clean_end();
   const std::string reports = sanitizer_reports();
   EXPECT_TRUE(reports.empty()) << reports;
   if (::testing::Test::HasFailure()) std::cerr << "--- the agent's log\n" << log();
+}
+
+// Also one that the test started with a command of its own.
+void AgentProcess::stop() {
+  if (!serving()) return;
+  if (!foreground_ && !background_) background_ = pid();
+  const ProcessResult result = down();
+  EXPECT_TRUE(result.ok()) << "jumpagent down: " << result.describe();
 }
 
 void AgentProcess::expect_clean_end() {
@@ -158,22 +166,27 @@ void AgentProcess::kill9() {
 
 std::string AgentProcess::log() const {
   std::string text = foreground_ ? foreground_->out() + foreground_->err() : std::string();
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory_.file("state"))) {
-    if (entry.is_regular_file()) text += entry.path().string() + ":\n" + read_file(entry.path());
+  std::error_code ignored;  // what goes while it is looked at
+  std::filesystem::recursive_directory_iterator entry(directory_.file("state"), ignored);
+  for (; entry != end(entry); entry.increment(ignored)) {
+    if (entry->is_regular_file(ignored)) text += entry->path().string() + ":\n" + read_file(entry->path());
   }
   return text;
 }
 
 std::string AgentProcess::sanitizer_reports() const {
   std::string text;
-  for (const auto& entry : std::filesystem::directory_iterator(directory_.path())) {
-    if (!entry.path().filename().string().starts_with("sanitizer.")) continue;
-    std::istringstream report(read_file(entry.path()));
+  std::error_code failed;
+  std::filesystem::directory_iterator entry(directory_.path(), failed);
+  for (; entry != end(entry); entry.increment(failed)) {
+    if (!entry->path().filename().string().starts_with("sanitizer.")) continue;
+    std::istringstream report(read_file(entry->path()));
     for (std::string line; std::getline(report, line);) {
       // The leak check met a thread that was ending: no finding. One that follows from it says so itself.
       if (line.find("Unable to get registers from thread") == std::string::npos) text += line + "\n";
     }
   }
+  if (failed) text += directory_.path() + ": " + failed.message() + "\n";
   return text;
 }
 

@@ -66,6 +66,7 @@ class AgentProcess {
   std::string sanitizer_reports() const;
 
  private:
+  void stop();
   void expect_clean_end();
 
   TempDir directory_;

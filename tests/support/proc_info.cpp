@@ -5,11 +5,14 @@
 #include <map>
 #include <string>
 
+#include "support/eventually.h"
 #include "support/temp_dir.h"
 
 namespace jump::test {
 
 namespace {
+
+constexpr Duration kSettled = milliseconds(300);
 
 struct Stat {
   char state = 0;
@@ -50,6 +53,15 @@ std::size_t open_descriptors(pid_t pid) {
        std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd", ignored)) {
     ++count;
   }
+  return count;
+}
+
+std::size_t settled_descriptors(pid_t pid) {
+  std::size_t count = 0;
+  eventually([&] {
+    count = open_descriptors(pid);
+    return always([&] { return open_descriptors(pid) == count; }, kSettled);
+  });
   return count;
 }
 

@@ -89,6 +89,7 @@ test("shutdown ends the agent, which is heard as close", async (t) => {
   const [error] = await closed;
   assert.ok(kind("closed")(error));
   await eventually("nobody answers", async () => !(await running.answers()));
+  await running.ended();
 });
 
 test("the death of the agent is heard as close", async (t) => {

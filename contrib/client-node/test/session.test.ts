@@ -174,11 +174,15 @@ sessionTest("what is refused says why", async (agent) => {
   await assert.rejects(agent.subsystem("bastion", "no-such-subsystem"), kind("refused"));
 });
 
-sessionTest("the agent's end is the session's, and is told", async (agent) => {
+test("the agent's end is the session's, and is told", async (t) => {
+  const running = await (await Lab.start(t)).agent();
+  const agent = await running.connect();
+  if (!needs(t, agent, "session")) return;
   const session = await agent.exec("bastion", "echo ready; exec cat");
   await once(session.stdout, "data");
   await agent.shutdown({ now: true });
   assert.ok((await session.exit).error instanceof JumpagentError);
+  await running.ended();
 });
 
 sessionTest("what ssh_config says about sessions can be asked", async (agent) => {

@@ -52,10 +52,11 @@ class Child {
     return this.process.pid !== undefined && this.process.exitCode === null && this.process.signalCode === null;
   }
   async stop(): Promise<number | null> {
-    if (this.running) {
-      this.process.kill("SIGTERM");
-      await once(this.process, "exit");
-    }
+    if (this.running) this.process.kill("SIGTERM");
+    return this.ended();
+  }
+  async ended(): Promise<number | null> {
+    if (this.running) await once(this.process, "exit");
     return this.process.exitCode;
   }
 }
@@ -172,9 +173,16 @@ export class RunningAgent {
   }
   /** Fails if it ends badly. */
   async stop(): Promise<void> {
+    await this.expectEnd((child) => child.stop());
+  }
+  /** The same for one that was told to end, which a signal would disturb. */
+  async ended(): Promise<void> {
+    await this.expectEnd((child) => child.ended());
+  }
+  private async expectEnd(end: (child: Child) => Promise<number | null>): Promise<void> {
     const child = this.child;
     this.child = undefined;
-    const status = await child?.stop();
+    const status = child && (await end(child));
     if (child && status !== 0) throw new Error(`the agent ended with status ${status}:\n${child.output}`);
   }
   kill(): void {
