@@ -82,7 +82,7 @@ void BastionRace::start(const std::vector<std::string>& members, const std::stri
     if (known[i].takes == BastionMember::Takes::kPerson && !known[i].connected)
       skipped_.push_back({Errc::kNeedsPerson, hosts[i]->name() + ": its login takes a person", {}});
   }
-  next_begin_ = io_.now();
+  begun_ = next_begin_ = io_.now();
   look_soon();
 }
 
@@ -119,7 +119,29 @@ void BastionRace::look() {
   if (waiting) return timer_->start(next_begin_ - io_.now());
   const bool over = std::all_of(contenders_.begin(), contenders_.end(),
                                 [](const Contender& each) { return each.state == State::kFailed; });
-  if (over) finish(failure());
+  if (over) return finish(failure());
+  if (const TimePoint again = try_again(); again != TimePoint::max()) timer_->start(again - io_.now());
+}
+
+// When one of those that failed is to be tried again: now, if it may be; max(): none of them ever.
+TimePoint BastionRace::try_again() {
+  TimePoint first = TimePoint::max();
+  for (const Contender& each : contenders_) {
+    if (each.state == State::kFailed) first = std::min(first, each.again);
+  }
+  const TimePoint now = io_.now();
+  if (first > now) return first;
+  for (Contender& each : contenders_) {
+    if (each.state == State::kFailed && each.again <= now) each.state = State::kWaiting;
+  }
+  return now;
+}
+
+void BastionRace::nudge() {
+  for (Contender& each : contenders_) {
+    if (each.again != TimePoint::max()) each.again = io_.now();
+  }
+  look_soon();
 }
 
 // True: the race is over.
@@ -164,6 +186,9 @@ void BastionRace::fail(Contender& contender, const Error& error) {
   contender.asked.reset();
   contender.state = State::kFailed;
   contender.error = error;
+  const TimePoint again = io_.now() + Host::kRetryGap;
+  const bool may = mends_itself(error) && again < begun_ + kTriedAgain;
+  contender.again = may ? again : TimePoint::max();
   next_begin_ = io_.now();
 }
 
@@ -238,6 +263,7 @@ bool BastionRace::give_up(const Host& login) {
         {}};
     withdraw(each, State::kFailed, error, Host::Left::kFailed);
     fail(each, error.context(login.name()));
+    each.again = TimePoint::max();  // it would hang again
   }
   return true;
 }

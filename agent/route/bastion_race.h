@@ -6,6 +6,10 @@
 //                └► a server has answered, its login begins: the others are withdrawn ─ ready ─► done(member)
 //                     └► failed: on with the next                        all have failed ─► done(error)
 //
+// One whose failure passes by itself (its server is being restarted) is tried again while another keeps all
+// waiting that does not answer: every Host::kRetryGap, and at once when the network changes, in the first
+// kTriedAgain of a race.
+//
 // Only one login is under way at any time, on the whole way to any member: so no two members, and no two jump
 // hosts on the way to them, ask a person at the same time; nor is a second one begun because a person is
 // slow. A person who declines, or who was asked and did not answer, ends the race. A login that takes no
@@ -39,6 +43,7 @@ class BastionRace {
   static constexpr Duration kStagger = seconds(1);
   // A server whose user directory hangs lets nobody in, and says nothing.
   static constexpr Duration kLoginPatience = seconds(10);
+  static constexpr Duration kTriedAgain = seconds(60);
   // A failure that is older says nothing about the next attempt.
   static constexpr Duration kLately = seconds(300);
 
@@ -58,6 +63,8 @@ class BastionRace {
 
   // Some host has changed.
   void look_soon() { look_soon_->schedule(); }
+  // The network has changed: what failed may not fail now.
+  void nudge();
   // A member that is being tried, or whose connection one is to share.
   bool tries(const Host& host) const;
   // False: its question has to wait, as another login is under way. Whatever is not of this race may ask.
@@ -79,11 +86,12 @@ class BastionRace {
     explicit Contender(Host& member) : host(&member) {}
     Host* host;
     State state = State::kWaiting;
-    bool connected = false;            // before it was tried
-    TimePoint since{};                 // of kTrying
-    std::unique_ptr<Operation> asked;  // in kTrying
-    std::optional<Status> answer;      // that look() has not seen
-    std::optional<Error> error;        // in kFailed
+    bool connected = false;              // before it was tried
+    TimePoint since{};                   // of kTrying
+    std::unique_ptr<Operation> asked;    // in kTrying
+    std::optional<Status> answer;        // that look() has not seen
+    std::optional<Error> error;          // why it failed last
+    TimePoint again = TimePoint::max();  // in kFailed: to be tried again, unless the race is over
   };
 
   void look();
@@ -91,6 +99,7 @@ class BastionRace {
   void begin(Contender& contender);
   void withdraw(Contender& contender, State next, const Error& reason, Host::Left as);
   void fail(Contender& contender, const Error& error);
+  TimePoint try_again();
   const Host* login_under_way(const Host* but = nullptr) const;
   bool hold_others(const Host& login);
   bool give_up(const Host& login);
@@ -109,7 +118,8 @@ class BastionRace {
   Done done_;                          // null once it was called, or stop()
   std::vector<Contender> contenders_;  // in the order of trial
   std::vector<Error> skipped_;         // why others are not among them
-  TimePoint next_begin_;               // of the next contender that waits
+  TimePoint begun_;
+  TimePoint next_begin_;  // of the next contender that waits
   std::unique_ptr<Deferred> look_soon_;
   std::unique_ptr<Timer> timer_;
 };

@@ -162,6 +162,7 @@ void Host::retry_at(TimePoint when) { retry_timer_->start(std::max(when - io_.no
 void Host::nudge(Nudge why) {
   backoff_.reset();
   if (leader_) return;
+  if (race_) return race_->nudge();
   if (hop_ && ready()) {
     if (via_ && why == Nudge::kNetwork) return;
     hop_->suspect();

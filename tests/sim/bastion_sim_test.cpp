@@ -195,6 +195,40 @@ TEST_F(BastionSim, ASilentOneCostsAStagger) {
   EXPECT_EQ(dials("jump3"), 0u);
 }
 
+// Its server was being restarted, and the other one's machine is away.
+TEST_F(BastionSim, OneThatFailedIsTriedAgainWhileAnotherDoesNotAnswer) {
+  silent_server("jump1");
+  const Outcome outcome = ask("prod");
+  io.advance(seconds(10));
+  EXPECT_EQ(dials("jump1"), 1u);
+  EXPECT_FALSE(*outcome);
+  server("jump2");
+  io.advance(Host::kRetryGap);
+  EXPECT_TRUE(*outcome);
+  EXPECT_EQ(serving(), "jump2");
+}
+
+TEST_F(BastionSim, OneThatFailedIsTriedAgainAtOnceWhenTheNetworkChanges) {
+  silent_server("jump1");
+  const Outcome outcome = ask("prod");
+  io.advance(BastionRace::kStagger + Host::kRetryGap / 2);
+  server("jump2");
+  hosts->nudge(Host::Nudge::kNetwork);
+  io.settle();
+  EXPECT_TRUE(*outcome);
+  EXPECT_EQ(serving(), "jump2");
+}
+
+// Nobody answers, however often: the race comes to its end.
+TEST_F(BastionSim, WhereOneFailsAndTheOthersAreSilentItEnds) {
+  silent_server("jump1");
+  silent_server("jump3");
+  const Outcome outcome = ask("prod");
+  io.advance(2 * BastionRace::kTriedAgain);
+  EXPECT_FALSE(*outcome);
+  EXPECT_THAT(outcome->error().message, HasSubstr("no member could be connected to"));
+}
+
 TEST_F(BastionSim, OneThatIsSlowAndWantedByOthersGoesOn) {
   silent_server("jump1");
   server("jump2");
