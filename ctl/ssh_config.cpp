@@ -141,6 +141,11 @@ Result<std::string> make_block(const Options& options, Client& client, Duration 
   }
   const Result<std::vector<std::string>> on_the_way = hosts_on_the_way(client, *wanted, timeout);
   if (!on_the_way.ok()) return on_the_way.error();
+  for (const std::string& named : options.arguments) {
+    if (std::find(on_the_way->begin(), on_the_way->end(), named) != on_the_way->end())
+      return Error{Errc::kInvalid, named + " is on the way itself, and cannot be reached through it",
+                   "name hosts that lie behind it"};
+  }
 
   const std::string program = own_program(options);
   std::vector<HostSection> sections;

@@ -104,6 +104,9 @@ TEST_F(SshConfigTest, NamedHostsNeedNoRoute) {
   EXPECT_THAT(nobody.err, HasSubstr("--via HOST"));
   EXPECT_EQ(agent.ctl({"ssh-config", "--via", "bastion"}).exit_status, 2);
   EXPECT_EQ(agent.ctl({"ssh-config", "--via", "bastion", "a b"}).exit_status, 1);
+  const ProcessResult itself = agent.ctl({"ssh-config", "--via", "bastion", "bastion"});
+  EXPECT_EQ(itself.exit_status, 1) << itself.describe();
+  EXPECT_THAT(itself.err, HasSubstr("bastion is on the way itself"));
 }
 
 TEST_F(SshConfigTest, ManyWhoInstallAtOnceAreAllDone) {
