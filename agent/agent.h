@@ -67,7 +67,7 @@ class Agent {
 
   // After a handover: for clients that were accepted just before. What they asked may lie unread, or they are
   // between two requests.
-  static constexpr Duration kLastWords = milliseconds(250);
+  static constexpr Duration kLastWords = seconds(1);
 
   // A file system that hangs, or another agent's state file, must not keep who waits for this one.
   static constexpr Duration kReadyMax = seconds(2);

@@ -141,7 +141,6 @@ void Mux::on_open_failure(WireReader& in) {
       break;
     case ssh::kOpenResourceShortage:
       meaning = "the server is out of resources";
-      code = Errc::kUnreachable;  // as it passes
       break;
     default:
       break;

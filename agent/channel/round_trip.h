@@ -41,7 +41,7 @@ class RoundTrip {
  private:
   static constexpr Duration kEpoch = seconds(10);
 
-  static constexpr unsigned long kWeight = 8;
+  static constexpr unsigned long kWeight = 8;  // of all before, once there are so many
   // What a queue that fills may add from one sample to the next is less.
   static constexpr Duration kLate = seconds(1);
   static constexpr int kLateTimes = 4;

@@ -316,7 +316,7 @@ void Hop::watch_over() {
 void Hop::check_alive() {
   if (state_ != State::kReady) return;
   const TimePoint now = io_.now();
-  switch (liveness_.tick(now)) {
+  switch (liveness_.tick(now, usual_round_trip())) {
     case Liveness::Verdict::kWell:
       break;
     case Liveness::Verdict::kAsk:
@@ -324,7 +324,7 @@ void Hop::check_alive() {
       log::debug("{}: asked for a sign of life, {:.1f} s after the last", id_,
                  to_seconds(now - liveness_.last_heard()));
       if (liveness_.suspected()) {
-        if (const auto delivery = stream_->delivery()) liveness_.asks(*delivery);
+        if (const auto delivery = stream_->delivery()) liveness_.asks(now, *delivery);
         // Asked before, it shall still be seen whether what is sent now arrives.
         if (mux_->asked_since() != TimePoint::max())
           send_packet(WireWriter().u8(ssh::kIgnore).string("").take(), {});
@@ -338,15 +338,15 @@ void Hop::check_alive() {
       if (const auto delivery = stream_->delivery(); delivery && liveness_.path_lives(now, *delivery)) {
         log::info("{}: no answer yet, but its machine is there", id_);
         looked_again_ = false;
+        ask_suspect_again();
         break;
       }
       if (const std::string condition = stream_->condition(); !condition.empty())
         log::info("{}: no answer; {}", id_, condition);
-      stream_->lose_peer();
-      return fail(Error{
-          Errc::kTimeout,
-          fmt::format("the server has not answered for {:.0f} s", to_seconds(now - liveness_.last_heard())),
-          {}});
+      return fail(Error{Errc::kTimeout,
+                        fmt::format("the server has not answered for {:.0f} s",
+                                    to_seconds(now - std::min(liveness_.last_heard(), mux_->asked_since()))),
+                        {}});
   }
   watch_over();
 }
@@ -376,10 +376,22 @@ Duration Hop::question_doubt() {
 
 void Hop::suspect() {
   if (state_ != State::kReady) return;
-  Duration usual = round_trip().value_or(Duration::zero());
-  if (const auto delivery = stream_->delivery()) usual = std::max(usual, delivery->round_trip);
-  liveness_.suspect(io_.now(), usual);
+  liveness_.suspect(io_.now(), usual_round_trip());
   check_alive();
+}
+
+// Of a question, or of what waits before it.
+Duration Hop::usual_round_trip() const {
+  const Duration measured = round_trip().value_or(Duration::zero());
+  const std::optional<Delivery> delivery = stream_->delivery();
+  return delivery ? std::max(measured, delivery->round_trip) : measured;
+}
+
+// An answer may be older than the suspicion, and prove nothing: what answers the next question does.
+void Hop::ask_suspect_again() {
+  if (state_ != State::kReady || !liveness_.suspected() || mux_->asked_since() != TimePoint::max()) return;
+  mux_->probe(io_.now());
+  drive_soon_->schedule();
 }
 
 // --- bytes
@@ -395,6 +407,7 @@ std::size_t Hop::on_data(ByteView data) {
   if (news) changed_soon_->schedule();
   transport_->advance(data);
   drive();
+  ask_suspect_again();
   return data.size();
 }
 

@@ -152,6 +152,8 @@ class Hop final : private PacketHandler, private PacketSink, private StreamHandl
   void arm_channel_timer();
   void watch_over();
   void check_alive();
+  Duration usual_round_trip() const;
+  void ask_suspect_again();
   void on_connect_timeout();
   void set_state(State next);
   void fail(Error error);

@@ -9,8 +9,9 @@
 // What a suspect says may have been on its way before the path broke: where the other machine's
 // acknowledgements are known (Delivery), only that of something that left after the suspicion ends it.
 //
-// Invariants: nobody is dead who was not asked, or who answered; after the last byte that was heard, kDead
-// comes within interval + patience, after the last suspect() within kSuspectPatience, unless path_lives().
+// Invariants: nobody is dead who was not asked, or who answers what is asked after the last suspicion; after
+// the last byte that was heard, kDead comes within interval + patience, after the last suspect() within
+// kSuspectPatience (more where the path is slow: kSuspectRoundTrips), unless path_lives().
 // When tick() itself comes late (the process was stopped), what the server sent meanwhile is not read yet: it
 // is asked once more.
 #pragma once
@@ -35,6 +36,8 @@ class Liveness {
   static constexpr Duration kSuspectPatience = milliseconds(2500);
   // A path that is slower than that allows gets so many of its own round trips.
   static constexpr int kSuspectRoundTrips = 3;
+  // What a server sends before the first try again of its TCP, on most paths.
+  static constexpr Duration kMaySpeakOn = seconds(1);
   // A timer that is later than this was held up with the whole process.
   static constexpr Duration kLate = seconds(1);
 
@@ -68,32 +71,38 @@ class Liveness {
   void suspect(TimePoint now, Duration round_trip = {}) {
     ask_at_ = now;
     suspected_ = true;
-    suspect_until_ = now + std::max(kSuspectPatience, kSuspectRoundTrips * round_trip);
+    const Duration usual = std::min(kSuspectRoundTrips * round_trip, bound());
+    suspect_until_ = now + std::max(kSuspectPatience, usual);
   }
 
   // A suspect is about to be asked, after tick() said so: what left before proves nothing.
-  void asks(const Delivery& delivery) {
+  void asks(TimePoint now, const Delivery& delivery) {
     latest_ = delivery.sent;
-    if (dead_at_ == suspect_until_) judged_ = latest_;
+    if (dead_at_ == suspect_until_) judge_from(now);
   }
 
-  // Of a suspect that is dead by tick(): true if what was asked has arrived, and it has not had the usual
-  // time yet. After a further suspicion it is judged again.
+  // Of a suspect that is dead by tick(): true if it has not had the usual time, and its machine takes what
+  // was sent since, or goes on to speak: who gets no acknowledgement says nothing new for long. After a
+  // further suspicion, or where speaking is all that it does, it is judged again soon.
   bool path_lives(TimePoint now, const Delivery& delivery) {
     const TimePoint until = last_heard_ + bound();
-    if (!suspected_ || now >= until || !(delivery.stalled || arrives(delivery, judged_))) return false;
-    dead_at_ = suspect_until_ > now ? std::min(suspect_until_, until) : until;
-    judged_ = latest_;
+    const bool arrived = !delivery.owed || delivery.stalled || arrives(delivery, judged_);
+    const bool speaks = last_heard_ > judged_from_ + kMaySpeakOn;
+    if (!suspected_ || now >= until || !(arrived || speaks)) return false;
+    TimePoint next = suspect_until_ > now ? suspect_until_ : until;
+    if (!arrived) next = now + kSuspectPatience;
+    dead_at_ = std::min(next, until);
+    judge_from(now);
     return true;
   }
 
-  // To be called at next_tick(). kAsk: send the question now.
-  Verdict tick(TimePoint now) {
+  // To be called at next_tick(). kAsk: send the question now. `round_trip` as in suspect().
+  Verdict tick(TimePoint now, Duration round_trip = {}) {
     if (now < next_tick()) return Verdict::kWell;
     if (is_asked()) {
       const bool late = now - next_tick() > kLate;
       if (!late && now >= dead_at_) return Verdict::kDead;
-      if (late) suspect(now);
+      if (late) suspect(now, round_trip);
     }
     const bool suspicious = now >= ask_at_;
     if (suspicious && is_asked() && now < dead_at_) {
@@ -122,6 +131,10 @@ class Liveness {
 
  private:
   static bool arrives(const Delivery& delivery, std::uint64_t mark) { return delivery.acknowledged > mark; }
+  void judge_from(TimePoint now) {
+    judged_ = latest_;
+    judged_from_ = now;
+  }
   bool is_asked() const { return dead_at_ != TimePoint::max(); }
 
   const Duration interval_;
@@ -134,6 +147,7 @@ class Liveness {
   bool suspected_ = false;
   // What had left when the suspicion was that dead_at_ goes by, and at the latest one.
   std::uint64_t judged_ = 0, latest_ = 0;
+  TimePoint judged_from_;
 };
 
 }  // namespace jump

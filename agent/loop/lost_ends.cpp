@@ -3,7 +3,8 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
-#include <cstring>
+#include "base/log.h"
+#include "loop/tcp_state.h"
 
 namespace jump {
 namespace {
@@ -15,30 +16,30 @@ bool same(const SocketAddress& a, const SocketAddress& b) {
 }  // namespace
 
 void LostEnds::keep(int fd) {
+  if (!tcp_owes(fd)) return;
   Fd ours(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
-  SocketAddress peer = SocketAddress::peer_of(fd);
+  const SocketAddress peer = SocketAddress::peer_of(fd);
   if (!ours || peer.length == 0) return;
   (void)::shutdown(ours.get(), SHUT_WR);
   if (ends_.size() == kMostKept) ends_.pop_front();
   ends_.push_back({std::move(ours), peer, Clock::now() + kMost});
-  let_go();
+  timer_.start(kLook);
 }
 
 void LostEnds::reached(const SocketAddress& peer) {
   std::erase_if(ends_, [&peer](const End& each) {
     if (!same(each.peer, peer)) return false;
+    log::debug("{}: a connection that was lost is reset", peer.to_string());
     const linger now{.l_onoff = 1, .l_linger = 0};
     (void)::setsockopt(each.fd.get(), SOL_SOCKET, SO_LINGER, &now, sizeof(now));
     return true;
   });
-  let_go();
 }
 
-void LostEnds::let_go() {
+void LostEnds::look() {
   const TimePoint now = Clock::now();
-  while (!ends_.empty() && ends_.front().until <= now) ends_.pop_front();
-  if (ends_.empty()) return timer_.stop();
-  timer_.start(ends_.front().until - now);
+  std::erase_if(ends_, [now](const End& each) { return each.until <= now || !tcp_owes(each.fd.get()); });
+  if (!ends_.empty()) timer_.start(kLook);
 }
 
 }  // namespace jump

@@ -1,13 +1,14 @@
-// LostEnds: TCP connections that are over for us, and whose peers could not be told. The kernel repeats a FIN
-// ever more rarely, and not for long where no process has the socket any more; meanwhile the peer keeps what
-// is ours, the ports that it listens on for us above all. So they are kept here, and once their peer can be
-// connected to again they are reset: it knows at once.
+// LostEnds: TCP connections that are over for us, and whose peers may not know. The kernel repeats a FIN ever
+// more rarely, and not for long where no process has the socket any more; meanwhile the peer keeps what is
+// ours, the ports that it listens on for us above all. So those that have something unacknowledged at their
+// end are kept here, and reset once their peer can be connected to again.
 //
-//   keep(): FIN ─► reached(its address): reset
-//               └► kMost later, or when kMostKept came after it: closed, as the kernel does that
+//   keep(): FIN ─► acknowledged: closed
+//               ├► reached(its address): reset, which is sent once
+//               └► kMost later, or kMostKept came after it: closed, as the kernel does that
 //
-// Invariant: nothing is read or written any more; each costs one descriptor, and no connection one for longer
-// than kMost. The end of the process closes them.
+// Invariant: nothing is read or written any more; each costs one descriptor, and none for longer than kMost.
+// The end of the process closes them.
 #pragma once
 
 #include <cstddef>
@@ -24,24 +25,29 @@ class LostEnds {
  public:
   // As long as the kernel itself tries, by tcp_retries2.
   static constexpr Duration kMost = std::chrono::minutes(15);
+  // All connections to a handful of servers; few beside the limit of descriptors.
   static constexpr std::size_t kMostKept = 16;
 
-  explicit LostEnds(Loop& loop) : timer_(loop, [this] { let_go(); }) {}
+  explicit LostEnds(Loop& loop) : timer_(loop, [this] { look(); }) {}
 
-  // Of a connected TCP socket that stays its owner's, who closes it. Without a descriptor to spare it is as
-  // if nobody had asked.
+  // Of a connected TCP socket that stays its owner's, who closes it next. Without a descriptor to spare it is
+  // as if nobody had asked.
   void keep(int fd);
   // A connection to `peer` was made.
   void reached(const SocketAddress& peer);
 
+  std::size_t size() const { return ends_.size(); }
+
  private:
+  static constexpr Duration kLook = seconds(1);
+
   struct End {
     Fd fd;
     SocketAddress peer;
     TimePoint until;
   };
 
-  void let_go();
+  void look();
 
   std::deque<End> ends_;  // the oldest first
   UvTimer timer_;

@@ -1,7 +1,7 @@
-// NetworkWatch: says when the machine's addresses, routes, rules or links have changed (Linux rtnetlink), so that
-// connections over them can be tried at once. A burst of changes, as when a laptop joins a network, is told
-// as it begins, now and then while it lasts, and once more when it has settled. Elsewhere, and where netlink
-// is forbidden, it stays silent.
+// NetworkWatch: says when the machine's addresses, routes, rules or links have changed (Linux rtnetlink), so
+// that connections over them can be tried at once. A burst of changes, as when a laptop joins a network, is
+// told as it begins, now and then while it lasts, and once more when it has settled. Elsewhere, and where
+// netlink is forbidden, it stays silent.
 #pragma once
 
 #include <functional>

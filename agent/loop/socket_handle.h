@@ -42,7 +42,7 @@ class SocketHandle final : public HandleBlock {
 
   StreamSocket* owner = nullptr;
   bool resets = true;
-  // Who tells the peer of the end when it can be reached again; null: that is not wanted.
+  // Of one that is not to be reset: who tells the peer of the end when it can be reached again.
   LostEnds* lost_ends = nullptr;
   uv_connect_t connect{};  // data: the dialer's attempt, or nullptr
   uv_write_t write{};

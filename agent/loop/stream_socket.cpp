@@ -1,6 +1,5 @@
 #include "loop/stream_socket.h"
 
-#include <fmt/core.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -65,6 +64,7 @@ void StreamSocket::reset_if_killed(bool on) {
 void StreamSocket::end_persistently() {
   reset_if_killed(false);
   handle_->resets = false;
+  handle_->lost_ends = &loop_.lost_ends();
 }
 
 StreamSocket::~StreamSocket() {
@@ -367,11 +367,6 @@ std::uint64_t StreamSocket::unsent() const {
   if (ioctl(fd(), SIOCOUTQ, &in_kernel) != 0 || in_kernel < 0) in_kernel = 0;
   return waiting_.size() + uv_stream_get_write_queue_size(handle_->stream()) +
          static_cast<std::uint64_t>(in_kernel);
-}
-
-void StreamSocket::lose_peer() {
-  if (handle_->kind() == SocketHandle::Kind::kTcp && !handle_->resets)
-    handle_->lost_ends = &loop_.lost_ends();
 }
 
 std::string StreamSocket::condition() const { return handle_->open() ? tcp_condition(fd()) : std::string(); }

@@ -54,7 +54,6 @@ class StreamSocket final : public ByteStream {
   void close() override;
   void abort() override;
   std::string describe() const override { return description_; }
-  void lose_peer() override;
   std::string condition() const override;
   std::optional<Delivery> delivery() const override;
 

@@ -22,8 +22,9 @@ bool look(int fd, tcp_info* tcp) {
   *tcp = {};
   socklen_t length = sizeof(*tcp);
   if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, tcp, &length) != 0) return false;
-  if (length < offsetof(tcp_info, tcpi_snd_wnd) + sizeof(tcp->tcpi_snd_wnd))
-    tcp->tcpi_snd_wnd = 1;  // before 5.4
+  // Linux before 5.4 does not tell of the window: what is only not sent may wait for it.
+  const bool window_known = length >= offsetof(tcp_info, tcpi_snd_wnd) + sizeof(tcp->tcpi_snd_wnd);
+  if (!window_known) tcp->tcpi_snd_wnd = tcp->tcpi_unacked == 0 && tcp->tcpi_notsent_bytes > 0 ? 0 : 1;
   return true;
 }
 
@@ -41,12 +42,20 @@ std::optional<Delivery> tcp_delivery(int fd) {
     Delivery delivery;
     delivery.acknowledged = after.tcpi_bytes_acked;
     delivery.sent = after.tcpi_bytes_acked + kept - std::min<std::uint64_t>(after.tcpi_notsent_bytes, kept);
+    delivery.owed = kept > 0;
     // Tries at a closed window are answered, but for one that may be under way.
     delivery.stalled = after.tcpi_snd_wnd == 0 && after.tcpi_probes <= 1;
     delivery.round_trip = std::chrono::microseconds(after.tcpi_rtt);
     return delivery;
   }
   return std::nullopt;
+}
+
+bool tcp_owes(int fd) {
+  constexpr unsigned kClosed = 7;  // TCP_CLOSE
+  tcp_info tcp;
+  int queued = 0;
+  return look(fd, &tcp) && tcp.tcpi_state != kClosed && ioctl(fd, SIOCOUTQ, &queued) == 0 && queued > 0;
 }
 
 std::string tcp_condition(int fd) {
@@ -69,6 +78,7 @@ std::string tcp_condition(int fd) {
 namespace jump {
 
 std::optional<Delivery> tcp_delivery(int) { return std::nullopt; }
+bool tcp_owes(int) { return false; }
 std::string tcp_condition(int) { return {}; }
 
 }  // namespace jump

@@ -10,6 +10,8 @@ namespace jump {
 
 // See ByteStream::delivery().
 std::optional<Delivery> tcp_delivery(int fd);
+// Its other machine has not acknowledged all that was sent, the end included, and the connection exists.
+bool tcp_owes(int fd);
 // See ByteStream::condition(); empty: not known.
 std::string tcp_condition(int fd);
 

@@ -123,8 +123,12 @@ void BastionRace::look() {
   if (const TimePoint again = try_again(); again != TimePoint::max()) timer_->start(again - io_.now());
 }
 
-// When one of those that failed is to be tried again: now, if it may be; max(): none of them ever.
+// When one of those that failed is to be tried again: now, if it may be; max(): none of them ever. Once each
+// has failed, the others' failure is no news to wait for.
 TimePoint BastionRace::try_again() {
+  const bool all_failed = std::all_of(contenders_.begin(), contenders_.end(),
+                                      [](const Contender& each) { return each.error.has_value(); });
+  if (all_failed) return TimePoint::max();
   TimePoint first = TimePoint::max();
   for (const Contender& each : contenders_) {
     if (each.state == State::kFailed) first = std::min(first, each.again);
@@ -139,7 +143,8 @@ TimePoint BastionRace::try_again() {
 
 void BastionRace::nudge() {
   for (Contender& each : contenders_) {
-    if (each.again != TimePoint::max()) each.again = io_.now();
+    if (each.again == TimePoint::max()) continue;
+    each.again = std::max(each.again - Host::kRetryGap + Host::kFreshDial, io_.now());
   }
   look_soon();
 }
@@ -187,7 +192,8 @@ void BastionRace::fail(Contender& contender, const Error& error) {
   contender.state = State::kFailed;
   contender.error = error;
   const TimePoint again = io_.now() + Host::kRetryGap;
-  const bool may = mends_itself(error) && again < begun_ + kTriedAgain;
+  // A login that broke off is not repeated: it might lock the account.
+  const bool may = error.code == Errc::kUnreachable && again < begun_ + kTriedAgain;
   contender.again = may ? again : TimePoint::max();
   next_begin_ = io_.now();
 }

@@ -6,8 +6,8 @@
 //                └► a server has answered, its login begins: the others are withdrawn ─ ready ─► done(member)
 //                     └► failed: on with the next                        all have failed ─► done(error)
 //
-// One whose failure passes by itself (its server is being restarted) is tried again while another keeps all
-// waiting that does not answer: every Host::kRetryGap, and at once when the network changes, in the first
+// One that cannot be reached (its server is being restarted) is tried again while another keeps all waiting
+// that has not answered yet: every Host::kRetryGap, and at once when the network changes, in the first
 // kTriedAgain of a race.
 //
 // Only one login is under way at any time, on the whole way to any member: so no two members, and no two jump
@@ -43,6 +43,7 @@ class BastionRace {
   static constexpr Duration kStagger = seconds(1);
   // A server whose user directory hangs lets nobody in, and says nothing.
   static constexpr Duration kLoginPatience = seconds(10);
+  // Whoever waited for the race is told of another failure by then.
   static constexpr Duration kTriedAgain = seconds(60);
   // A failure that is older says nothing about the next attempt.
   static constexpr Duration kLately = seconds(300);

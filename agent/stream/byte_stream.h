@@ -61,11 +61,12 @@ class StreamHandler {
 };
 
 // In bytes since the stream was made: how many have left this machine, and how many of those the other one
-// has acknowledged. Stalled: that one takes no more now, and answers when it is asked whether it does. Round
-// trip: with what waits on the way; zero: not known.
+// has acknowledged. Owed: there are some that it has not, or that have not left. Stalled: it takes no more
+// now, and answers when it is asked whether it does. Round trip: with what waits on the way; zero: not known.
 struct Delivery {
   std::uint64_t sent = 0;
   std::uint64_t acknowledged = 0;
+  bool owed = false;
   bool stalled = false;
   Duration round_trip{};
 };
@@ -118,10 +119,6 @@ class ByteStream {
 
   // The process that connected or was connected to, of a Unix socket that takes descriptors; 0: not known.
   virtual int peer_process() const { return 0; }
-
-  // The peer does not answer, and the stream is about to be aborted for that. One that was dialled with
-  // DialOptions::persistent_end: the peer is told again when its address can be connected to.
-  virtual void lose_peer() {}
 
   // For logs and status: "127.0.0.1:40112", "svc:80 via prod".
   virtual std::string describe() const = 0;

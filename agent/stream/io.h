@@ -65,8 +65,9 @@ struct DialOptions {
   bool quick_ack = false;
   // abort(), and the end of this process, end the connection as close() does, and the system repeats that
   // until the peer has it, for a minute or so: for peers whose protocol tells a break from an end. A reset is
-  // sent once, and lost where the path is cut: the peer would keep what is ours, its listeners above all. One
-  // that was lost (ByteStream::lose_peer()) is reset as well when its address can be connected to again.
+  // sent once, and lost where the path is cut: the peer would keep what is ours, its listeners above all. While
+  // the peer has not acknowledged it, and this process goes on, it is reset as soon as its address can be
+  // connected to again.
   bool persistent_end = false;
   // --- TCP only ---
   AddressFamily family = AddressFamily::kAny;

@@ -219,14 +219,25 @@ TEST_F(BastionSim, OneThatFailedIsTriedAgainAtOnceWhenTheNetworkChanges) {
   EXPECT_EQ(serving(), "jump2");
 }
 
-// Nobody answers, however often: the race comes to its end.
-TEST_F(BastionSim, WhereOneFailsAndTheOthersAreSilentItEnds) {
-  silent_server("jump1");
-  silent_server("jump3");
+// Nobody answers: once each has failed, that is said.
+TEST_F(BastionSim, WhereEachHasFailedNoneIsTriedAgain) {
+  for (const char* name : {"jump1", "jump2", "jump3"}) silent_server(name);
   const Outcome outcome = ask("prod");
-  io.advance(2 * BastionRace::kTriedAgain);
-  EXPECT_FALSE(*outcome);
+  io.advance(seconds(30) + 2 * BastionRace::kStagger + milliseconds(1));
   EXPECT_THAT(outcome->error().message, HasSubstr("no member could be connected to"));
+  for (const char* name : {"jump1", "jump2", "jump3"}) EXPECT_EQ(dials(name), 1u) << name;
+}
+
+// It might lock the account.
+TEST_F(BastionSim, ALoginThatBreaksOffIsNotRepeatedWhileAnotherDoesNotAnswer) {
+  silent_server("jump1");
+  server("jump2", [](SimSshd& sshd) {
+    sshd.want_code();
+    sshd.drop_logins();
+  });
+  const Outcome outcome = ask("prod");
+  io.advance(seconds(20));
+  EXPECT_EQ(dials("jump2"), 1u);
 }
 
 TEST_F(BastionSim, OneThatIsSlowAndWantedByOthersGoesOn) {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <deque>
 #include <fstream>
 
 #include "auth/base64.h"
@@ -442,6 +443,30 @@ TEST_F(YoungLoginSim, OneThatGetsOnInSpiteOfAChangeIsLeftAlone) {
   io.advance(seconds(1));
   EXPECT_EQ(dials, 1);
   EXPECT_TRUE(served());
+}
+
+// The second question of a suspect is none, as the first is open: its answer may be older than the suspicion.
+TEST_F(LaneSim, ASuspectWhoseAnswerProvesNothingIsAskedAgain) {
+  use(Host::Lanes::kNever);
+  Line line = open();
+  std::deque<Delivery> delivery = {{.sent = 100, .acknowledged = 100}};
+  io.on_delivery([&] {
+    const Delivery now = delivery.front();
+    if (delivery.size() > 1) delivery.pop_front();
+    return now;
+  });
+  sshds[0]->hang();
+  hosts->nudge(Host::Nudge::kNetwork);
+  delivery = {{.sent = 200, .acknowledged = 100, .owed = true}};
+  io.advance(milliseconds(300));
+  hosts->nudge(Host::Nudge::kNetwork);
+  // With it comes the acknowledgement of what it answers, and not yet that of what left later.
+  delivery = {{.sent = 250, .acknowledged = 200, .owed = true}, {.sent = 300, .acknowledged = 300}};
+  sshds[0]->go_on();
+  io.advance(seconds(120));
+  EXPECT_EQ(host().state(), Host::State::kReady);
+  EXPECT_EQ(dials, 1);
+  EXPECT_TRUE(echoes(line));
 }
 
 // --- a connection in doubt

@@ -87,6 +87,9 @@ class SimStream final : public ByteStream {
     peer_->look_soon();
     return count;
   }
+  std::optional<Delivery> delivery() const override {
+    return io_.delivery_ ? std::optional(io_.delivery_()) : std::nullopt;
+  }
   void resume_reading() override {
     if (!paused_) return;
     paused_ = false;

@@ -46,6 +46,8 @@ class SimIo final : public Io {
   void on_dial(const std::string& endpoint, std::function<void(std::unique_ptr<ByteStream>)> accept);
   // What run() answers for a program (argv[0]).
   void on_command(const std::string& program, std::function<Result<CommandOutput>(const Command&)> answer);
+  // What all streams say of their delivery(); nothing until then.
+  void on_delivery(std::function<Delivery()> delivery) { delivery_ = std::move(delivery); }
   // Soon, from settle().
   void post(std::function<void()> event);
 
@@ -56,6 +58,7 @@ class SimIo final : public Io {
 
   TimePoint now_;
   std::size_t pipe_size_ = kPipeSize;
+  std::function<Delivery()> delivery_;
   std::multimap<TimePoint, class SimTimer*> timers_;
   std::deque<std::function<void()>> events_;
   std::map<std::string, class SimListener*> listeners_;

@@ -91,16 +91,33 @@ TEST(Liveness, WhatASuspectSaysEndsTheSuspicionOnlyIfItsMachineTakesWhatIsSentNo
   liveness.heard(kStart);
   liveness.suspect(kStart + seconds(5));
   ASSERT_EQ(liveness.tick(kStart + seconds(5)), Verdict::kAsk);
-  liveness.asks({.sent = 100, .acknowledged = 50});
-  liveness.heard(kStart + seconds(6), {.sent = 140, .acknowledged = 100});
+  liveness.asks(kStart + seconds(5), {.sent = 100, .acknowledged = 50, .owed = true});
+  liveness.heard(kStart + seconds(6), {.sent = 140, .acknowledged = 100, .owed = true});
   EXPECT_TRUE(liveness.suspected());
   EXPECT_EQ(liveness.last_heard(), kStart + seconds(6));
   const TimePoint end = kStart + seconds(5) + Liveness::kSuspectPatience;
   ASSERT_EQ(liveness.tick(end), Verdict::kDead);
-  EXPECT_FALSE(liveness.path_lives(end, {.sent = 140, .acknowledged = 100}));
-  EXPECT_TRUE(liveness.path_lives(end, {.sent = 140, .acknowledged = 100, .stalled = true}));
-  liveness.heard(end, {.sent = 140, .acknowledged = 101});
+  EXPECT_FALSE(liveness.path_lives(end, {.sent = 140, .acknowledged = 100, .owed = true}));
+  EXPECT_TRUE(liveness.path_lives(end, {.sent = 140, .acknowledged = 100, .owed = true, .stalled = true}));
+  liveness.heard(end, {.sent = 140, .acknowledged = 101, .owed = true});
   EXPECT_FALSE(liveness.suspected());
+}
+
+// A path that loses much: what is sent takes its tries, and what is heard is no leftover any more.
+TEST(Liveness, ASuspectThatGoesOnToSpeakIsJudgedAgain) {
+  Liveness liveness(Duration::zero(), 3);
+  const Delivery lost{.sent = 140, .acknowledged = 100, .owed = true};
+  liveness.heard(kStart);
+  liveness.suspect(kStart);
+  ASSERT_EQ(liveness.tick(kStart), Verdict::kAsk);
+  liveness.asks(kStart, {.sent = 100, .acknowledged = 100});
+  liveness.heard(kStart + seconds(2), lost);
+  const TimePoint first = kStart + Liveness::kSuspectPatience, second = first + Liveness::kSuspectPatience;
+  ASSERT_EQ(liveness.tick(first), Verdict::kDead);
+  EXPECT_TRUE(liveness.path_lives(first, lost));
+  EXPECT_EQ(liveness.next_tick(), second);
+  ASSERT_EQ(liveness.tick(second), Verdict::kDead);
+  EXPECT_FALSE(liveness.path_lives(second, lost)) << "it has spoken no more";
 }
 
 // Changes that come faster than acknowledgements: each verdict goes by what was sent at its own suspicion.
@@ -111,9 +128,10 @@ TEST(Liveness, ASuspectIsNotAskedForWhatWasSentAMomentAgo) {
   int verdicts = 0;
   for (TimePoint now = kStart; now < kStart + seconds(10); now += milliseconds(20)) {
     while (liveness.next_tick() <= now) {
-      const Delivery delivery{.sent = sent, .acknowledged = sent - std::min<std::uint64_t>(sent, 10)};
+      const std::uint64_t under_way = std::min<std::uint64_t>(sent, 10);
+      const Delivery delivery{.sent = sent, .acknowledged = sent - under_way, .owed = under_way > 0};
       const Verdict verdict = liveness.tick(now);
-      if (verdict == Verdict::kAsk) liveness.asks(delivery);
+      if (verdict == Verdict::kAsk) liveness.asks(now, delivery);
       if (verdict != Verdict::kDead) continue;
       ++verdicts;
       ASSERT_TRUE(liveness.path_lives(now, delivery)) << to_seconds(now - kStart);
