@@ -18,6 +18,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 #include "base/clock.h"
 #include "stream/byte_stream.h"
@@ -36,8 +37,9 @@ class Liveness {
   static constexpr Duration kSuspectPatience = milliseconds(2500);
   // A path that is slower than that allows gets so many of its own round trips.
   static constexpr int kSuspectRoundTrips = 3;
-  // What a server sends before the first try again of its TCP, on most paths.
-  static constexpr Duration kMaySpeakOn = seconds(1);
+  static constexpr Duration kAskAgain = milliseconds(500);
+  // So long a server may send what is new without any acknowledgement, on most paths.
+  static constexpr Duration kMaySpeakOn = seconds(2);
   // A timer that is later than this was held up with the whole process.
   static constexpr Duration kLate = seconds(1);
 
@@ -55,6 +57,7 @@ class Liveness {
 
   // Bytes came. Also at the start.
   void heard(TimePoint now) {
+    if (!fresh_) ask_at_ = TimePoint::max();
     last_heard_ = now;
     dead_at_ = TimePoint::max();
     waits_since_ = TimePoint::max();
@@ -70,15 +73,19 @@ class Liveness {
   // `round_trip`: what the path usually takes; zero: not known.
   void suspect(TimePoint now, Duration round_trip = {}) {
     ask_at_ = now;
-    suspected_ = true;
+    suspected_ = fresh_ = true;
     const Duration usual = std::min(kSuspectRoundTrips * round_trip, bound());
     suspect_until_ = now + std::max(kSuspectPatience, usual);
   }
 
-  // A suspect is about to be asked, after tick() said so: what left before proves nothing.
+  // A suspect is about to be asked, after tick() said so: what left before the suspicion proves nothing. It
+  // is asked again while it is suspected, as one packet that gets through is enough.
   void asks(TimePoint now, const Delivery& delivery) {
-    latest_ = delivery.sent;
-    if (dead_at_ == suspect_until_) judge_from(now);
+    if (std::exchange(mark_due_, false)) {
+      latest_ = delivery.sent;
+      if (dead_at_ == suspect_until_) judge_from(now);
+    }
+    if (now + kAskAgain < suspect_until_) ask_at_ = now + kAskAgain;
   }
 
   // Of a suspect that is dead by tick(): true if it has not had the usual time, and its machine takes what
@@ -90,8 +97,9 @@ class Liveness {
     const bool speaks = last_heard_ > judged_from_ + kMaySpeakOn;
     if (!suspected_ || now >= until || !(arrived || speaks)) return false;
     TimePoint next = suspect_until_ > now ? suspect_until_ : until;
-    if (!arrived) next = now + kSuspectPatience;
+    if (!arrived) suspect_until_ = next = now + kSuspectPatience;
     dead_at_ = std::min(next, until);
+    if (!arrived) ask_at_ = now;
     judge_from(now);
     return true;
   }
@@ -104,11 +112,11 @@ class Liveness {
       if (!late && now >= dead_at_) return Verdict::kDead;
       if (late) suspect(now, round_trip);
     }
-    const bool suspicious = now >= ask_at_;
-    if (suspicious && is_asked() && now < dead_at_) {
-      dead_at_ = std::min(dead_at_, suspect_until_);
-    } else {
-      dead_at_ = suspicious ? suspect_until_ : now + patience_;
+    if (std::exchange(fresh_, false)) {
+      mark_due_ = true;
+      dead_at_ = now < dead_at_ ? std::min(dead_at_, suspect_until_) : suspect_until_;
+    } else if (!is_asked()) {
+      dead_at_ = now + patience_;
     }
     ask_at_ = TimePoint::max();
     return Verdict::kAsk;
@@ -130,7 +138,9 @@ class Liveness {
   Duration bound() const { return interval_ + patience_; }
 
  private:
-  static bool arrives(const Delivery& delivery, std::uint64_t mark) { return delivery.acknowledged > mark; }
+  static bool arrives(const Delivery& delivery, std::uint32_t mark) {
+    return static_cast<std::int32_t>(delivery.acknowledged - mark) > 0;
+  }
   void judge_from(TimePoint now) {
     judged_ = latest_;
     judged_from_ = now;
@@ -145,8 +155,10 @@ class Liveness {
   TimePoint ask_at_ = TimePoint::max();       // suspect()
   TimePoint suspect_until_;
   bool suspected_ = false;
+  bool fresh_ = false;     // tick() has not seen the last suspicion yet
+  bool mark_due_ = false;  // asks() has not
   // What had left when the suspicion was that dead_at_ goes by, and at the latest one.
-  std::uint64_t judged_ = 0, latest_ = 0;
+  std::uint32_t judged_ = 0, latest_ = 0;
   TimePoint judged_from_;
 };
 

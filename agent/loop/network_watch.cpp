@@ -49,21 +49,26 @@ bool is_change(const nlmsghdr& message) {
   }
 }
 
-// Empties the socket. True when a change was among it, or when so much came that some was lost.
-bool take_changes(int fd) {
-  bool changed = false;
+struct Taken {
+  bool changed = false;  // also where something was lost
+  bool lost = false;     // more came than the socket holds
+};
+
+// Empties the socket.
+Taken take_changes(int fd) {
+  Taken taken;
   alignas(nlmsghdr) char buffer[8192];
   while (true) {
     const ssize_t count = recv(fd, buffer, sizeof(buffer), 0);
     if (count < 0 && errno == ENOBUFS) {
-      changed = true;
+      taken.changed = taken.lost = true;
       continue;
     }
-    if (count <= 0) return changed;
+    if (count <= 0) return taken;
     int left = static_cast<int>(count);
     for (auto* message = reinterpret_cast<nlmsghdr*>(buffer); NLMSG_OK(message, static_cast<unsigned>(left));
          message = NLMSG_NEXT(message, left)) {
-      changed |= is_change(*message);
+      taken.changed |= is_change(*message);
     }
   }
 }
@@ -94,15 +99,16 @@ void NetworkWatch::watch() {
     NetworkWatch* self = static_cast<Block*>(Block::of(handle))->owner;
     if (!self) return;
     // More came than the socket holds. libuv takes that for the end, and looks no more.
-    if (status < 0 && !std::exchange(self->loss_logged_, true))
-      log::info("network: more changes at once than can be told");
     if (status < 0) self->watch();
     self->on_readable();
   });
 }
 
 void NetworkWatch::on_readable() {
-  if (!take_changes(socket_.get())) return;
+  const Taken taken = take_changes(socket_.get());
+  if (taken.lost && !std::exchange(loss_logged_, true))
+    log::info("network: more changes at once than can be told");
+  if (!taken.changed) return;
   settled_->start(kSettled);
   const TimePoint now = Clock::now();
   if (std::exchange(in_burst_, true) && now - told_ < kToldAgain) return;

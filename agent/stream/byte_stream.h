@@ -60,12 +60,13 @@ class StreamHandler {
   ~StreamHandler() = default;
 };
 
-// In bytes since the stream was made: how many have left this machine, and how many of those the other one
-// has acknowledged. Owed: there are some that it has not, or that have not left. Stalled: it takes no more
-// now, and answers when it is asked whether it does. Round trip: with what waits on the way; zero: not known.
+// In packets since the stream was made, modulo 2^32: how many have left this machine, and how many the other
+// one has said that it has, in whatever order. Owed: there are some that it has not, or that have not left.
+// Stalled: it takes no more now, and answers when it is asked whether it does. Round trip: with what waits on
+// the way; zero: not known.
 struct Delivery {
-  std::uint64_t sent = 0;
-  std::uint64_t acknowledged = 0;
+  std::uint32_t sent = 0;
+  std::uint32_t acknowledged = 0;
   bool owed = false;
   bool stalled = false;
   Duration round_trip{};
